@@ -1,0 +1,60 @@
+# Every target makes .venv by itself; a second call does no set-up again.
+.DEFAULT_GOAL := help
+.PHONY: help run test test-latest lint sync study record clean
+
+# TensorFlow has wheels for Python 3.11 to 3.13: take the first of these that is here.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& { command -v $$python; break; }; done)
+
+BIN := .venv/bin
+READY := .venv/.ready
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+help:
+	@echo "make run          set up, then execute every notebook and print what passed"
+	@echo "make test         set up, then lint, types, unit tests and the notebooks' stored outputs"
+	@echo "make lint         ruff and mypy"
+	@echo "make sync         bring notebooks/*.ipynb and notebooks/src/*.py into step"
+	@echo "make test-latest  unit tests on the newest releases of every library"
+	@echo "make study        the seed study behind the README's table (resumes where it stopped)"
+	@echo "make record       execute every notebook and store its outputs in notebooks/"
+
+$(READY): requirements.txt constraints.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 found: install one, or call make PYTHON=/path/to/python3.13" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	@touch $@
+
+run: $(READY)
+	$(BIN)/python -m evalib run
+
+test: lint
+	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=1800 -p no:cacheprovider $(NOTEBOOKS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check evalib scripts tests
+	$(BIN)/mypy
+
+sync: $(READY)
+	$(BIN)/jupytext --sync $(NOTEBOOKS)
+
+test-latest: .venv-latest/.ready
+	.venv-latest/bin/python -m pytest tests
+
+.venv-latest/.ready: requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 found: install one, or call make PYTHON=/path/to/python3.13" >&2; exit 1; }
+	$(PYTHON) -m venv .venv-latest
+	.venv-latest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager -e ".[test]"
+	@touch $@
+
+study: $(READY)
+	$(BIN)/python scripts/seed_study.py
+
+record: $(READY)
+	$(BIN)/python -m evalib run --store-outputs
+
+clean:
+	rm -rf .venv .venv-latest outputs/executed
