@@ -1,0 +1,148 @@
+"""The course's blocks as functions on Keras tensors, and the augmentation layer."""
+
+import math
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+
+def conv_block(
+    inputs: keras.KerasTensor,
+    filters: Sequence[int],
+    *,
+    name: str,
+    kernel_size: int = 3,
+    pool_first: bool = False,
+) -> keras.KerasTensor:
+    """Stack convolutions, each followed by batch normalization and ReLU.
+
+    The convolutions have no padding ("valid") and no bias: the normalization that follows would
+    subtract it again. Layers are named `{name}_conv1`, `{name}_norm1`, `{name}_relu1` and so on.
+
+    Args:
+        inputs: a tensor of shape `(batch, height, width, channels)`.
+        filters: the number of kernels of each convolution, in order.
+        name: what the layers' names begin with, `"block1"` for example.
+        kernel_size: height and width of the kernels.
+        pool_first: put a 2x2 max pooling, named `{name}_pool`, between the first convolution and
+            its normalization. ReLU and max pooling may change places, so this gives what pooling
+            at the end would give, for a quarter of the work.
+
+    Returns:
+        The block's output; each convolution takes `kernel_size - 1` from height and width.
+
+    Raises:
+        ValueError: the tensor is not of rank 4, or `filters` is empty or not positive.
+    """
+    if len(inputs.shape) != 4:
+        raise ValueError(f"expected (batch, height, width, channels), got shape {inputs.shape}")
+    if not filters or min(filters) < 1:
+        raise ValueError(f"expected one positive number a convolution, got {list(filters)}")
+    outputs = inputs
+    for number, kernels in enumerate(filters, start=1):
+        convolution = keras.layers.Conv2D(
+            kernels, kernel_size, use_bias=False, name=f"{name}_conv{number}"
+        )
+        outputs = convolution(outputs)
+        if pool_first and number == 1:
+            outputs = keras.layers.MaxPooling2D(2, name=f"{name}_pool")(outputs)
+        outputs = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm{number}")(
+            outputs
+        )
+        outputs = keras.layers.ReLU(name=f"{name}_relu{number}")(outputs)
+    return outputs
+
+
+@keras.saving.register_keras_serializable("evalib")
+class RandomAffine(keras.layers.Layer):
+    """Turn, stretch, slant and move each training image by its own random amount.
+
+    Every image draws six numbers, each uniform between minus and plus its bound. Outside
+    training the images pass unchanged. Pixels that come from beyond the border are zero.
+
+    Args:
+        rotation: the largest angle, in degrees, 0 to 180.
+        scale: the largest relative change of width and of height, drawn apart; 0 to below 1.
+        shear: the largest horizontal slant, in pixels of shift a pixel of height.
+        shift: the largest move along each axis, in pixels.
+        seed: an integer for the same amounts at every run; `None` follows Keras's global seed.
+
+    Raises:
+        ValueError: a bound is out of its range, or the images are not of rank 4.
+    """
+
+    def __init__(
+        self,
+        rotation: float = 10.0,
+        scale: float = 0.1,
+        shear: float = 0.15,
+        shift: float = 2.0,
+        *,
+        seed: int | None = None,
+        **options: object,
+    ) -> None:
+        super().__init__(**options)
+        if not 0 <= rotation <= 180:
+            raise ValueError(f"expected a rotation from 0 to 180 degrees, got {rotation}")
+        if not 0 <= scale < 1:
+            raise ValueError(f"expected a scale from 0 to below 1, got {scale}")
+        if shear < 0 or shift < 0:
+            raise ValueError(f"expected shear and shift of at least 0, got {shear} and {shift}")
+        self.rotation, self.scale, self.shear, self.shift = rotation, scale, shear, shift
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if len(input_shape) != 4:
+            raise ValueError(f"expected (batch, height, width, channels), got shape {input_shape}")
+        self.built = True
+
+    def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+        if not training:
+            return images
+        _, height, width, _ = images.shape
+        uniform = keras.random.uniform(
+            (ops.shape(images)[0], 6), -1.0, 1.0, seed=self.seed_generator
+        )
+        return ops.image.affine_transform(
+            images,
+            self.transforms(uniform, (height - 1) / 2, (width - 1) / 2),
+            interpolation="bilinear",
+            fill_mode="constant",
+        )
+
+    def transforms(
+        self, uniform: keras.KerasTensor, center_y: float, center_x: float
+    ) -> keras.KerasTensor:
+        """Turn uniform numbers into the coefficients of affine maps about a center.
+
+        With angle t, scales p and q and shear k, an output pixel (x, y), measured from the center,
+        is read at rotation(t) @ [[p, k q], [0, q]] @ (x, y) + shift.
+
+        Args:
+            uniform: shape `(batch, 6)`, each between -1 and 1.
+            center_y: the row that stays in place, in pixels.
+            center_x: the column that stays in place, in pixels.
+
+        Returns:
+            Shape `(batch, 8)`: the `a0, a1, a2, b0, b1, b2, 0, 0` of `affine_transform` in Keras,
+            which reads output (x, y) at (a0 x + a1 y + a2, b0 x + b1 y + b2).
+        """
+        angle = uniform[:, 0] * (self.rotation * math.pi / 180)
+        scale_x, scale_y = 1 + uniform[:, 1] * self.scale, 1 + uniform[:, 2] * self.scale
+        shear = uniform[:, 3] * self.shear
+        cosine, sine = ops.cos(angle), ops.sin(angle)
+        a0, a1 = cosine * scale_x, (cosine * shear - sine) * scale_y
+        b0, b1 = sine * scale_x, (sine * shear + cosine) * scale_y
+        a2 = center_x - a0 * center_x - a1 * center_y + uniform[:, 4] * self.shift
+        b2 = center_y - b0 * center_x - b1 * center_y + uniform[:, 5] * self.shift
+        zero = ops.zeros_like(angle)
+        return ops.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+    def get_config(self) -> dict[str, object]:
+        bounds = {name: getattr(self, name) for name in ("rotation", "scale", "shear", "shift")}
+        return {**super().get_config(), **bounds, "seed": self.seed}
