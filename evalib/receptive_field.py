@@ -53,14 +53,17 @@ class ReceptiveField:
         size: the extent of the input that can influence one output pixel.
         stride: how far the fields of two neighboring output pixels lie apart.
         padding: how far the first output pixel's field reaches past the top left corner.
+        is_global: whether the output sees the whole input at once. It has no neighbor then, and
+            the stride is zero.
     """
 
     size: Pair
     stride: Pair
     padding: Pair
+    is_global: bool = False
 
     def __str__(self) -> str:
-        return _times(self.size)
+        return "global" if self.is_global else _times(self.size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +76,7 @@ class Row:
     kernel: Pair | None
     stride: Pair | None
     parameters: int
-    receptive_field: ReceptiveField | None
-    """`None`: the layer sees the whole input."""
+    receptive_field: ReceptiveField
 
     def cells(self) -> tuple[str, ...]:
         """The row as texts."""
@@ -85,7 +87,7 @@ class Row:
             _times(self.stride),
             _times(self.output_shape),
             f"{self.parameters:,}",
-            "global" if self.receptive_field is None else str(self.receptive_field),
+            str(self.receptive_field),
         )
 
 
@@ -121,15 +123,12 @@ class Table:
         return f"<table><thead>{line('th', self.HEADINGS)}</thead><tbody>{body}</tbody></table>"
 
 
-def receptive_field(model: keras.Model, layer: str | None = None) -> ReceptiveField | None:
+def receptive_field(model: keras.Model, layer: str | None = None) -> ReceptiveField:
     """The receptive field of one layer's output pixels.
 
     Args:
         model: a Sequential or functional model of 2-D layers that form one chain.
         layer: the layer's name; the last layer unless told otherwise.
-
-    Returns:
-        The field, or `None` where the layer sees the whole input.
 
     Raises:
         ValueError: the layer is not in the model, the layers do not form one chain, or one of
@@ -156,10 +155,10 @@ def receptive_field_table(model: keras.Model) -> Table:
     Raises:
         ValueError: the layers do not form one chain, or one is of a kind not known here.
     """
-    field: ReceptiveField | None = ReceptiveField((1, 1), (1, 1), (0, 0))
+    field = ReceptiveField((1, 1), (1, 1), (0, 0))
     rows = []
     for layer in _chain(model):
-        field = _step(layer, field)
+        field = _step(layer, field, whole_input=tuple(model.input_shape[1:3]))
         window = isinstance(layer, _WINDOWS)
         rows.append(
             Row(
@@ -186,17 +185,18 @@ def _chain(model: keras.Model) -> list[keras.layers.Layer]:
     return layers
 
 
-def _step(layer: keras.layers.Layer, field: ReceptiveField | None) -> ReceptiveField | None:
+def _step(layer: keras.layers.Layer, field: ReceptiveField, whole_input: Pair) -> ReceptiveField:
     """The field after one more layer."""
     if isinstance(layer, _PIXEL_BY_PIXEL):
         return field
     if isinstance(layer, _GATHERING):
         # What gathers all pixels in one vector sees them all, unless there is only one.
         single_pixel = tuple(layer.input.shape[1:-1]) == (1, 1)
-        return field if single_pixel else None
+        everything = ReceptiveField(whole_input, (0, 0), (0, 0), is_global=True)
+        return field if single_pixel else everything
     if not isinstance(layer, _WINDOWS):
         raise ValueError(f"layer {layer.name!r} is a {type(layer).__name__}, a kind not known here")
-    if field is None:
+    if field.is_global:
         raise ValueError(f"layer {layer.name!r} stands behind a layer that sees the whole input")
     kernel, dilation = _kernel(layer), tuple(getattr(layer, "dilation_rate", (1, 1)))
     padding = _padding(layer, kernel, dilation)

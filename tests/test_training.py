@@ -1,0 +1,113 @@
+"""The recipe: schedule by arithmetic, seeds to the bit, scores by counting."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from evalib.models import baseline_network, s3_network
+from evalib.training import Recipe, WarmupThenDecay, accuracy, check_fit, initialize, train
+
+SHORT = Recipe(epochs=2, batch_size=64)
+
+
+@pytest.fixture(scope="module")
+def few(mnist):
+    (x_train, y_train), (x_test, y_test) = mnist
+    return (x_train[:320], y_train[:320]), (x_test[:200], y_test[:200])
+
+
+def same_bits(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
+    return all((a == b).all() for a, b in zip(first, second, strict=True))
+
+
+def test_the_rate_rises_to_its_peak_and_falls_to_zero_in_straight_lines():
+    schedule = WarmupThenDecay(peak=0.01, steps=100, warmup_share=0.2)
+    rates = np.array([float(schedule(step)) for step in range(100)])
+    assert rates.argmax() == 19
+    np.testing.assert_allclose(rates[19], 0.01, rtol=1e-5)
+    np.testing.assert_allclose(np.diff(rates[:20]), 0.01 / 20, rtol=1e-3)
+    np.testing.assert_allclose(np.diff(rates[19:]), -0.01 / 80, rtol=1e-3)
+    assert rates[-1] == pytest.approx(0, abs=1e-8)
+
+
+def test_the_schedule_survives_saving():
+    schedule = WarmupThenDecay(0.01, 100, 0.2)
+    twin = WarmupThenDecay.from_config(schedule.get_config())
+    assert float(twin(7)) == float(schedule(7))
+
+
+def test_two_trainings_with_one_seed_are_equal_to_the_bit_and_with_two_are_not(few):
+    model = s3_network()
+    first_run = train(model, SHORT, few, seed=3, verbose=False)
+    first = model.get_weights()
+    # The same object again: `train` must not go on from the weights that it finds.
+    second_run = train(model, SHORT, few, seed=3, verbose=False)
+    second = model.get_weights()
+    other = s3_network()
+    train(other, SHORT, few, seed=4, verbose=False)
+    assert same_bits(first, second)
+    assert first_run.history == second_run.history
+    assert first_run.test_accuracy == second_run.test_accuracy
+    assert not same_bits(first, other.get_weights())
+
+
+def test_training_learns_and_its_record_holds_what_it_says(few):
+    model = s3_network()
+    run = train(model, dataclasses.replace(SHORT, epochs=8), few, seed=0, verbose=False)
+    assert run.history["loss"][-1] < 0.5 * run.history["loss"][0]
+    record = run.record()
+    assert record["parameters"] == 18_930
+    assert record["epochs"] == 8 == len(run.history["loss"])
+    probabilities = model.predict(few[1][0][..., np.newaxis].astype("float32") / 255, verbose=0)
+    right = sum(int(probabilities[i].argmax()) == few[1][1][i] for i in range(200))
+    assert record["test_accuracy"] == right / 200
+    assert {"python", "keras", "numpy", keras.backend.backend()} <= set(run.versions)
+
+
+def test_the_held_out_images_are_never_trained_on(few):
+    (x_train, y_train), (x_test, y_test) = few
+    model = s3_network()
+    train(model, SHORT, few, seed=0, verbose=False)
+    expected = model.get_weights()
+    train(model, SHORT, ((x_train, y_train), (255 - x_test, y_test[::-1])), seed=0, verbose=False)
+    assert same_bits(expected, model.get_weights())
+
+
+def test_initialize_draws_the_weights_that_train_starts_from(few):
+    first, second = s3_network(), s3_network()
+    initialize(first, 5)
+    initialize(second, 5)
+    assert same_bits(first.get_weights(), second.get_weights())
+    initialize(second, 6)
+    assert not same_bits(first.get_weights(), second.get_weights())
+
+
+def test_accuracy_counts():
+    inputs = keras.Input((2, 2, 1))
+    model = keras.Model(inputs, keras.layers.Flatten()(inputs))
+    images = np.eye(4, dtype="float32").reshape(4, 2, 2, 1)  # image i answers class i
+    assert accuracy(model, images, np.array([0, 1, 2, 0])) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((4, 28, 27, 1)), np.zeros(4, int), r"got \(4, 28, 27, 1\)"),
+        (np.zeros((4, 28, 28, 1)), np.zeros(3, int), r"expected labels of shape \(4,\)"),
+        (np.zeros((4, 28, 28, 1)), np.array([0, 1, 2, 10]), "from 0 to 9, got 0 to 10"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        check_fit(baseline_network(), images, labels)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"epochs": 0}, {"batch_size": 0}, {"peak_learning_rate": 0.0}, {"warmup_share": 1.0}],
+)
+def test_recipes_that_cannot_be_are_refused(values):
+    with pytest.raises(ValueError, match="expected"):
+        Recipe(**values)
