@@ -36,7 +36,8 @@ def maximize_activation(
     """Draw, for each channel, an image that drives its mean value up.
 
     What is raised is the value before the layer's activation function, so that no channel stays
-    at zero because a ReLU hides its slope. The images start from faint noise, or from a picture.
+    at zero because a ReLU hides its slope; in a map of values, those below zero count for a
+    tenth. The images start from faint noise, or from a picture.
 
     Args:
         model: a functional or Sequential model that takes one image of known size in [0, 1].
@@ -90,6 +91,10 @@ class _Ascent(keras.layers.Layer):
     def call(self, clock: keras.KerasTensor) -> keras.KerasTensor:
         images = ops.sigmoid(self.logits)
         values = self.features(self.movement(images, training=True))
+        if len(values.shape) > 2:
+            # The mean of a linear map knows only the mean of the image. Counting low values for
+            # a tenth rewards high ones somewhere, and has a slope everywhere.
+            values = ops.leaky_relu(values, negative_slope=0.1)
         by_image = ops.mean(values, axis=tuple(range(1, len(values.shape) - 1)))
         chosen = np.eye(by_image.shape[-1], dtype="float32")[self.channels]
         self.add_loss(-ops.sum(by_image * chosen))

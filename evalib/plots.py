@@ -8,6 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+# Load the drawing backend here: in a notebook it switches on the display of figures, and inside
+# `rc_context` below that would be undone again.
+plt.switch_backend(plt.get_backend())
+
 INK = "gray_r"  # MNIST's 255 is ink, so that high values are drawn dark.
 SIGNED = "RdBu_r"
 BLUE, ORANGE, GRAY = "#2b6cb0", "#dd6b20", "#718096"
@@ -42,7 +46,7 @@ def show_images(
     images = images.reshape(images.shape[:3])
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
-    row_height = cell_size + (0.18 * (1 + titles[0].count("\n")) if titles else 0)
+    row_height = cell_size + (0.16 * (1 + titles[0].count("\n")) if titles else 0)
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
             rows, columns, figsize=(columns * cell_size, rows * row_height), squeeze=False
@@ -214,4 +218,5 @@ def show_feature_maps(image: np.ndarray, maps: Mapping[str, np.ndarray], most: i
 
 def _label_row(axes: Axes, text: str) -> None:
     """Write above a row's first picture, over the pictures beside it."""
-    axes.set_title(text, fontsize=8, loc="left")
+    # Kept out of the layout, which would otherwise widen this picture's column for it.
+    axes.set_title(text, fontsize=8, loc="left").set_in_layout(False)

@@ -130,6 +130,9 @@ def receptive_field(model: keras.Model, layer: str | None = None) -> ReceptiveFi
         model: a Sequential or functional model of 2-D layers that form one chain.
         layer: the layer's name; the last layer unless told otherwise.
 
+    Returns:
+        The field, marked `is_global` where the layer sees the whole input.
+
     Raises:
         ValueError: the layer is not in the model, the layers do not form one chain, or one of
             them is of a kind that is not known here.

@@ -1,9 +1,10 @@
 """The committed results that notebooks and README read: small files that a run wrote."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from evalib.files import write_atomically
 
 _PACKAGE = Path(__file__).parent
 
@@ -36,8 +37,6 @@ def read_results(name: str) -> Any:
 
 
 def write_results(file: Path, values: object) -> None:
-    """Write one JSON file: beside its place first, so that no half-written file is left."""
+    """Write one JSON file, with its folder if need be."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".partial")
-    partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, file)
+    write_atomically(file, json.dumps(values, indent=1) + "\n")

@@ -1,0 +1,8 @@
+"""Call the command line: `python -m evalib`."""
+
+import sys
+
+from evalib.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

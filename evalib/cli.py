@@ -1,0 +1,153 @@
+"""The command line: `python -m evalib ...`, also installed as `evalib`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# A subcommand imports what it needs when it runs: help stays quick, and one that needs only the
+# standard library works before anything is installed.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Args:
+        argv: The arguments; those of the process by default.
+
+    Returns:
+        0 when all is well, 1 when a check or a notebook failed, 2 when the input was refused, 130
+        after an interrupt.
+    """
+    parser = argparse.ArgumentParser(prog="evalib", description="Tools around the notebooks.")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(subparsers)
+    _add_colab(subparsers)
+    arguments = parser.parse_args(argv)
+    try:
+        return int(arguments.command(arguments))
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"evalib: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("evalib: interrupted", file=sys.stderr)
+        return 130
+
+
+def parse_value(text: str) -> bool | int | float | str | None:
+    """Read a parameter's value as papermill's command line does.
+
+    Args:
+        text: Such as "True", "None", "3", "1e-3" or "relu".
+
+    Returns:
+        A bool, None, an int, a float, or the text itself.
+    """
+    constants: dict[str, bool | None] = {"True": True, "False": False, "None": None}
+    if text in constants:
+        return constants[text]
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _add_run(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "run",
+        help="execute notebooks and print what passed",
+        description="Execute notebooks in fresh kernels. Exit status: 0 if all passed, 1 if one "
+        "failed, 2 if the input was refused.",
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="a notebook's name, number or unambiguous beginning; all notebooks if none is given",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "gpu"),
+        default="auto",
+        help="cpu hides GPUs from the notebooks, gpu refuses to run without one (default: auto)",
+    )
+    parser.add_argument(
+        "-p",
+        dest="parameters",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="a value for the cell tagged `parameters`; repeatable",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where executed copies and report.json go (default: outputs/executed beside the "
+        "notebooks' folder)",
+    )
+    parser.add_argument("--timeout", type=int, metavar="SECONDS", help="the most a cell may take")
+    parser.add_argument(
+        "--store-outputs",
+        action="store_true",
+        help="write the outputs of notebooks that passed into the notebooks themselves",
+    )
+    parser.add_argument(
+        "--notebooks", type=Path, metavar="DIR", help="the notebooks' folder (default: notebooks)"
+    )
+    parser.set_defaults(command=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from evalib.notebooks import format_table, run_notebooks
+
+    runs = run_notebooks(
+        arguments.names,
+        device=arguments.device,
+        parameters={name: parse_value(value) for name, value in arguments.parameters},
+        output_folder=arguments.out,
+        store_outputs=arguments.store_outputs,
+        cell_timeout=arguments.timeout,
+        notebook_folder=arguments.notebooks,
+    )
+    print(format_table(runs))
+    for run in runs:
+        for warning in run.warnings:
+            print(f"warning: {run.name}: {warning}")
+    return 0 if all(run.passed for run in runs) else 1
+
+
+def _add_colab(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "colab",
+        help="set or check the repository's address in badges and first cells",
+        description="The address stands in pyproject.toml; badges, first cells and clone commands "
+        "are written from it.",
+    )
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument(
+        "--repo", metavar="URL", help="write this address: https://github.com/OWNER/REPOSITORY"
+    )
+    action.add_argument(
+        "--check", action="store_true", help="list the places that differ from pyproject.toml"
+    )
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="the checkout (default: this one)"
+    )
+    parser.set_defaults(command=_colab)
+
+
+def _colab(arguments: argparse.Namespace) -> int:
+    from evalib.colab import repository_folder, set_repository, wrong_addresses
+
+    folder = arguments.folder or repository_folder()
+    if arguments.repo is not None:
+        for path in set_repository(arguments.repo, folder):
+            print(f"changed {path.relative_to(folder).as_posix()}")
+    wrong = wrong_addresses(folder)
+    for line in wrong:
+        print(line, file=sys.stderr)
+    return 1 if wrong else 0
