@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from evalib.models import baseline_network, s3_network
-from evalib.training import Recipe, WarmupThenDecay, accuracy, check_fit, initialize, train
+from evalib.training import Recipe, WarmupThenDecay, check_fit, initialize, score, train
 
 SHORT = Recipe(epochs=2, batch_size=64)
 
@@ -84,11 +84,14 @@ def test_initialize_draws_the_weights_that_train_starts_from(few):
     assert not same_bits(first.get_weights(), second.get_weights())
 
 
-def test_accuracy_counts():
+def test_the_score_counts_and_averages():
     inputs = keras.Input((2, 2, 1))
-    model = keras.Model(inputs, keras.layers.Flatten()(inputs))
+    model = keras.Model(inputs, keras.layers.Softmax()(keras.layers.Flatten()(inputs)))
     images = np.eye(4, dtype="float32").reshape(4, 2, 2, 1)  # image i answers class i
-    assert accuracy(model, images, np.array([0, 1, 2, 0])) == 0.75
+    accuracy, loss = score(model, images, np.array([0, 1, 2, 0]))
+    assert accuracy == 0.75
+    # The softmax of (1, 0, 0, 0) is e / (e + 3) and three times 1 / (e + 3).
+    assert loss == pytest.approx(np.log(np.e + 3) - 0.75, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +109,13 @@ def test_data_that_do_not_fit_are_refused(images, labels, message):
 
 @pytest.mark.parametrize(
     "values",
-    [{"epochs": 0}, {"batch_size": 0}, {"peak_learning_rate": 0.0}, {"warmup_share": 1.0}],
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"peak_learning_rate": 0.0},
+        {"warmup_share": 1.0},
+        {"weight_decay": -1.0},
+    ],
 )
 def test_recipes_that_cannot_be_are_refused(values):
     with pytest.raises(ValueError, match="expected"):
