@@ -91,6 +91,8 @@ class RandomAffine(keras.layers.Layer):
             raise ValueError(f"expected shear and shift of at least 0, got {shear} and {shift}")
         self.rotation, self.scale, self.shear, self.shift = rotation, scale, shear, shift
         self.seed = seed
+        # TensorFlow's XLA compiler has no kernel for the transformation.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

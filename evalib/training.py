@@ -162,7 +162,6 @@ def train(
         optimizer=keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
-        jit_compile=_compile_just_in_time(),
     )
     start = time.perf_counter()
     history = trainer.fit(
@@ -242,12 +241,6 @@ def versions() -> dict[str, str]:
         "backend": backend,
         **{name: metadata.version(name) for name in sorted(packages)},
     }
-
-
-def _compile_just_in_time() -> bool | str:
-    """TensorFlow trains these small networks faster on a CPU without XLA; the rest decide."""
-    on_cpu = keras.backend.backend() == "tensorflow" and device() == "cpu"
-    return False if on_cpu else "auto"
 
 
 class EpochProgress(keras.callbacks.Callback):

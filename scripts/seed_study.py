@@ -3,7 +3,8 @@
     python scripts/seed_study.py [--seeds 0 1 2 3 4] [--again]
 
 Each record is written as soon as its run ends; a second call trains only the seeds that have no
-record with the present network and recipe. The first seed's weights and score are kept as well.
+record with the present network and recipe. The first seed's weights and score are kept as well, and
+a figure of all scores is drawn.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from evalib.data import load_mnist
 from evalib.models import s3_network
+from evalib.plots import show_seed_scores
 from evalib.results import read_results, results_folder, write_results
 from evalib.training import Recipe, Run, train
 
@@ -56,6 +58,16 @@ def study(seeds: list[int], again: bool) -> None:
         records[seed] = run.record()
         write_results(folder / "seeds.json", [records[known] for known in sorted(records)])
         print(f"seed {seed}: {100 * run.test_accuracy:.2f} % in {run.seconds:.0f} s", flush=True)
+    draw(list(records.values()), folder / "scores.png")
+
+
+def draw(records: list[dict], file: Path) -> None:
+    """Draw the figure of the front page."""
+    accuracies = [record["test_accuracy"] for record in records]
+    figure = show_seed_scores(accuracies, [record["seed"] for record in records])
+    partial = file.with_name("scores.partial.png")
+    figure.savefig(partial, dpi=120)
+    os.replace(partial, file)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The recipe: schedule by arithmetic, seeds to the bit, scores by counting."""
 
 import dataclasses
+import statistics
+import time
 
 import keras
 import numpy as np
@@ -73,6 +75,31 @@ def test_the_held_out_images_are_never_trained_on(few):
     expected = model.get_weights()
     train(model, SHORT, ((x_train, y_train), (255 - x_test, y_test[::-1])), seed=0, verbose=False)
     assert same_bits(expected, model.get_weights())
+
+
+def test_the_augmentation_costs_less_than_a_fifth_of_a_training_step(mnist):
+    images = mnist[0][0][:256, ..., np.newaxis].astype("float32") / 255
+    labels = mnist[0][1][:256]
+    plain = keras.Sequential([keras.Input((28, 28, 1)), s3_network()])
+    moving = keras.Sequential([keras.Input((28, 28, 1)), Recipe().augmentation(), s3_network()])
+    seconds: dict[str, list[float]] = {"plain": [], "moving": []}
+    for model in (plain, moving):
+        model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+        model.train_on_batch(images, labels)
+    # In turn, so that a slow moment of the machine meets both.
+    for _ in range(30):
+        for name, model in (("plain", plain), ("moving", moving)):
+            start = time.perf_counter()
+            model.train_on_batch(images, labels)
+            seconds[name].append(time.perf_counter() - start)
+    with_it, without = statistics.median(seconds["moving"]), statistics.median(seconds["plain"])
+    assert (with_it - without) / with_it < 0.2
+
+
+def test_progress_is_silent_where_nobody_watches(few, capfd):
+    train(s3_network(), dataclasses.replace(SHORT, epochs=1), few, seed=0, verbose=True)
+    written = capfd.readouterr()
+    assert (written.out, written.err) == ("", "")
 
 
 def test_initialize_draws_the_weights_that_train_starts_from(few):

@@ -34,7 +34,9 @@ if "google.colab" in sys.modules:
     import subprocess
 
     if "OWNER" in REPOSITORY:
-        raise SystemExit("This copy has no address yet: run `evalib colab --repo URL` in a checkout.")
+        raise SystemExit(
+            "This copy has no address yet: run `evalib colab --repo URL` in a checkout."
+        )
     source = f"git+{REPOSITORY}"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
 
@@ -185,9 +187,7 @@ assert baseline.count_params() == by_hand == 68_260
 
 # %%
 # Loss: minus the logarithm of the probability given to the right digit. Adam: a step size of its own for each weight.
-baseline.compile(
-    loss="categorical_crossentropy", optimizer="adam", metrics=["accuracy"], jit_compile=False
-)
+baseline.compile(loss="categorical_crossentropy", optimizer="adam", metrics=["accuracy"])
 
 # %% [markdown]
 # ### Fit
@@ -196,7 +196,9 @@ baseline.compile(
 
 # %% tags=["nbval-ignore-output"]
 # An epoch shows each image once, 32 at a time; each batch moves every weight a little downhill.
-history = baseline.fit(images_train, one_hot_train, batch_size=32, epochs=baseline_epochs, verbose=0)
+history = baseline.fit(
+    images_train, one_hot_train, batch_size=32, epochs=baseline_epochs, verbose=0
+)
 for epoch in range(baseline_epochs):
     loss, accuracy = history.history["loss"][epoch], history.history["accuracy"][epoch]
     print(f"epoch {epoch + 1}: loss {loss:.4f}, accuracy {accuracy:.4f} on the training images")
@@ -252,7 +254,9 @@ def vis_img_in_filter(model, layer_name, image, count, steps=20):
         model, layer_name, range(count), start=image, steps=steps, smoothness=0.0
     )
     pictures = np.concatenate([image[np.newaxis], pulled])
-    return plots.show_images(pictures, ["input", *(f"filter {i}" for i in range(count))], columns=11)
+    return plots.show_images(
+        pictures, ["input", *(f"filter {i}" for i in range(count))], columns=11
+    )
 
 
 _ = vis_img_in_filter(baseline, "conv1", images_train[2], count=32)
@@ -265,11 +269,20 @@ _ = vis_img_in_filter(baseline, "conv1", images_train[2], count=32)
 # **Sixteen 3x3 kernels, a pooling, four more 3x3 convolutions, and an average instead of the large last kernel.** The course's network spends 67,610 of its 68,260 weights on one 26x26 convolution, which learns each digit at one place. Ours spends them on 3x3 kernels that work everywhere.
 
 # %%
-# The network, from evalib/models.py, where it can be read in fifteen lines.
+# The network lives in evalib, so that the tests and the seed study train the very same one. Its whole source:
+import inspect
+
 from evalib.models import s3_network
 
+print(inspect.getsource(s3_network))
+
+# %%
+# Build it once and count: this must stay below 20,000.
 model = s3_network()
 print(f"{model.count_params():,} parameters")
+
+# %% [markdown]
+# `conv_block` repeats three layers, *convolution, batch normalization, ReLU*, once for each number in its list, and gives each layer a name. With `pool_first` the block's first convolution is followed by a 2x2 max pooling.
 
 # %% [markdown]
 # ### Why does it look like this?
@@ -478,7 +491,9 @@ _ = plots.show_confusion_matrix(y_test, predictions)
 # Is it sure when it is wrong? Compare the mean probability that it gave to its own answer.
 confidence = probabilities.max(axis=1)
 right = predictions == y_test
-print(f"mean confidence: {confidence[right].mean():.3f} when right, {confidence[~right].mean():.3f} when wrong")
+print(
+    f"mean confidence: {confidence[right].mean():.3f} when right, {confidence[~right].mean():.3f} when wrong"
+)
 
 # %%
 # It doubts where it errs: low confidence is a useful warning.
@@ -511,7 +526,14 @@ assert change > 0.5
 
 # %% tags=["nbval-ignore-output"]
 # Stop at each ReLU, and at the class maps: these are the pictures that the next layer reads.
-stops = ["block1_relu1", "block2_relu1", "block2_relu2", "block2_relu3", "block2_relu4", "class_maps"]
+stops = [
+    "block1_relu1",
+    "block2_relu1",
+    "block2_relu2",
+    "block2_relu3",
+    "block2_relu4",
+    "class_maps",
+]
 watcher = keras.Model(model.inputs, {name: model.get_layer(name).output for name in stops})
 digit = images_test[:1]
 maps = {name: values[0] for name, values in watcher.predict(digit, verbose=0).items()}
