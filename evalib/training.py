@@ -13,6 +13,9 @@ from tqdm import tqdm
 
 from evalib.data import Arrays, prepare_images
 from evalib.layers import RandomAffine
+from evalib.optimizers import ConvolutionMuon
+
+OPTIMIZERS = ("muon", "adamw")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,29 +23,35 @@ class Recipe:
     """How a network is trained. The defaults are those of the S3 network.
 
     Attributes:
+        optimizer: `"muon"` or `"adamw"`; see `ConvolutionMuon`.
         epochs: passes over the training images.
         batch_size: images a step.
-        peak_learning_rate: the highest rate of AdamW; see `WarmupThenDecay`.
+        peak_learning_rate: the optimizer's highest rate; see `WarmupThenDecay`.
         warmup_share: the share of all steps during which the rate rises, above 0 and below 1.
-        weight_decay: how much of each weight a step takes away, times the learning rate
+        weight_decay: how much of a kernel's weights a step takes away, times the learning rate
             (Loshchilov and Hutter, *Decoupled Weight Decay Regularization*, 2019); at least 0.
+        momentum: how much of the last steps' direction the next one keeps, 0 to below 1.
         rotation: the largest angle of the augmentation, in degrees; see `RandomAffine`.
         scale: the largest relative change of width and of height.
         shear: the largest slant, in pixels a pixel.
         shift: the largest move along each axis, in pixels.
     """
 
+    optimizer: str = "muon"
     epochs: int = 20
     batch_size: int = 256
     peak_learning_rate: float = 0.03
     warmup_share: float = 0.25
-    weight_decay: float = 0.02
+    weight_decay: float = 0.05
+    momentum: float = 0.9
     rotation: float = 10.0
     scale: float = 0.1
     shear: float = 0.15
     shift: float = 2.0
 
     def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"expected one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError(
                 f"expected at least 1 epoch and 1 image a batch, got {self.epochs} and "
@@ -54,6 +63,16 @@ class Recipe:
             raise ValueError(f"expected a share between 0 and 1, got {self.warmup_share}")
         if not self.weight_decay >= 0:
             raise ValueError(f"expected a decay of at least 0, got {self.weight_decay}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"expected a momentum from 0 to below 1, got {self.momentum}")
+
+    def build_optimizer(self, schedule: "WarmupThenDecay") -> keras.optimizers.Optimizer:
+        """A new optimizer that follows the schedule."""
+        if self.optimizer == "adamw":
+            return keras.optimizers.AdamW(
+                schedule, weight_decay=self.weight_decay, beta_1=self.momentum
+            )
+        return ConvolutionMuon(schedule, weight_decay=self.weight_decay, momentum=self.momentum)
 
     def augmentation(self) -> RandomAffine:
         """The layer that moves the training images."""
@@ -159,7 +178,7 @@ def train(
     steps = -(-len(x_train) // recipe.batch_size) * recipe.epochs
     schedule = WarmupThenDecay(recipe.peak_learning_rate, steps, recipe.warmup_share)
     trainer.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay),
+        optimizer=recipe.build_optimizer(schedule),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )

@@ -9,6 +9,7 @@ none.
 
 import argparse
 import dataclasses
+from typing import Any
 
 from evalib.data import load_mnist, split_validation
 from evalib.models import s3_network
@@ -19,16 +20,16 @@ NAME = "s3_assignment/choices.json"
 EPOCHS = 12  # fewer than the final recipe has: enough to compare, in half the time
 STILL = {"rotation": 0.0, "scale": 0.0, "shear": 0.0, "shift": 0.0}
 HALF = {"rotation": 5.0, "scale": 0.05, "shear": 0.075, "shift": 1.0}
-CANDIDATES: dict[str, dict[str, float]] = {
+CANDIDATES: dict[str, dict[str, Any]] = {
     "the recipe": {},
     "no augmentation": STILL,
     "half the augmentation": HALF,
-    "no weight decay": {"weight_decay": 0.0},
+    "AdamW instead of Muon": {"optimizer": "adamw"},
     "a tenth of the peak rate": {"peak_learning_rate": 0.003},
 }
 
 
-def candidate_recipe(changes: dict[str, float]) -> Recipe:
+def candidate_recipe(changes: dict[str, Any]) -> Recipe:
     """The recipe with some values changed."""
     values = {**dataclasses.asdict(Recipe()), "epochs": EPOCHS, **changes}
     return Recipe(**values)

@@ -142,6 +142,7 @@ def test_data_that_do_not_fit_are_refused(images, labels, message):
         {"peak_learning_rate": 0.0},
         {"warmup_share": 1.0},
         {"weight_decay": -1.0},
+        {"momentum": 1.0},
     ],
 )
 def test_recipes_that_cannot_be_are_refused(values):

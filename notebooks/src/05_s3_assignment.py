@@ -359,6 +359,15 @@ for name, record in choices.items():
         f"  {100 * record['training_accuracy']:15.2f} %"
     )
 
+# %% [markdown]
+# *Muon* is a young optimizer (Jordan, 2024). Like Adam it averages the gradients of the last steps. But where Adam then treats each weight for itself, Muon treats a layer's kernels as a matrix and takes the nearest orthogonal one as its step, so that rare directions are learned as fast as common ones.
+
+# %%
+# It costs no more time to speak of, and its answers on unseen digits are surer.
+assert (
+    choices["the recipe"]["validation_loss"] < choices["AdamW instead of Muon"]["validation_loss"]
+)
+
 # %%
 # Without moving the images the network learns them by heart: more right in training, fewer outside.
 chosen, still = choices["the recipe"], choices["no augmentation"]
