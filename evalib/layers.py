@@ -47,9 +47,7 @@ def conv_block(
         outputs = convolution(outputs)
         if pool_first and number == 1:
             outputs = keras.layers.MaxPooling2D(2, name=f"{name}_pool")(outputs)
-        outputs = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm{number}")(
-            outputs
-        )
+        outputs = keras.layers.BatchNormalization(name=f"{name}_norm{number}")(outputs)
         outputs = keras.layers.ReLU(name=f"{name}_relu{number}")(outputs)
     return outputs
 

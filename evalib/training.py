@@ -38,16 +38,16 @@ class Recipe:
     """
 
     optimizer: str = "muon"
-    epochs: int = 20
+    epochs: int = 26
     batch_size: int = 256
     peak_learning_rate: float = 0.03
     warmup_share: float = 0.25
     weight_decay: float = 0.05
     momentum: float = 0.9
-    rotation: float = 10.0
-    scale: float = 0.1
-    shear: float = 0.15
-    shift: float = 2.0
+    rotation: float = 8.0
+    scale: float = 0.12
+    shear: float = 0.12
+    shift: float = 2.5
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
