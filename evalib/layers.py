@@ -72,10 +72,10 @@ class RandomAffine(keras.layers.Layer):
 
     def __init__(
         self,
-        rotation: float = 10.0,
-        scale: float = 0.1,
-        shear: float = 0.15,
-        shift: float = 2.0,
+        rotation: float,
+        scale: float,
+        shear: float,
+        shift: float,
         *,
         seed: int | None = None,
         **options: object,

@@ -9,6 +9,11 @@ from scipy import ndimage
 from evalib.layers import RandomAffine, conv_block
 
 
+def affine(**changes) -> RandomAffine:
+    """A layer with ordinary bounds, but for those that a test is about."""
+    return RandomAffine(**{"rotation": 10, "scale": 0.1, "shear": 0.15, "shift": 2, **changes})
+
+
 def moved(layer: RandomAffine, image: np.ndarray, uniform: list[float]) -> np.ndarray:
     """One image through the layer's map for known numbers instead of random ones."""
     height, width = image.shape
@@ -25,18 +30,18 @@ def digit(mnist):
 
 
 def test_no_movement_changes_nothing(digit):
-    np.testing.assert_array_equal(moved(RandomAffine(), digit, [0.0] * 6), digit)
+    np.testing.assert_array_equal(moved(affine(), digit, [0.0] * 6), digit)
 
 
 def test_a_shift_moves_whole_pixels(digit):
     # The map tells where an output pixel is read, so reading 2 further right moves ink left.
-    result = moved(RandomAffine(shift=2), digit, [0, 0, 0, 0, 1, 0])
+    result = moved(affine(shift=2), digit, [0, 0, 0, 0, 1, 0])
     np.testing.assert_allclose(result[:, :-2], digit[:, 2:], atol=1e-5)
     assert (result[:, -2:] == 0).all()
 
 
 def test_ninety_degrees_are_a_quarter_turn(digit):
-    result = moved(RandomAffine(rotation=90), digit, [1, 0, 0, 0, 0, 0])
+    result = moved(affine(rotation=90), digit, [1, 0, 0, 0, 0, 0])
     np.testing.assert_allclose(result, np.rot90(digit, 1), atol=1e-4)
 
 
@@ -58,13 +63,13 @@ def test_any_movement_agrees_with_scipy(digit, seed):
 
 def test_outside_training_images_pass_unchanged(mnist):
     images = mnist[0][0][:8, ..., np.newaxis].astype("float32")
-    result = RandomAffine()(images, training=False)
+    result = affine()(images, training=False)
     np.testing.assert_array_equal(ops.convert_to_numpy(result), images)
 
 
 def test_each_image_of_a_batch_moves_its_own_way(mnist):
     same = np.repeat(mnist[0][0][:1, ..., np.newaxis], 16, axis=0).astype("float32")
-    result = ops.convert_to_numpy(RandomAffine(seed=1)(same, training=True))
+    result = ops.convert_to_numpy(affine(seed=1)(same, training=True))
     assert len({image.tobytes() for image in result}) == 16
 
 
@@ -87,12 +92,12 @@ def test_the_layer_survives_saving_and_loading():
 )
 def test_bounds_out_of_range_are_refused(bounds, message):
     with pytest.raises(ValueError, match=message):
-        RandomAffine(**bounds)
+        affine(**bounds)
 
 
 def test_images_without_channels_are_refused():
     with pytest.raises(ValueError, match=r"got shape \(4, 28, 28\)"):
-        RandomAffine()(np.zeros((4, 28, 28), "float32"), training=True)
+        affine()(np.zeros((4, 28, 28), "float32"), training=True)
 
 
 def test_a_block_names_its_layers_and_shrinks_by_two_a_convolution():
