@@ -60,7 +60,6 @@ def compare(again: bool) -> None:
             "validation_accuracy": run.test_accuracy,
             "validation_loss": run.test_loss,
             "training_accuracy": run.history["accuracy"][-1],
-            "seconds": round(run.seconds, 1),
             "recipe": dataclasses.asdict(run.recipe),
         }
         write_results(results_folder() / NAME, list(records.values()))

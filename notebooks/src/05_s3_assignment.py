@@ -192,7 +192,7 @@ baseline.compile(loss="categorical_crossentropy", optimizer="adam", metrics=["ac
 # %% [markdown]
 # ### Fit
 #
-# The course trained for ten epochs. On two processor cores that takes longer than two minutes, and after the third epoch hardly anything is gained, so we train for three: set `baseline_epochs = 10` above to do as the course did.
+# The course trained for ten epochs. On two processor cores that takes longer than two minutes, so we train for three: set `baseline_epochs = 10` above to do as the course did.
 
 # %% tags=["nbval-ignore-output"]
 # An epoch shows each image once, 32 at a time; each batch moves every weight a little downhill.
@@ -251,8 +251,9 @@ from evalib.feature_visualization import maximize_activation
 
 def vis_img_in_filter(model, layer_name, image, count, steps=20):
     """Draw what an image becomes when each of the first filters pulls at it."""
+    # Large steps and no smoothing, as in the course.
     pulled = maximize_activation(
-        model, layer_name, range(count), start=image, steps=steps, smoothness=0.0
+        model, layer_name, range(count), start=image, steps=steps, learning_rate=0.3, smoothness=0.0
     )
     pictures = np.concatenate([image[np.newaxis], pulled])
     return plots.show_images(
@@ -263,7 +264,7 @@ def vis_img_in_filter(model, layer_name, image, count, steps=20):
 _ = vis_img_in_filter(baseline, "conv1", images_train[2], count=32)
 
 # %% [markdown]
-# **Figure 2.** One training image, and what it turns into when each of the 32 first-layer filters of the course's network pulls at it. Some filters want ink on one side of a stroke only, some want paper: the four dissolves into edges of one direction.
+# **Figure 2.** One training image, and what it turns into when each of the 32 first-layer filters of the course's network pulls at it. Where a filter measures an edge, stripes of its direction grow along the strokes; where it only wants ink or paper, the whole picture turns dark or white.
 #
 # ## Part 2. Which network passes 99.4 % with fewer than 20,000 parameters?
 #
@@ -512,7 +513,7 @@ assert confidence[~right].mean() < confidence[right].mean() - 0.1
 # %% [markdown]
 # ## What did its kernels learn?
 #
-# **The first kernels began as noise and became small edges and strokes; deeper channels answer to pieces of digits; the last ones to whole digits.**
+# **The first kernels began as noise and became small edges; deeper channels answer to pieces of digits; the last ones to whole digits.**
 
 # %% tags=["nbval-ignore-output"]
 # The sixteen kernels of the first layer, before and after training, on one color scale.
@@ -568,7 +569,7 @@ titles = [f"{name[:6]}\n{name[7:]}, {i}" for name, channels in chosen.items() fo
 _ = plots.show_images(np.concatenate(list(pictures.values())), titles, columns=8, cell_size=1.0)
 
 # %% [markdown]
-# **Figure 11.** Pictures that maximize single channels. Above: edges of one direction. Middle: strokes that repeat, a texture. Below: curves and crossings, parts of digits.
+# **Figure 11.** Pictures that maximize single channels. Above: stripes of one direction, or plain ink, or plain paper, for more does not fit in 3x3 pixels. Middle: lines that bend and repeat, a texture. Below: curves around a center and crossings, parts of digits.
 
 # %%
 # Does it work? Each channel answers more to its own picture than to the average test digit.
@@ -590,7 +591,7 @@ titles = [f"class {i}\n{100 * answers[i, i]:.0f} % sure" for i in range(10)]
 _ = plots.show_images(ideal, titles, columns=5, cell_size=1.3)
 
 # %% [markdown]
-# **Figure 12.** What the network would most like to see for each digit. An average over all positions is satisfied by strokes anywhere, so the digits come in pieces: it recognizes a digit by its parts.
+# **Figure 12.** What the network would most like to see for each digit. The loops of the eight and the stem of the one can be made out, but several times over: an average over all positions is satisfied by strokes anywhere, so it knows a digit by its parts.
 
 # %%
 # Each picture is, to the network, the digit that it was made for.
