@@ -362,13 +362,13 @@ for name, record in choices.items():
     )
 
 # %% [markdown]
-# *Muon* is a young optimizer (Jordan, 2024). Like Adam it averages the gradients of the last steps. But where Adam then treats each weight for itself, Muon treats a layer's kernels as a matrix and takes the nearest orthogonal one as its step, so that rare directions are learned as fast as common ones.
+# *Muon* is a young optimizer (Jordan, 2024). Like Adam it averages the gradients of the last steps. But where Adam then treats each weight for itself, Muon treats a layer's kernels as a matrix and takes the nearest orthogonal one as its step, so that rare directions are learned as fast as common ones. On this network it is no more than a match for AdamW, as the table says: it stays because the recipe was tuned with it.
 
 # %%
-# It costs no more time to speak of, and its answers on unseen digits are surer.
-assert (
-    choices["the recipe"]["validation_loss"] < choices["AdamW instead of Muon"]["validation_loss"]
-)
+# Did it help? It fits the training images faster; on unseen digits AdamW does as well, within the luck of a seed.
+muon, adamw = choices["the recipe"], choices["AdamW instead of Muon"]
+assert muon["training_accuracy"] > adamw["training_accuracy"]
+assert abs(muon["validation_accuracy"] - adamw["validation_accuracy"]) < 0.001
 
 # %%
 # Without moving the images the network learns them by heart: more right in training, fewer outside.
