@@ -200,7 +200,7 @@ def show_feature_maps(image: np.ndarray, maps: Mapping[str, np.ndarray], most: i
     """
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
-            len(maps), most + 1, figsize=(0.72 * (most + 1), 0.86 * len(maps)), squeeze=False
+            len(maps), most + 1, figsize=(0.72 * (most + 1), 0.92 * len(maps)), squeeze=False
         )
         for axes in grid.flat:
             axes.set_axis_off()
@@ -219,4 +219,5 @@ def show_feature_maps(image: np.ndarray, maps: Mapping[str, np.ndarray], most: i
 def _label_row(axes: Axes, text: str) -> None:
     """Write above a row's first picture, over the pictures beside it."""
     # Kept out of the layout, which would otherwise widen this picture's column for it.
-    axes.set_title(text, fontsize=8, loc="left").set_in_layout(False)
+    label = axes.text(0, 1.06, text, fontsize=8, va="bottom", transform=axes.transAxes)
+    label.set_in_layout(False)

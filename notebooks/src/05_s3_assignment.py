@@ -295,7 +295,7 @@ print(f"{model.count_params():,} parameters")
 # | no padding | digits stand in the middle: a border of zeros would cost time and tell nothing |
 # | pooling after the first convolution | everything behind it works on a quarter of the pixels: this is what makes training take minutes |
 # | pooling *before* normalization and ReLU | ReLU and max pooling can change places (proved below), and this order does a quarter of the work |
-# | batch normalization, no bias | allows a ten times higher learning rate; it subtracts the mean, so a bias would be subtracted too |
+# | batch normalization, no bias | keeps the values of every layer at one scale, so that a high learning rate is safe; it subtracts the mean, so a bias would be subtracted too |
 # | a 1x1 convolution to ten channels | one map a digit: *where* does it look like a seven? |
 # | global average pooling | turns each map into one number without a single weight |
 # | nothing between that number and the softmax | a ReLU there would forbid "surely not"; normalization or dropout would blur the answer |
@@ -521,7 +521,7 @@ kernels_after = model.get_layer("block1_conv1").get_weights()[0]
 _ = plots.show_kernels({"before training": kernels_before, "after training": kernels_after})
 
 # %% [markdown]
-# **Figure 9.** The first layer's 3x3 kernels. Red adds ink, blue subtracts it. After training most kernels have a red side and a blue side: they measure a gradient, as Sobel's do.
+# **Figure 9.** The first layer's 3x3 kernels. Red adds ink, blue subtracts it. Training made them stronger and sorted them: some have a red side and a blue side and measure a gradient, as Sobel's do; others set the center against its surroundings.
 
 # %% tags=["nbval-ignore-output"]
 # How far each kernel moved, relative to its size at the start.
