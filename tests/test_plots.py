@@ -21,7 +21,7 @@ def _close_figures():
 
 def pictures(figure: plt.Figure) -> list[np.ndarray]:
     """The arrays of all drawn images, in the order of the axes."""
-    return [image.get_array() for axes in figure.axes for image in axes.images]
+    return [np.asarray(image.get_array()) for axes in figure.axes for image in axes.images]
 
 
 def test_a_grid_draws_every_image_once_with_its_title():
@@ -54,7 +54,7 @@ def test_the_confusion_matrix_counts():
     }
     assert counts == {(3, 3): "1", (3, 5): "2", (9, 4): "1", (4, 4): "1"}
     # Right answers are written but not colored.
-    assert axes.images[0].get_array().sum() == 3
+    assert np.asarray(axes.images[0].get_array()).sum() == 3
 
 
 def test_mistakes_are_drawn_surest_first_and_only_they():
@@ -87,6 +87,6 @@ def test_feature_maps_draw_no_more_than_asked():
 
 def test_the_history_is_drawn_as_it_is():
     figure = plots.show_history({"loss": [1.0, 0.1], "accuracy": [0.5, 0.99]})
-    loss, errors = (axes.lines[0].get_ydata() for axes in figure.axes)
+    loss, errors = (np.asarray(axes.lines[0].get_ydata(), float) for axes in figure.axes)
     np.testing.assert_allclose(loss, [1.0, 0.1])
     np.testing.assert_allclose(errors, [50, 1])
