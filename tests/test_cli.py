@@ -124,7 +124,13 @@ def test_interrupt(tmp_path: Path, environment: dict[str, str]) -> None:
     )
     command = [sys.executable, "-m", "evalib", "run", "--notebooks", str(tmp_path / "notebooks")]
     process = subprocess.Popen(
-        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Where the tests themselves run in the background, an interrupt would be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not (running.exists() and running.read_text()) and time.monotonic() < deadline:
