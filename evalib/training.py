@@ -248,7 +248,10 @@ def check_fit(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> Non
 
 def device() -> str:
     """`"gpu"` where Keras sees one, otherwise `"cpu"`."""
-    return "gpu" if keras.distribution.list_devices("gpu") else "cpu"
+    try:
+        return "gpu" if keras.distribution.list_devices("gpu") else "cpu"
+    except RuntimeError:  # what JAX answers where it finds none
+        return "cpu"
 
 
 def versions() -> dict[str, str]:
