@@ -41,8 +41,10 @@ def known_records() -> dict[str, dict]:
         records = read_results(NAME)
     except FileNotFoundError:
         return {}
-    expected = {name: candidate_recipe(changes) for name, changes in CANDIDATES.items()}
-    return {r["name"]: r for r in records if Recipe(**r["recipe"]) == expected.get(r["name"])}
+    expected = {
+        name: dataclasses.asdict(candidate_recipe(changes)) for name, changes in CANDIDATES.items()
+    }
+    return {r["name"]: r for r in records if r["recipe"] == expected.get(r["name"])}
 
 
 def compare(again: bool) -> None:

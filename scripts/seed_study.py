@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 from evalib.data import load_mnist
 from evalib.models import s3_network
@@ -35,10 +36,10 @@ def known_records(recipe: Recipe, parameters: int) -> dict[int, dict]:
     return {r["seed"]: r for r in records if still_valid(r, recipe, parameters)}
 
 
-def keep_model(folder: Path, model: object, run: Run) -> None:
+def keep_model(folder: Path, model: Any, run: Run) -> None:
     """Keep one run's weights, and the score that they give."""
     partial = folder / "model.partial.keras"
-    model.save(partial)  # type: ignore[attr-defined]  # Keras has no types
+    model.save(partial)
     os.replace(partial, folder / "model.keras")
     write_results(folder / "metrics.json", run.record())
 

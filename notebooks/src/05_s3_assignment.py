@@ -49,7 +49,7 @@ epochs = 26
 # %% [markdown]
 # ## Part 1. What does each cell of the course's first notebook do?
 #
-# **It teaches a network of 68,260 parameters to name handwritten digits, and reaches about 98 %.** The course wrote it in 2018. Most of its calls have changed their names since, and one cell no longer runs at all. Here is every cell in its order, commented, in the words of Keras 3:
+# **It teaches a network of 68,260 parameters to name handwritten digits, and reaches 97 to 98 %.** Most of its calls have changed their names since it was written, and one cell no longer runs at all. Here is every cell in its order, commented, in the words of Keras 3:
 #
 # | the course wrote | today |
 # |---|---|
@@ -425,7 +425,7 @@ print(f"{recipe.epochs} epochs in {run.seconds:.0f} s on a {run.device}")
 _ = plots.show_history(run.history)
 
 # %% [markdown]
-# **Figure 5.** Training loss and errors. Both are still falling at the end: moved images never become old ones, so the network does not overfit.
+# **Figure 5.** Training loss and errors. Both still fall in the last epochs, when the learning rate goes to zero.
 
 # %%
 # A run that learned ends far below where it began.
