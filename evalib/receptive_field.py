@@ -1,240 +1,184 @@
-"""Receptive fields of Keras models whose layers form one chain.
+"""Receptive fields of Keras models: exact for whole graphs, and measured by experiment.
 
-The arithmetic is that of Araujo, Norris and Sim, *Computing Receptive Fields of Convolutional
-Neural Networks*, Distill 2019: a layer with kernel k, dilation d, stride s and padding p, read
-by an input whose neighbors lie `stride` input pixels apart, gives
-
-    size    += d (k - 1) * stride
-    padding += p * stride
-    stride  *= s
+`receptive_field` and `receptive_field_table` compute from the graph alone; the arithmetic stands
+in `evalib.fields`, what each kind of layer reads in `evalib.layer_rules`.
+`measure_receptive_field` runs the model instead, and looks which pixels matter.
 """
 
-import dataclasses
-import html
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 
 import keras
 
-Pair = tuple[int, int]
+from evalib.field_measurement import measure_receptive_field
+from evalib.fields import AxisField, ReceptiveField
+from evalib.graph import Call, run_through_graph, sibling_paths, tensors
+from evalib.layer_rules import read, register_layer
+from evalib.layer_table import Row, Table, make_row
+from evalib.sights import Misaligned, Reading, Shape, Sight, View
+from evalib.sources import choose_layer, choose_sources, position_axes
 
-_PIXEL_BY_PIXEL = (
-    keras.layers.InputLayer,
-    keras.layers.Activation,
-    keras.layers.BatchNormalization,
-    keras.layers.Dropout,
-    keras.layers.SpatialDropout2D,
-    keras.layers.LeakyReLU,
-    keras.layers.PReLU,
-    keras.layers.ELU,
-    keras.layers.ReLU,
-    keras.layers.Softmax,
-    keras.layers.Rescaling,
-    keras.layers.Dense,
-)
-_GATHERING = (
-    keras.layers.GlobalAveragePooling2D,
-    keras.layers.GlobalMaxPooling2D,
-    keras.layers.Flatten,
-)
-_WINDOWS = (
-    keras.layers.Conv2D,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv2D,
-    keras.layers.MaxPooling2D,
-    keras.layers.AveragePooling2D,
-)
+__all__ = [
+    "ReceptiveField",
+    "Row",
+    "Table",
+    "measure_receptive_field",
+    "receptive_field",
+    "receptive_field_table",
+    "register_layer",
+]
+
+# What is known of a tensor: what it sees, `None` if nothing, or why that cannot be said.
+Finding = Sight | ValueError | None
 
 
-@dataclasses.dataclass(frozen=True)
-class ReceptiveField:
-    """What one output pixel sees of the input, each a `(height, width)` pair in input pixels.
+def receptive_field(
+    model: keras.Model,
+    layer: str | None = None,
+    *,
+    source: str | None = None,
+    check_alignment: bool = True,
+) -> ReceptiveField:
+    """The part of the input that can influence one output pixel of a layer.
 
-    Attributes:
-        size: the extent of the input that can influence one output pixel.
-        stride: how far the fields of two neighboring output pixels lie apart.
-        padding: how far the first output pixel's field reaches past the top left corner.
-        is_global: whether the output sees the whole input at once. It has no neighbor then, and
-            the stride is zero.
-    """
-
-    size: Pair
-    stride: Pair
-    padding: Pair
-    is_global: bool = False
-
-    def __str__(self) -> str:
-        return "global" if self.is_global else _times(self.size)
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One layer in a `Table`; a pair is `(height, width)`, `None` where the layer has no such."""
-
-    name: str
-    kind: str
-    output_shape: tuple[int, ...]
-    kernel: Pair | None
-    stride: Pair | None
-    parameters: int
-    receptive_field: ReceptiveField
-
-    def cells(self) -> tuple[str, ...]:
-        """The row as texts."""
-        return (
-            self.name,
-            self.kind,
-            _times(self.kernel),
-            _times(self.stride),
-            _times(self.output_shape),
-            f"{self.parameters:,}",
-            str(self.receptive_field),
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A row a layer: prints as text, and draws as HTML in a notebook."""
-
-    rows: tuple[Row, ...]
-
-    HEADINGS = ("layer", "kind", "kernel", "stride", "output", "parameters", "receptive field")
-
-    def records(self) -> list[dict[str, object]]:
-        """The rows as plain dictionaries."""
-        return [dataclasses.asdict(row) for row in self.rows]
-
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self.rows)
-
-    def __str__(self) -> str:
-        lines = [self.HEADINGS, *(row.cells() for row in self.rows)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        )
-
-    def _repr_html_(self) -> str:
-        def line(tag: str, texts: tuple[str, ...]) -> str:
-            cells = "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts)
-            return f"<tr>{cells}</tr>"
-
-        body = "".join(line("td", row.cells()) for row in self.rows)
-        return f"<table><thead>{line('th', self.HEADINGS)}</thead><tbody>{body}</tbody></table>"
-
-
-def receptive_field(model: keras.Model, layer: str | None = None) -> ReceptiveField:
-    """The receptive field of one layer's output pixels.
+    Exact for convolutions of every kind, poolings, padding, cropping, resampling, and all that
+    works pixel by pixel; branches are followed and compared where they meet. Dropout and other
+    layers that act in training only are taken as at inference. The formulas are those of Araujo,
+    Norris and Sim, Distill 2019.
 
     Args:
-        model: a Sequential or functional model of 2-D layers that form one chain.
-        layer: the layer's name; the last layer unless told otherwise.
+        model: a Sequential or functional model; it may hold other models.
+        layer: the layer's name, `outer/inner` or just `inner` in a nested model; the model's
+            output unless told otherwise.
+        source: the name of the input to look back to. Without it all inputs of the same size
+            count as one, as channels of one image would.
+        check_alignment: whether siblings are refused whose centers lie more than half a step
+            apart. Without the check the field is the extent of them all.
 
     Returns:
-        The field, marked `is_global` where the layer sees the whole input.
+        Size, stride and padding in input pixels, one number for each axis; "global" where the
+        layer sees the whole input.
 
     Raises:
-        ValueError: the layer is not in the model, the layers do not form one chain, or one of
-            them is of a kind that is not known here.
+        ValueError: the model has no graph; the layer or the input is not in it; a layer's kind is
+            not known (see `register_layer`); or branches meet that do not align.
     """
-    rows = {row.name: row for row in receptive_field_table(model)}
-    if layer is None:
-        return list(rows.values())[-1].receptive_field
-    if layer not in rows:
-        raise ValueError(f"expected one of the layers {', '.join(rows)}, got {layer!r}")
-    return rows[layer].receptive_field
+    trace = _Trace(model, source, check_alignment)
+    findings = {name: finding for name, (_, finding) in trace.calls.items()}
+    names = [tensor._keras_history.operation.name for tensor in tensors(model, "outputs")]
+    outputs = list(zip(names, trace.outputs, strict=True))
+    found = [trace.field(finding) for finding in choose_layer(layer, findings, outputs)]
+    if any(field != found[0] for field in found):
+        raise ValueError(
+            f"expected a layer with one receptive field, got {layer or 'a model'} with several: "
+            + ", ".join(map(str, found))
+        )
+    if found[0] is None:
+        raise ValueError(f"{layer or 'the output'} does not depend on the input {source or ''}")
+    return found[0]
 
 
-def receptive_field_table(model: keras.Model) -> Table:
-    """Kernel, stride, output, parameters and receptive field of every layer.
+def receptive_field_table(
+    model: keras.Model, *, source: str | None = None, check_alignment: bool = True
+) -> Table:
+    """Shapes, kernel, stride, dilation, parameters and receptive field of every layer.
 
     Args:
-        model: a Sequential or functional model of 2-D layers that form one chain.
+        model: as for `receptive_field`, and so are the other arguments.
+        source: the name of the input to look back to.
+        check_alignment: whether siblings that do not align are refused.
 
     Returns:
-        A row a layer, in the order in which the input passes them. The sizes in
-        `output_shape` leave the batch out.
+        A row a layer in the order of the graph, the layers of nested models included. Layers that
+        do not depend on the source have no receptive field.
 
     Raises:
-        ValueError: the layers do not form one chain, or one is of a kind not known here.
+        ValueError: as for `receptive_field`.
     """
-    field = ReceptiveField((1, 1), (1, 1), (0, 0))
+    trace = _Trace(model, source, check_alignment)
+    counted: set[int] = set()
     rows = []
-    for layer in _chain(model):
-        field = _step(layer, field, whole_input=tuple(model.input_shape[1:3]))
-        window = isinstance(layer, _WINDOWS)
-        rows.append(
-            Row(
-                name=layer.name,
-                kind=type(layer).__name__,
-                output_shape=tuple(layer.output.shape[1:]),
-                kernel=_kernel(layer) if window else None,
-                stride=tuple(layer.strides) if window else None,
-                parameters=layer.count_params(),
-                receptive_field=field,
-            )
-        )
+    for name, (call, finding) in trace.calls.items():
+        shapes = (trace.shape(call.inputs[0]), trace.shape(call.outputs[0], finding))
+        field = trace.field(finding)
+        rows.append(make_row(call.layer, name, shapes, field, counted=id(call.layer) in counted))
+        counted.add(id(call.layer))
     return Table(tuple(rows))
 
 
-def _chain(model: keras.Model) -> list[keras.layers.Layer]:
-    """The model's layers without the input, if each reads exactly the one before it."""
-    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    source = model.inputs[0]
-    for layer in layers:
-        if layer.input is not source:
-            raise ValueError(f"expected one chain of layers, but {layer.name!r} branches off")
-        source = layer.output
-    return layers
+class _Trace:
+    """One walk through a model's graph, and what each tensor was found to see."""
+
+    def __init__(self, model: keras.Model, source: str | None, check_alignment: bool) -> None:
+        self.check_alignment = check_alignment
+        self.calls: dict[str, tuple[Call, Finding]] = {}
+        inputs = tensors(model, "inputs")
+        chosen = choose_sources(model, inputs, source)
+        axes = [position_axes(model, tensor) for tensor in inputs]
+        first = inputs[chosen[0]]
+        self.input_size = tuple(first.shape[axis] for axis in axes[chosen[0]])
+        findings: list[Finding] = [
+            tuple(View(axis, AxisField.of_input(tensor.shape[axis])) for axis in axes[number])
+            if number in chosen
+            else None
+            for number, tensor in enumerate(inputs)
+        ]
+        self._shapes: dict[int, Shape] = {id(t): tuple(t.shape) for t in inputs}
+        self.outputs = run_through_graph(model, findings, self._visit)
+
+    def _visit(self, call: Call, findings: list[Finding]) -> list[Finding]:
+        finding = self._find(call, findings)
+        self.calls[call.name] = (call, finding)
+        return [finding] * len(call.outputs)
+
+    def _find(self, call: Call, findings: Sequence[Finding]) -> Finding:
+        for finding in findings:
+            if isinstance(finding, ValueError):
+                return finding
+        sights = [finding for finding in findings if finding is not None]
+        if not sights:
+            return None
+        reading = Reading(
+            layer=call.layer,
+            sights=tuple(sights),  # type: ignore[arg-type]
+            shape=(None, *self.shape(call.inputs[0], findings[0])),
+            output_shape=tuple(call.outputs[0].shape),
+            arguments=call.arguments[0],
+            input_size=self.input_size,
+            check_alignment=self.check_alignment,
+        )
+        try:
+            return read(reading)
+        except Misaligned as error:
+            return ValueError(_misaligned(call, error))
+        except ValueError as error:
+            return error
+
+    def shape(self, tensor: keras.KerasTensor, finding: Finding = None) -> Shape:
+        """A tensor's shape without the batch; a nested model may know less of it than the sight."""
+        sizes = list(tensor.shape)
+        if isinstance(finding, tuple):
+            for view in finding:
+                if view.axis is not None and view.field is not None and not view.mixed_up:
+                    sizes[view.axis] = view.field.size
+        return tuple(sizes[1:])
+
+    def field(self, finding: Finding) -> ReceptiveField | None:
+        """The summary of what was found, or the error that was met on the way."""
+        if isinstance(finding, ValueError):
+            raise finding
+        if finding is None:
+            return None
+        field = ReceptiveField.from_axes([view.field for view in finding], self.input_size)
+        if not any(view.mixed_up for view in finding):
+            return field
+        # Each value still sees as much, but its place no longer says where.
+        nowhere = (None,) * len(field.size)
+        return ReceptiveField(field.size, nowhere, nowhere)
 
 
-def _step(layer: keras.layers.Layer, field: ReceptiveField, whole_input: Pair) -> ReceptiveField:
-    """The field after one more layer."""
-    if isinstance(layer, _PIXEL_BY_PIXEL):
-        return field
-    if isinstance(layer, _GATHERING):
-        # What gathers all pixels in one vector sees them all, unless there is only one.
-        single_pixel = tuple(layer.input.shape[1:-1]) == (1, 1)
-        everything = ReceptiveField(whole_input, (0, 0), (0, 0), is_global=True)
-        return field if single_pixel else everything
-    if not isinstance(layer, _WINDOWS):
-        raise ValueError(f"layer {layer.name!r} is a {type(layer).__name__}, a kind not known here")
-    if field.is_global:
-        raise ValueError(f"layer {layer.name!r} stands behind a layer that sees the whole input")
-    kernel, dilation = _kernel(layer), tuple(getattr(layer, "dilation_rate", (1, 1)))
-    padding = _padding(layer, kernel, dilation)
-    return ReceptiveField(
-        size=_pair(lambda i: field.size[i] + dilation[i] * (kernel[i] - 1) * field.stride[i]),
-        stride=_pair(lambda i: field.stride[i] * layer.strides[i]),
-        padding=_pair(lambda i: field.padding[i] + padding[i] * field.stride[i]),
+def _misaligned(call: Call, error: Misaligned) -> str:
+    paths = " and ".join(f"'{path}'" for path in sibling_paths(call.inputs))
+    return (
+        f"expected branches that align where {call.name!r} joins them, got {paths}: {error}. "
+        "With check_alignment=False the field is the extent of them all, if their strides agree"
     )
-
-
-def _padding(layer: keras.layers.Layer, kernel: Pair, dilation: Pair) -> Pair:
-    """The zeros that a layer puts before the first row and column."""
-    if layer.padding == "valid":
-        return (0, 0)
-
-    def before(axis: int) -> int:
-        # "same" gives ceil(size / stride) outputs and puts the odd zero at the end.
-        size, stride = layer.input.shape[axis + 1], layer.strides[axis]
-        if size is None and stride > 1:
-            raise ValueError(f"the padding of {layer.name!r} depends on the input size: give one")
-        reach = dilation[axis] * (kernel[axis] - 1) + 1
-        outputs = 1 if size is None else -(-size // stride)
-        span = reach - 1 if size is None else (outputs - 1) * stride + reach - size
-        return max(span, 0) // 2
-
-    return _pair(before)
-
-
-def _kernel(layer: keras.layers.Layer) -> Pair:
-    return tuple(getattr(layer, "kernel_size", None) or layer.pool_size)
-
-
-def _pair(value: Callable[[int], int]) -> Pair:
-    return (value(0), value(1))
-
-
-def _times(sizes: tuple[int, ...] | None) -> str:
-    return "" if sizes is None else "x".join(map(str, sizes))

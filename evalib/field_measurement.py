@@ -1,0 +1,5 @@
+"""Receptive fields by experiment."""
+
+
+def measure_receptive_field(model, layer=None):
+    raise NotImplementedError
