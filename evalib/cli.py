@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="evalib", description="Tools around the notebooks.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(subparsers)
+    _add_rf(subparsers)
     _add_colab(subparsers)
     arguments = parser.parse_args(argv)
     try:
@@ -118,6 +119,35 @@ def _run(arguments: argparse.Namespace) -> int:
         for warning in run.warnings:
             print(f"warning: {run.name}: {warning}")
     return 0 if all(run.passed for run in runs) else 1
+
+
+def _add_rf(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "rf",
+        help="print the receptive field of every layer of a model",
+        description="Print shapes, parameters and receptive field of every layer of a network of "
+        "keras.applications, or of a model in a .keras file.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="VGG16 for example, or path/to/model.keras")
+    parser.add_argument("--layer", metavar="NAME", help="only this layer's receptive field")
+    parser.add_argument("--source", metavar="NAME", help="the input to look back to")
+    parser.set_defaults(command=_rf)
+
+
+def _rf(arguments: argparse.Namespace) -> int:
+    from evalib.applications import load_or_build
+    from evalib.layer_table import times
+    from evalib.receptive_field import receptive_field, receptive_field_table
+
+    model = load_or_build(arguments.model)
+    if arguments.layer is None:
+        print(receptive_field_table(model, source=arguments.source).columns())
+        return 0
+    field = receptive_field(model, arguments.layer, source=arguments.source)
+    stride, padding = times(field.stride), times(field.padding)
+    detail = "" if field.is_global else f", stride {stride}, padding {padding}"
+    print(f"{arguments.layer}: {field}{detail}")
+    return 0
 
 
 def _add_colab(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -228,10 +228,14 @@ class ReceptiveField:
             index: the output pixel, such as `(row, column)`, counted from 0.
 
         Returns:
-            A slice for each axis: `image[field.region((3, 4))]` is what pixel (3, 4) sees. Where
-            the input's size is not known, only the part before the first pixel is cut off.
+            A slice for each axis: `image[field.region((3, 4))]` is what pixel (3, 4) sees; empty
+            slices where it sees nothing. Where the input's size is not known, only the part before
+            the first pixel is cut off.
         """
-        return tuple(slice(max(a, 0), max(b + 1, 0)) for a, b in self._intervals(index, seen=True))
+        intervals = self._intervals(index, seen=True)
+        if any(start > stop for start, stop in intervals):
+            return tuple(slice(0, 0) for _ in intervals)  # Nothing on one axis is nothing at all.
+        return tuple(slice(max(start, 0), max(stop + 1, 0)) for start, stop in intervals)
 
     def center(self, index: Sequence[int]) -> tuple[float, ...]:
         """The middle of what one output pixel sees, in input pixels; may lie past the border."""
@@ -291,17 +295,25 @@ class ReceptiveField:
     def _known_axes(self, index: Sequence[float]) -> Sequence[AxisField | None]:
         if len(index) != len(self.size):
             raise ValueError(f"expected {len(self.size)} numbers, one for each axis, got {index}")
-        if None in self.padding:
-            raise ValueError("expected a field whose padding is known: give the model's input size")
-        if self.axes is not None:
-            return self.axes
         if self.is_global:
             return [None] * len(self.size)
-        # A field that somebody wrote down: size, stride and padding say all.
-        return [
-            AxisField(((-padding, size - padding - 1),), int(stride), None)
-            for size, stride, padding in zip(self.size, self.stride, self.padding, strict=True)
-        ]  # type: ignore[operator, arg-type]
+        if self.axes is None:
+            return [
+                _written_down(size, stride, padding)
+                for size, stride, padding in zip(self.size, self.stride, self.padding, strict=True)
+            ]
+        if not all(axis is None or axis.certain for axis in self.axes):
+            raise ValueError("expected a field whose padding is known: give the model's input size")
+        return self.axes
+
+
+def _written_down(size: int | None, stride: Stride | None, padding: int | None) -> AxisField:
+    """The axis of a field that was not computed: size, stride and padding say all."""
+    if size is None or padding is None or not isinstance(stride, int) or stride < 1:
+        raise ValueError(
+            f"expected a known size and padding and a whole stride, got {size}, {padding}, {stride}"
+        )
+    return AxisField(((-padding, size - padding - 1),), stride, None)
 
 
 def _near(axis: AxisField, place: float) -> range:

@@ -130,8 +130,8 @@ def _transposed_convolution(reading: Reading) -> Sight:
     layer, axes = reading.layer, positions(reading)
     of_layer = (layer.kernel_size, layer.strides, layer.dilation_rate, layer.output_padding)
     values = zip(*(_each(value, len(axes)) for value in of_layer), strict=True)
-    windows = [windows.transposed(k, s, d, layer.padding, extra) for k, s, d, extra in values]
-    return slide(reading, axes, windows)
+    slides = [windows.transposed(k, s, d, layer.padding, extra) for k, s, d, extra in values]
+    return slide(reading, axes, slides)
 
 
 def _pooling(reading: Reading) -> Sight:
@@ -196,8 +196,8 @@ def _resizing(reading: Reading) -> Sight:
     if layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio or layer.antialias:
         raise ValueError(f"layer {layer.name!r}: only plain resizing without antialiasing is known")
     sizes = (layer.height, layer.width)
-    windows = [windows.resized(size, None, layer.interpolation) for size in sizes]
-    return slide(reading, positions(reading), windows)
+    slides = [windows.resized(size, None, layer.interpolation) for size in sizes]
+    return slide(reading, positions(reading), slides)
 
 
 def _dense(reading: Reading) -> Sight:
@@ -312,14 +312,14 @@ def _indexing(reading: Reading) -> Sight:
     if Ellipsis in keys:
         place = keys.index(Ellipsis)
         keys[place : place + 1] = [slice(None)] * (len(reading.shape) - len(keys) + 1)
-    windows = {}
+    slides = {}
     for axis, key in enumerate(keys):
         if not isinstance(key, slice) or (key.step or 1) < 1:
             raise ValueError(
                 f"layer {reading.layer.name!r}: only slices of positive step are known"
             )
-        windows[axis] = windows.strided(key)
-    return slide(reading, list(windows), list(windows.values()))
+        slides[axis] = windows.strided(key)
+    return slide(reading, list(slides), list(slides.values()))
 
 
 _LAYER_KINDS: dict[Rule, str] = {

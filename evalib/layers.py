@@ -14,11 +14,15 @@ def conv_block(
     name: str,
     kernel_size: int = 3,
     pool_first: bool = False,
+    normalize: bool = True,
 ) -> keras.KerasTensor:
     """Stack convolutions, each followed by batch normalization and ReLU.
 
     The convolutions have no padding ("valid") and no bias: the normalization that follows would
     subtract it again. Layers are named `{name}_conv1`, `{name}_norm1`, `{name}_relu1` and so on.
+
+    With `normalize=False` each convolution has a bias and its ReLU in itself, and the block
+    consists of `{name}_conv1`, `{name}_conv2` and so on alone.
 
     Args:
         inputs: a tensor of shape `(batch, height, width, channels)`.
@@ -28,6 +32,8 @@ def conv_block(
         pool_first: put a 2x2 max pooling, named `{name}_pool`, between the first convolution and
             its normalization. ReLU and max pooling may change places, so this gives what pooling
             at the end would give, for a quarter of the work.
+        normalize: whether batch normalization and ReLU follow as layers. Without them,
+            `pool_first` puts the pooling behind the first convolution's own ReLU.
 
     Returns:
         The block's output; each convolution takes `kernel_size - 1` from height and width.
@@ -35,21 +41,53 @@ def conv_block(
     Raises:
         ValueError: the tensor is not of rank 4, or `filters` is empty or not positive.
     """
-    if len(inputs.shape) != 4:
-        raise ValueError(f"expected (batch, height, width, channels), got shape {inputs.shape}")
+    _check_images(inputs)
     if not filters or min(filters) < 1:
         raise ValueError(f"expected one positive number a convolution, got {list(filters)}")
     outputs = inputs
     for number, kernels in enumerate(filters, start=1):
         convolution = keras.layers.Conv2D(
-            kernels, kernel_size, use_bias=False, name=f"{name}_conv{number}"
+            kernels,
+            kernel_size,
+            use_bias=not normalize,
+            activation=None if normalize else "relu",
+            name=f"{name}_conv{number}",
         )
         outputs = convolution(outputs)
         if pool_first and number == 1:
             outputs = keras.layers.MaxPooling2D(2, name=f"{name}_pool")(outputs)
-        outputs = keras.layers.BatchNormalization(name=f"{name}_norm{number}")(outputs)
-        outputs = keras.layers.ReLU(name=f"{name}_relu{number}")(outputs)
+        if normalize:
+            outputs = keras.layers.BatchNormalization(name=f"{name}_norm{number}")(outputs)
+            outputs = keras.layers.ReLU(name=f"{name}_relu{number}")(outputs)
     return outputs
+
+
+def transition_block(inputs: keras.KerasTensor, filters: int, *, name: str) -> keras.KerasTensor:
+    """Halve height and width, then mix the channels down with a 1x1 convolution and ReLU.
+
+    Layers are named `{name}_pool` (2x2 max pooling) and `{name}_mix` (the convolution).
+
+    Args:
+        inputs: a tensor of shape `(batch, height, width, channels)`.
+        filters: how many mixtures of the channels there are afterwards.
+        name: what the layers' names begin with, `"transition1"` for example.
+
+    Returns:
+        A tensor of shape `(batch, height // 2, width // 2, filters)`.
+
+    Raises:
+        ValueError: the tensor is not of rank 4, or `filters` is not positive.
+    """
+    _check_images(inputs)
+    if filters < 1:
+        raise ValueError(f"expected a positive number of filters, got {filters}")
+    pooled = keras.layers.MaxPooling2D(2, name=f"{name}_pool")(inputs)
+    return keras.layers.Conv2D(filters, 1, activation="relu", name=f"{name}_mix")(pooled)
+
+
+def _check_images(inputs: keras.KerasTensor) -> None:
+    if len(inputs.shape) != 4:
+        raise ValueError(f"expected (batch, height, width, channels), got shape {inputs.shape}")
 
 
 @keras.saving.register_keras_serializable("evalib")

@@ -63,7 +63,7 @@ def receptive_field(
             not known (see `register_layer`); or branches meet that do not align.
     """
     trace = _Trace(model, source, check_alignment)
-    findings = {name: finding for name, (_, finding) in trace.calls.items()}
+    findings = trace.inputs | {name: finding for name, (_, finding) in trace.calls.items()}
     names = [tensor._keras_history.operation.name for tensor in tensors(model, "outputs")]
     outputs = list(zip(names, trace.outputs, strict=True))
     found = [trace.field(finding) for finding in choose_layer(layer, findings, outputs)]
@@ -116,14 +116,14 @@ class _Trace:
         axes = [position_axes(model, tensor) for tensor in inputs]
         first = inputs[chosen[0]]
         self.input_size = tuple(first.shape[axis] for axis in axes[chosen[0]])
-        findings: list[Finding] = [
+        sights: list[Finding] = [
             tuple(View(axis, AxisField.of_input(tensor.shape[axis])) for axis in axes[number])
             if number in chosen
             else None
             for number, tensor in enumerate(inputs)
         ]
-        self._shapes: dict[int, Shape] = {id(t): tuple(t.shape) for t in inputs}
-        self.outputs = run_through_graph(model, findings, self._visit)
+        self.inputs = {tensor.name: sight for tensor, sight in zip(inputs, sights, strict=True)}
+        self.outputs = run_through_graph(model, sights, self._visit)
 
     def _visit(self, call: Call, findings: list[Finding]) -> list[Finding]:
         finding = self._find(call, findings)

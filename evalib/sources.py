@@ -61,7 +61,7 @@ def choose_layer(
         outputs: the model's outputs, each with the name of its layer.
 
     Raises:
-        ValueError: there is no such layer, or there is no layer named and the model has several outputs.
+        ValueError: there is no such layer, or none is named and the model has several outputs.
     """
     if layer is None:
         if len(outputs) > 1:
@@ -76,9 +76,8 @@ def choose_layer(
         if any(part == layer for part in (name.split("#")[0], *_endings(name)))
     ]
     if not values:
-        names = list(found)
-        more = ["..."] if len(names) > _MOST_NAMES else []
-        listed = ", ".join(names[:_MOST_NAMES] + more)
+        known = list(found)
+        listed = ", ".join(known[:_MOST_NAMES]) + (", ..." if len(known) > _MOST_NAMES else "")
         raise ValueError(f"expected one of the layers {listed}, got {layer!r}")
     return values
 

@@ -1,7 +1,7 @@
 """The windows that layers slide along one axis: which positions are read, how many come out."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from evalib.fields import Taps
@@ -10,7 +10,7 @@ from evalib.fields import Taps
 Window = Callable[[int | None], tuple[Taps, int | None]]
 
 
-def sliding(kernel: int, stride: int, dilation: int, padding: str | int | Sequence[int]) -> Window:
+def sliding(kernel: int, stride: int, dilation: int, padding: str | int) -> Window:
     """A sliding window: the arithmetic of TensorFlow's convolutions and poolings."""
     reach = dilation * (kernel - 1) + 1
 
@@ -23,12 +23,10 @@ def sliding(kernel: int, stride: int, dilation: int, padding: str | int | Sequen
             before, certain = min(befores), len(befores) == 1
             outputs = None if size is None else -(-size // stride)
         else:
-            before = reach - 1 if padding == "causal" else 0
-            total = before
-            if not isinstance(padding, str):
-                before, after = padding if isinstance(padding, Sequence) else (padding, padding)
-                total = before + after
-            outputs = None if size is None else (size + total - reach) // stride + 1
+            before, after = (padding, padding) if isinstance(padding, int) else (0, 0)
+            if padding == "causal":
+                before = reach - 1
+            outputs = None if size is None else (size + before + after - reach) // stride + 1
         offsets = tuple(range(-before, -before + reach, dilation))
         return Taps((offsets,), stride, certain), outputs
 
@@ -66,7 +64,7 @@ def resized(new_size: int | None, factor: int | None, interpolation: str) -> Win
         top, bottom = (1, factor) if factor is not None else (size, new_size)
         common = math.gcd(top, bottom)  # type: ignore[arg-type]
         top, bottom = top // common, bottom // common  # type: ignore[operator]
-        offsets = []
+        offsets: list[tuple[int, ...]] = []
         for phase in range(bottom):
             doubled = (2 * phase + 1) * top - bottom  # the place, times 2 bottom
             whole, rest = divmod(doubled, 2 * bottom)

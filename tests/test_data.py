@@ -1,4 +1,6 @@
-"""MNIST against published facts and the IDX checksums; the validation split against counting."""
+"""MNIST against published facts and the IDX checksums; the validation split against counting;
+photographs against scikit-image's arrays.
+"""
 
 import hashlib
 import struct
@@ -8,8 +10,17 @@ import time
 
 import numpy as np
 import pytest
+import skimage.data
+import skimage.transform
 
-from evalib.data import MNIST_FILE, load_mnist, prepare_images, split_validation
+from evalib.data import (
+    MNIST_FILE,
+    PHOTOS,
+    load_mnist,
+    prepare_images,
+    sample_photo,
+    split_validation,
+)
 
 # How many training and test images each digit has, as printed in many papers.
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -148,3 +159,55 @@ def test_prepared_images_are_floats_between_0_and_1_with_a_channel():
 def test_images_that_do_not_fit_are_refused(images, message):
     with pytest.raises(ValueError, match=message):
         prepare_images(images)
+
+
+def test_a_photo_at_its_own_size_is_scikit_images_array():
+    np.testing.assert_array_equal(sample_photo("astronaut", 512), skimage.data.astronaut())
+    # 400 of 600 columns: the hundred on either side are cut off.
+    np.testing.assert_array_equal(sample_photo("coffee", 400), skimage.data.coffee()[:, 100:500])
+
+
+def test_a_gray_photo_has_three_equal_channels():
+    photo = sample_photo("camera", 512)
+    assert photo.shape == (512, 512, 3)
+    for channel in range(3):
+        np.testing.assert_array_equal(photo[..., channel], skimage.data.camera())
+
+
+def test_half_the_size_is_scikit_images_own_resizing():
+    floats = skimage.data.astronaut() / 255
+    expected = 255 * skimage.transform.resize(floats, (256, 256), anti_aliasing=True)
+    assert np.abs(sample_photo("astronaut", 256) - expected).max() <= 0.5001
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_every_photo_comes_from_the_wheel(name):
+    # Pooch is no dependency of ours, and without it scikit-image looks in its wheel alone.
+    photo = sample_photo(name, 32)
+    assert photo.shape == (32, 32, 3)
+    assert photo.dtype == np.uint8
+    assert photo.max() > photo.min()
+
+
+def test_a_photo_is_the_callers_own():
+    sample_photo("camera", 512)[:] = 0
+    sample_photo("astronaut", 512)[:] = 0
+    assert sample_photo("camera", 512).any()
+    assert sample_photo("astronaut", 512).any()
+
+
+def test_sizes_of_one_pixel_and_of_more_than_the_photo_has_are_fine():
+    assert sample_photo("astronaut", 1).shape == (1, 1, 3)
+    assert sample_photo("text", 200).shape == (200, 200, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        ("dog", 400, r"expected a photograph of astronaut, .* text, got 'dog'"),
+        ("astronaut", 0, "at least 1 pixel, got 0"),
+    ],
+)
+def test_photos_that_cannot_be_are_refused(name, size, message):
+    with pytest.raises(ValueError, match=message):
+        sample_photo(name, size)

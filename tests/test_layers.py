@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 from scipy import ndimage
 
-from evalib.layers import RandomAffine, conv_block
+from evalib.layers import RandomAffine, conv_block, transition_block
 
 
 def affine(**changes) -> RandomAffine:
@@ -116,3 +116,44 @@ def test_blocks_that_cannot_be_are_refused():
         conv_block(keras.Input((28, 28, 1)), [], name="block1")
     with pytest.raises(ValueError, match=r"got shape \(None, 28, 28\)"):
         conv_block(keras.Input((28, 28)), [4], name="block1")
+
+
+def test_a_block_without_normalization_is_convolutions_alone():
+    inputs = keras.Input((28, 28, 3))
+    model = keras.Model(inputs, conv_block(inputs, [4, 6], name="block1", normalize=False))
+    convolutions = model.layers[1:]
+    assert [layer.name for layer in convolutions] == ["block1_conv1", "block1_conv2"]
+    assert all(layer.activation is keras.activations.relu for layer in convolutions)
+    assert model.output_shape == (None, 24, 24, 6)
+    assert model.count_params() == (9 * 3 * 4 + 4) + (9 * 4 * 6 + 6)
+
+
+def test_without_normalization_too_pooling_first_gives_a_quarter_of_the_pixels():
+    inputs = keras.Input((28, 28, 3))
+    outputs = conv_block(inputs, [4, 6], name="block1", pool_first=True, normalize=False)
+    model = keras.Model(inputs, outputs)
+    names = [layer.name for layer in model.layers[1:]]
+    assert names == ["block1_conv1", "block1_pool", "block1_conv2"]
+    assert model.output_shape == (None, 11, 11, 6)
+
+
+def test_a_transition_halves_the_picture_and_mixes_the_channels():
+    inputs = keras.Input((13, 12, 5))
+    model = keras.Model(inputs, transition_block(inputs, 2, name="transition1"))
+    assert [layer.name for layer in model.layers[1:]] == ["transition1_pool", "transition1_mix"]
+    assert model.output_shape == (None, 6, 6, 2)  # an odd last row has no partner and is dropped
+    assert model.count_params() == 5 * 2 + 2
+
+    image = np.random.default_rng(0).normal(size=(1, 13, 12, 5)).astype("float32")
+    kernel, bias = model.get_layer("transition1_mix").get_weights()
+    largest = image[:, :12].reshape(1, 6, 2, 6, 2, 5).max(axis=(2, 4))
+    expected = np.maximum(largest @ kernel[0, 0] + bias, 0)
+    result = ops.convert_to_numpy(model(image))
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+def test_transitions_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="expected a positive number of filters, got 0"):
+        transition_block(keras.Input((28, 28, 1)), 0, name="transition1")
+    with pytest.raises(ValueError, match=r"got shape \(None, 28, 28\)"):
+        transition_block(keras.Input((28, 28)), 4, name="transition1")
