@@ -275,6 +275,18 @@ def _permute(reading: Reading) -> Sight:
     )
 
 
+def _dot(reading: Reading) -> Sight:
+    """A product over an axis: positions along it are gathered, others would be paired."""
+    axes = _each(reading.layer.axes, len(reading.sights))
+    gathered = [
+        gather(dataclasses.replace(reading, sights=(sight,)), [axis], keep=False)
+        for axis, sight in zip(axes, reading.sights, strict=True)
+    ]
+    if any(view.axis is not None and view.field for sight in gathered for view in sight):
+        raise ValueError(f"layer {reading.layer.name!r} pairs positions: no one field describes it")
+    return tuple(View(None, view.field) for view in gathered[0])
+
+
 def _time_distributed(reading: Reading) -> Sight:
     """The wrapped layer works on each step of axis 1 alone."""
     held = [dataclasses.replace(v, axis=None) if v.axis == 1 else v for v in only(reading)]
@@ -346,6 +358,7 @@ _LAYER_KINDS: dict[Rule, str] = {
     _reshape: "Reshape",
     _permute: "Permute",
     _join: "Concatenate",
+    _dot: "Dot",
     _time_distributed: "TimeDistributed",
     _wrapped: "SpectralNormalization",
     # Pixel by pixel, at inference: several inputs are merged position by position.

@@ -293,6 +293,16 @@ def test_operations_on_tensors_count_as_layers():
     assert receptive_field(keras.Model(image, ops.mean(maps, axis=(1, 2)))).is_global
 
 
+def test_a_product_over_positions_sees_them_all_and_over_channels_pairs_them():
+    steps = keras.Input((8, 4))
+    maps = layers.Conv1D(4, 3, padding="same")(steps)
+    over_positions = layers.Dot(axes=1)([maps, maps])  # 4x4 channels, no position left
+    assert receptive_field(keras.Model(steps, over_positions)).is_global
+    over_channels = layers.Dot(axes=2, name="pairs")([maps, maps])  # 8x8 pairs of positions
+    with pytest.raises(ValueError, match="'pairs' pairs positions"):
+        receptive_field(keras.Model(steps, over_channels))
+
+
 def test_a_shared_layer_is_followed_through_each_call():
     image = keras.Input((20, 20, 3))
     shared = layers.Conv2D(3, 3, padding="same", name="shared")
