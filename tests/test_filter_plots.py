@@ -12,6 +12,7 @@ import pytest
 
 from evalib import filter_plots
 from evalib.filters import SOBEL_X
+from evalib.letters import Line, draw_page
 
 
 @pytest.fixture(autouse=True)
