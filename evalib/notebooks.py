@@ -26,6 +26,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from evalib.devices import DEVICES, NO_GPU, Machine, changed_environment, detect_machine
 from evalib.files import write_atomically
+from evalib.pictures import compress_png
 
 _KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -215,6 +216,9 @@ def store_executed_outputs(source_path: Path, executed_path: Path) -> list[str]:
     for cell, run_cell in zip(source.cells, executed.cells, strict=True):
         if cell.cell_type == "code":
             cell.outputs = run_cell.outputs
+            for data in (output.get("data", {}) for output in cell.outputs):
+                if "image/png" in data:
+                    data["image/png"] = compress_png(data["image/png"])
             cell.execution_count = run_cell.execution_count
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
