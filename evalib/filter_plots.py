@@ -95,14 +95,15 @@ def show_letter_variants(
     return figure
 
 
-def show_pictures(pictures: Mapping[str, np.ndarray]) -> Figure:
-    """Draw pictures of equal size beside each other, each of their pixels as one of the figure's.
+def show_pictures(pictures: Mapping[str, np.ndarray], *, scale: int = 1) -> Figure:
+    """Draw pictures of equal size beside each other, pixel by pixel.
 
     Args:
         pictures: title to uint8, or float from 0 to 1, of shape `(height, width)` or
             `(height, width, 3)`.
+        scale: how many of the figure's pixels a pixel of theirs is high and wide.
     """
-    return _draw_exactly([list(pictures.values())], titles=list(pictures))
+    return _draw_exactly([list(pictures.values())], titles=list(pictures), scale=scale)
 
 
 def show_recolored(
@@ -117,7 +118,7 @@ def show_recolored(
     """
     drawings = [1 - np.clip(edge / np.percentile(edge, 98), 0, 1) for edge in edges]
     rows = [list(photos), list(recolored), drawings]
-    return _draw_exactly(rows, labels=("photograph", "recolored", "edges"))
+    return _draw_exactly(rows, labels=("photograph", "recolored", "edges"), scale=2)
 
 
 def show_filters(
@@ -331,10 +332,14 @@ def show_chains(chains: Mapping[str, Sequence[int]]) -> Figure:
 
 
 def _draw_exactly(
-    rows: Sequence[Sequence[np.ndarray]], *, titles: Sequence[str] = (), labels: Sequence[str] = ()
+    rows: Sequence[Sequence[np.ndarray]],
+    *,
+    titles: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    scale: int = 1,
 ) -> Figure:
     """Draw rows of equally large pictures pixel by pixel, in a few shades, to keep files small."""
-    height, width = rows[0][0].shape[:2]
+    height, width = (scale * size for size in rows[0][0].shape[:2])
     gap, head, side = 10, 18 if titles else 0, 18 if labels else 0
     across = side + len(rows[0]) * (width + gap) - gap
     down = head + len(rows) * (height + gap) - gap
