@@ -1,5 +1,19 @@
 """Helper module for notebooks that answer the first sessions of a vision course.
 
+Where to find what:
+- what goes in: `data` (MNIST, photographs), `letters` (pages of them), `filters` (fixed kernels);
+- networks: `layers`, `upsampling`, `models`, `applications` (those of Keras), `costs` (weights,
+  products);
+- learning: `initialization`, `optimizers`, `training`, `training_watch`;
+- what a pixel sees: `receptive_field`, and behind it `graph` (a model's calls), `fields` (the
+  arithmetic), `windows`, `sights`, `layer_rules` (what each layer reads), `sources` (which input),
+  `layer_table`, `field_measurement`; how strongly it sees: `effective_field`; how often a window
+  visits a pixel: `coverage`;
+- what a channel looks for: `feature_visualization`;
+- figures: `plots`, `channel_plots`, `coverage_plots`, `field_plots`, `filter_plots`,
+  `network_plots`, `training_plots`;
+- running and publishing: `cli`, `notebooks`, `devices`, `pictures`, `colab`, `results`, `files`.
+
 Import it before Keras: it tells TensorFlow to keep its start-up messages to itself, which would
 otherwise stand as red boxes in a notebook's stored outputs. A value that is already set is kept.
 """
