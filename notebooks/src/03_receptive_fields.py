@@ -809,8 +809,18 @@ _ = network_plots.show_architectures(
     {name: (last_fields[name], g.input_shape[1]) for name, g in graphs.items()},
 )
 
+# %%
+# What the figure shows, as statements: channels never shrink, one head is heavy, one field fits into its picture.
+for table in tables.values():
+    sizes, widths = zip(*stages(table).items(), strict=True)
+    assert list(sizes) == sorted(sizes, reverse=True)
+    assert list(widths) == sorted(widths)
+heavy = [n for n in names if head(tables[n])[1] > graphs[n].count_params() / 2]
+inside = [n for n in names if last_fields[n] <= graphs[n].input_shape[1]]
+assert heavy == inside == ["VGG16"]
+
 # %% [markdown]
-# **Figure 9.** Left: on the way through a network the picture shrinks and the channels grow, in all five. Middle: only VGG16 has its parameters in the head. Right: the fields at the last layer with positions. All but VGG16's reach past the border of the picture: what a pixel there sees is limited by the picture, not by the network.
+# **Figure 9.** Left: on the way through a network the picture shrinks, and the channels grow or stay as many, in all five. Middle: only VGG16 has its parameters in the head. Right: the fields at the last layer with positions. All but VGG16's reach past the border of the picture: what a pixel there sees is limited by the picture, not by the network.
 #
 # ### Has ResNet four blocks of 64 to 512 channels?
 
