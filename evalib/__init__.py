@@ -9,7 +9,8 @@ Where to find what:
   arithmetic), `windows`, `sights`, `layer_rules` (what each layer reads), `sources` (which input),
   `layer_table`, `field_measurement`; how strongly it sees: `effective_field`; how often a window
   visits a pixel: `coverage`;
-- what a channel looks for: `feature_visualization`;
+- what a channel looks for: `feature_visualization`, `image_parameters` (waves, colors), `trunk`
+  (a trained VGG16);
 - figures: `plots`, `channel_plots`, `coverage_plots`, `field_plots`, `filter_plots`,
   `network_plots`, `training_plots`;
 - running and publishing: `cli`, `notebooks`, `devices`, `pictures`, `colab`, `results`, `files`.
