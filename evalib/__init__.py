@@ -7,8 +7,8 @@ Where to find what:
 - learning: `initialization`, `optimizers`, `training`, `training_watch`;
 - what a pixel sees: `receptive_field`, and behind it `graph` (a model's calls), `fields` (the
   arithmetic), `windows`, `sights`, `layer_rules` (what each layer reads), `sources` (which input),
-  `layer_table`, `field_measurement`; how strongly it sees: `effective_field`; how often a window
-  visits a pixel: `coverage`;
+  `layer_table`, `field_measurement`; how strongly it sees: `effective_field`,
+  `input_gradient`; how often a window visits a pixel: `coverage`;
 - what a channel looks for: `feature_visualization`, `image_parameters` (waves, colors), `trunk`
   (a trained VGG16);
 - figures: `plots`, `channel_plots`, `coverage_plots`, `field_plots`, `filter_plots`,

@@ -7,12 +7,9 @@ each `m` below the kernel size with `m = i` modulo `stride`.
 """
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 
 Pair = int | tuple[int, int]
 
@@ -103,50 +100,6 @@ def grid_energy(image: np.ndarray, stride: int) -> float:
     if (np.ptp(image, axis=(0, 1)) == 0).all():
         return 0.0
     return float(energy[::height, ::width].sum() / energy.sum())
-
-
-def input_gradient(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """The gradient of the sum of a model's outputs by each pixel of its input.
-
-    The network runs as in inference, and its weights stay as they are.
-
-    Args:
-        model: a functional or Sequential model with one input and one output.
-        images: shape `(n, height, width, channels)`. All pass through it at once.
-
-    Returns:
-        float32, the shape of the images.
-
-    Raises:
-        ValueError: the images do not fit the model.
-    """
-    wanted = tuple(model.inputs[0].shape[1:])
-    fits = [size in (None, given) for size, given in zip(wanted, images.shape[1:], strict=False)]
-    if images.ndim != 1 + len(wanted) or not all(fits) or len(images) == 0:
-        raise ValueError(f"expected images of shape {(None, *wanted)}, got {images.shape}")
-    # A function is not tracked by Keras: the network's own weights stay out of training.
-    probe = _Probe(lambda values: model(values, training=False))
-    trainer = keras.Sequential([keras.Input(batch_shape=images.shape), probe])
-    # A step of rate one leaves minus the gradient behind. One step is not worth compiling.
-    trainer.compile(optimizer=keras.optimizers.SGD(1.0), run_eagerly=True, jit_compile=False)
-    trainer.train_on_batch(np.asarray(images, "float32"))
-    return -ops.convert_to_numpy(probe.change)
-
-
-class _Probe(keras.layers.Layer):
-    """A layer whose one weight is added to the images, and whose loss is what a function gives."""
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def build(self, input_shape: tuple[int, ...]) -> None:
-        # Added to the images, not in their place: a pixel's value would round the gradient away.
-        self.change = self.add_weight(shape=input_shape, initializer="zeros", dtype="float32")
-
-    def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        self.add_loss(ops.sum(self.function(images + self.change)))
-        return images
 
 
 def _axis_coverage(size: int, kernel: int, stride: int, transposed: bool) -> np.ndarray:

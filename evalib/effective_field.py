@@ -10,7 +10,8 @@ import math
 
 import keras
 import numpy as np
-from keras import ops
+
+from evalib.input_gradient import input_gradient
 
 CENTER_SHARE = 1 - 0.9545  # two standard deviations hold 95.45 % of a normal distribution
 
@@ -39,16 +40,17 @@ def effective_field(
             the index lies outside its output, or no pixel has a finite influence above zero.
     """
     features = _features(model, layer)
-    wanted = tuple(model.inputs[0].shape[1:])
-    fits = [size in (None, given) for size, given in zip(wanted, images.shape[1:], strict=False)]
-    if images.ndim != 1 + len(wanted) or not all(fits) or len(images) == 0:
-        raise ValueError(f"expected images of shape {(None, *wanted)}, got {images.shape}")
-    probe = _Probe(features, layer, index)
-    trainer = keras.Sequential([keras.Input(batch_shape=images.shape), probe])
-    # A step of rate one leaves minus the gradient behind. One step is not worth compiling.
-    trainer.compile(optimizer=keras.optimizers.SGD(1.0), run_eagerly=True, jit_compile=False)
-    trainer.train_on_batch(np.asarray(images, "float32"))
-    field = np.abs(ops.convert_to_numpy(probe.change)).mean(axis=(0, 3), dtype="float64")
+
+    def middle(values: keras.KerasTensor) -> keras.KerasTensor:
+        height, width = values.shape[1:3]
+        row, column = index or (height // 2, width // 2)
+        if not (0 <= row < height and 0 <= column < width):
+            extent = f"{height}x{width} positions of {layer!r}"
+            raise ValueError(f"expected an index in the {extent}, got {index}")
+        return values[:, row, column]
+
+    gradient = input_gradient(features, images, output=middle)
+    field = np.abs(gradient).mean(axis=(0, 3), dtype="float64")
     if not 0 < field.max() < np.inf:
         found = f"at most {field.max():g}: a ReLU may shut {layer!r} in every image"
         raise ValueError(f"expected a finite gradient above zero, got {found}")
@@ -105,30 +107,6 @@ def gaussian_fit(field: np.ndarray) -> GaussianFit:
     bell *= (bell * weights).sum() / np.square(bell).sum()
     unexplained = np.square(weights - bell).sum() / np.square(weights - weights.mean()).sum()
     return GaussianFit((sigmas[0], sigmas[1]), float(1 - unexplained))
-
-
-class _Probe(keras.layers.Layer):
-    """A layer whose one weight is added to the images, and whose loss is the chosen output."""
-
-    def __init__(self, features: keras.Model, name: str, index: tuple[int, int] | None) -> None:
-        super().__init__()
-        # A function is not tracked by Keras: the network's own weights stay out of training.
-        self.features = lambda images: features(images, training=False)
-        self.measured, self.index = name, index
-
-    def build(self, input_shape: tuple[int, ...]) -> None:
-        # Added to the images, not in their place: a pixel's value would round the gradient away.
-        self.change = self.add_weight(shape=input_shape, initializer="zeros", dtype="float32")
-
-    def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        values = self.features(images + self.change)
-        height, width = values.shape[1:3]
-        row, column = self.index or (height // 2, width // 2)
-        if not (0 <= row < height and 0 <= column < width):
-            extent = f"{height}x{width} positions of {self.measured!r}"
-            raise ValueError(f"expected an index in the {extent}, got {self.index}")
-        self.add_loss(ops.sum(values[:, row, column]))
-        return images
 
 
 def _features(model: keras.Model, name: str) -> keras.Model:

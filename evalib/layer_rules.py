@@ -191,6 +191,14 @@ def _upsampling(reading: Reading) -> Sight:
     )
 
 
+def _sub_pixel(reading: Reading) -> Sight:
+    """Channels become pixels: each of a square reads the one pixel that it was made from."""
+    axes = positions(reading)
+    return slide(
+        reading, axes, [windows.resized(None, reading.layer.factor, "nearest")] * len(axes)
+    )
+
+
 def _resizing(reading: Reading) -> Sight:
     layer = reading.layer
     if layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio or layer.antialias:
@@ -223,10 +231,7 @@ def _over_positions(reading: Reading) -> Sight:
 
 def _over_time(reading: Reading) -> Sight:
     """Attention and recurrent layers: a step is influenced by the others along the sequence."""
-    given = getattr(reading.layer, "attention_axes", None)
-    axes = given or (
-        range(1, len(reading.shape) - 1) if "Head" in type(reading.layer).__name__ else [1]
-    )
+    axes = getattr(reading.layer, "attention_axes", None) or [1]
     keep = len(reading.output_shape) == len(reading.shape)
     return gather(reading, axes, keep=keep)
 
@@ -347,6 +352,7 @@ _LAYER_KINDS: dict[Rule, str] = {
     _zero_padding: "ZeroPadding1D ZeroPadding2D ZeroPadding3D",
     _cropping: "Cropping1D Cropping2D Cropping3D",
     _upsampling: "UpSampling1D UpSampling2D UpSampling3D",
+    _sub_pixel: "SubPixel",
     _resizing: "Resizing",
     _dense: "Dense",
     _over_its_axes: "LayerNormalization RMSNormalization UnitNormalization Softmax",

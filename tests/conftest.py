@@ -1,7 +1,14 @@
 """Fixtures that several tests share. evalib comes first: it quiets TensorFlow's start."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 import evalib  # noqa: F401
@@ -18,3 +25,15 @@ def mnist() -> tuple[Arrays, Arrays]:
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    """A figure lives as long as its test."""
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def generator() -> np.random.Generator:
+    return np.random.default_rng(0)

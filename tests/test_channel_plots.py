@@ -1,9 +1,5 @@
 """What the figures about channels say, read back from their parts."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 from typing import Any
 
 import keras
@@ -13,12 +9,6 @@ import pytest
 
 from evalib import channel_plots
 from evalib.models import squeeze_expand_network
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 def texts(figure: plt.Figure) -> list[str]:

@@ -1,13 +1,12 @@
 """Coverage against brute force and Keras; the spectrum's measure on patterns of known energy."""
 
-import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keras import layers, ops
+from keras import ops
 
-from evalib.coverage import coverage, grid_energy, input_gradient
+from evalib.coverage import coverage, grid_energy
 
 
 def brute_force(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]):
@@ -151,34 +150,3 @@ def test_grid_energy_leaves_out_what_does_not_fill_a_period():
 def test_what_has_no_spectrum_is_refused(image, stride, message):
     with pytest.raises(ValueError, match=message):
         grid_energy(image, stride)
-
-
-def test_the_gradient_of_a_convolution_with_ones_is_its_coverage():
-    model = keras.Sequential(
-        [keras.Input((12, 9, 1)), layers.Conv2D(1, 3, 2, kernel_initializer="ones")]
-    )
-    gradient = input_gradient(model, np.random.default_rng(0).normal(size=(2, 12, 9, 1)))
-    assert gradient.shape == (2, 12, 9, 1)
-    assert gradient.dtype == np.float32
-    for image in gradient:
-        np.testing.assert_array_equal(image[..., 0], coverage((12, 9), 3, 2))
-
-
-def test_the_gradient_leaves_weights_alone_and_is_that_of_inference():
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [keras.Input((4, 4, 2)), layers.Flatten(), layers.Dropout(0.9), layers.Dense(1)]
-    )
-    before = [np.array(weights) for weights in model.get_weights()]
-    gradient = input_gradient(model, np.zeros((3, 4, 4, 2)))
-    np.testing.assert_allclose(gradient[1].ravel(), before[0][:, 0], rtol=1e-6)
-    for old, new in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
-    assert model.layers[-1].trainable
-
-
-@pytest.mark.parametrize("shape", [(4, 4, 1), (1, 5, 4, 1), (0, 4, 4, 1)])
-def test_images_that_do_not_fit_are_refused(shape):
-    model = keras.Sequential([keras.Input((4, 4, 1)), layers.Conv2D(1, 3)])
-    with pytest.raises(ValueError, match="expected images of shape"):
-        input_gradient(model, np.zeros(shape))

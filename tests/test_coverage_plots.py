@@ -1,9 +1,5 @@
 """What the figures about coverage say, read back from their parts."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -12,17 +8,6 @@ import pytest
 
 from evalib import coverage_plots
 from evalib.coverage import coverage
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
-@pytest.fixture
-def generator() -> np.random.Generator:
-    return np.random.default_rng(0)
 
 
 def drawn(figure: plt.Figure) -> list[np.ndarray]:

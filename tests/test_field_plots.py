@@ -1,23 +1,12 @@
 """What the figures of effective fields say, read back from their parts."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 from evalib import field_plots
 from evalib.plots import BLUE, ORANGE
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 def bell(side: int, sigma: float) -> np.ndarray:

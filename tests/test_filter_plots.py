@@ -1,29 +1,13 @@
 """What the figures about filters say, read back from their parts."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 
 from evalib import filter_plots
 from evalib.filters import SOBEL_X
 from evalib.letters import Line, draw_page
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
-@pytest.fixture
-def generator() -> np.random.Generator:
-    return np.random.default_rng(0)
 
 
 def drawn(figure: plt.Figure) -> list[np.ndarray]:

@@ -1,17 +1,9 @@
 """The figures on receptive fields and architectures show the numbers that they were given."""
 
-import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 from matplotlib.patches import Rectangle
 
 from evalib import network_plots
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 def test_a_growing_field_is_framed_and_cut_out():

@@ -2,21 +2,11 @@
 
 import statistics
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from evalib import plots
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 def pictures(figure: plt.Figure) -> list[np.ndarray]:

@@ -14,10 +14,12 @@ from evalib.applications import application_graph, application_names
 from evalib.models import baseline_network, s3_network
 from evalib.receptive_field import (
     ReceptiveField,
+    measure_receptive_field,
     receptive_field,
     receptive_field_table,
     register_layer,
 )
+from evalib.upsampling import SubPixel
 
 
 def chain(*parts: keras.layers.Layer, size: tuple[int | None, ...] = (41, 41)) -> keras.Model:
@@ -219,6 +221,17 @@ def test_near_the_border_a_window_on_a_cut_off_map_sees_less():
     assert receptive_field(model).region((1, 1)) == (slice(0, 9), slice(0, 9))
 
 
+def test_sub_pixels_read_the_pixel_that_they_were_made_from():
+    # Two neighbors of a row come from one pixel: a 3x3 kernel on them sees two pixels.
+    model = keras.Sequential(
+        [keras.Input((10, 12, 4)), SubPixel(2), layers.Conv2D(1, 3, padding="same")]
+    )
+    half = Fraction(1, 2)
+    field = receptive_field(model)
+    assert field == ReceptiveField((2, 2), (half, half), (1, 1))
+    assert measure_receptive_field(model).region((9, 8)) == field.region((9, 8))
+
+
 # ---- what sees everything --------------------------------------------------------------------
 
 
@@ -238,6 +251,11 @@ def attention_over_positions() -> keras.Model:
     return keras.Model(image, layers.Add()([tokens, attended]))
 
 
+def attention_over_rows_and_columns() -> keras.Model:
+    image = keras.Input((6, 7, 4))
+    return keras.Model(image, layers.MultiHeadAttention(2, 4)(image, image))
+
+
 SEES_ALL = {
     "dense after flatten": chain(
         layers.Conv2D(1, 3), layers.Flatten(), layers.Dense(3), size=(8, 8)
@@ -247,6 +265,7 @@ SEES_ALL = {
     "group normalization": chain(layers.GroupNormalization(2), size=(8, 8)),
     "squeeze and excite": squeeze_and_excite(),
     "attention": attention_over_positions(),
+    "attention over rows and columns": attention_over_rows_and_columns(),
     "a recurrent layer": keras.Sequential([keras.Input((9, 2)), layers.LSTM(3)]),
     "softmax over positions": chain(layers.Softmax(axis=(1, 2)), size=(8, 8)),
     "a plain dense network": keras.Sequential([keras.Input((9,)), layers.Dense(3)]),

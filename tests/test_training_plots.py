@@ -1,20 +1,10 @@
 """What the figures on initial kernels and on training say, read back from their parts."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from evalib import training_plots
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 def lines(axes: plt.Axes) -> list[tuple[list[float], list[float]]]:

@@ -62,7 +62,8 @@ from evalib.data import load_mnist, prepare_images, sample_photo
 
 # %%
 # Count instead of believing: lay the window everywhere it fits, and add one to every pixel below it.
-from evalib.coverage import coverage, grid_energy, input_gradient
+from evalib.coverage import coverage, grid_energy
+from evalib.input_gradient import input_gradient
 
 small, large = coverage(5, 3), coverage(400, 3)
 for counts in (small, large):

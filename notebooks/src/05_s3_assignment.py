@@ -192,7 +192,7 @@ baseline.compile(loss="categorical_crossentropy", optimizer="adam", metrics=["ac
 # %% [markdown]
 # ### Fit
 #
-# Ten epochs, as in the course: a minute and a half on two processor cores.
+# Ten epochs, as in the course.
 
 # %% tags=["nbval-ignore-output"]
 # An epoch shows each image once, 32 at a time; each batch moves every weight a little downhill.
