@@ -1,7 +1,8 @@
 """Helper module for notebooks that answer the first sessions of a vision course.
 
 Where to find what:
-- what goes in: `data` (MNIST, photographs), `letters` (pages of them), `filters` (fixed kernels);
+- what goes in: `data` (MNIST, photographs), `patches` (windows cut from them), `letters` (pages of
+  them), `filters` (fixed kernels);
 - networks: `layers`, `upsampling`, `models`, `applications` (those of Keras), `costs` (weights,
   products);
 - learning: `initialization`, `optimizers`, `training`, `training_watch`;
