@@ -28,8 +28,8 @@ def test_windows_are_squares_of_their_photographs(numbered, size):
 
 
 def test_held_out_windows_share_no_pixel_with_the_others(numbered):
-    learn, _ = cut_patches(numbered, 4, 3000)
-    held_out, _ = cut_patches(numbered, 4, 3000, held_out=True)
+    learn, _ = cut_patches(numbered, 4, 10_000)
+    held_out, _ = cut_patches(numbered, 4, 10_000, held_out=True)
     assert not pixels(learn) & pixels(held_out)
     # Together they reach every pixel but the last row and columns, which no tile covers.
     assert len(pixels(learn) | pixels(held_out)) == 3 * 40 * 40
