@@ -4,14 +4,21 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from evalib.plots import BLUE, GRAY, ORANGE, SIGNED, STYLE
+from evalib.plots import (
+    BLUE,
+    GRAY,
+    ORANGE,
+    SIGNED,
+    STYLE,
+    draw_picture,
+    exact_grid,
+    hide_axes,
+)
 
-_SHADES = 24
 _LINES = (BLUE, ORANGE, GRAY, "#2f855a", "#6b46c1")
 
 
@@ -27,7 +34,7 @@ def show_coverage(counts: Mapping[str, np.ndarray]) -> Figure:
         size = (0.27 * (sum(widths) + 2 * len(widths)), 0.27 * height + 0.45)
         figure, row = plt.subplots(1, len(counts), figsize=size, width_ratios=widths, squeeze=False)
         for axes, (title, values) in zip(row[0], counts.items(), strict=True):
-            _hide_axes(axes, title)
+            hide_axes(axes, title)
             most = values.max()
             axes.imshow(values, cmap="Blues", vmin=0, vmax=1.3 * most)
             for (y, x), count in np.ndenumerate(values):
@@ -47,8 +54,8 @@ def show_closeups(pictures: Mapping[str, np.ndarray], corner: tuple[int, int], s
     """
     figure, grid = _closeup_grid(pictures, corner, size)
     for (above, below), picture in zip(grid, pictures.values(), strict=True):
-        _draw_picture(above, picture)
-        _draw_picture(below, _cut(picture, corner, size))
+        draw_picture(above, picture)
+        draw_picture(below, _cut(picture, corner, size))
     return figure
 
 
@@ -68,11 +75,11 @@ def show_generated(
     """
     count, height, width, _ = next(iter(images.values())).shape
     extents = scale * height, scale * width
-    figure, grid = _exact_grid(len(images), count + 1, *extents, left=24, right=110)
+    figure, grid = exact_grid(len(images), count + 1, *extents, left=24, right=110)
     for row, (label, batch) in zip(grid, images.items(), strict=True):
         for axes, image in zip(row[:-1], batch, strict=True):
             low, high = image.min(), image.max()
-            _draw_picture(axes, (image - low) / max(high - low, 1e-12))
+            draw_picture(axes, (image - low) / max(high - low, 1e-12))
         row[0].set_ylabel(label, fontsize=8)
         spectrum = _mean_spectrum(batch)
         logarithm = np.log10(np.maximum(spectrum / max(spectrum.max(), 1e-300), 1e-9))
@@ -126,14 +133,14 @@ def show_enlarged(
     """
     titles = list(next(iter(rows.values())))
     height, width = (scale * extent for extent in next(iter(rows.values()))[titles[0]].shape[:2])
-    figure, grid = _exact_grid(len(rows), len(titles), height, width, left=24)
+    figure, grid = exact_grid(len(rows), len(titles), height, width, left=24)
     factors = contrast or [1] * len(rows)
     for line, (label, pictures), factor in zip(grid, rows.items(), factors, strict=True):
         line[0].set_ylabel(label, fontsize=8)
         for axes, title in zip(line, titles, strict=True):
             picture = pictures[title]
             mean = picture.mean(axis=(0, 1))
-            _draw_picture(axes, mean + factor * (picture - mean))
+            draw_picture(axes, mean + factor * (picture - mean))
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=8)
     return figure
@@ -172,38 +179,12 @@ def _closeup_grid(
 ) -> tuple[Figure, np.ndarray]:
     """Axes for pictures with titles and a frame, and for a close-up below each: `(n, 2)`."""
     height, width = next(iter(pictures.values())).shape[:2]
-    figure, grid = _exact_grid(2, len(pictures), height, width)
+    figure, grid = exact_grid(2, len(pictures), height, width)
     for axes, title in zip(grid[0], pictures, strict=True):
         axes.set_title(title, fontsize=9)
         place = (corner[1] - 0.5, corner[0] - 0.5)
         axes.add_patch(Rectangle(place, size, size, fill=False, color=ORANGE))
     return figure, grid.T
-
-
-def _exact_grid(
-    rows: int, columns: int, height: int, width: int, *, left: int = 4, right: int = 0
-) -> tuple[Figure, np.ndarray]:
-    """Axes of exactly so many of the figure's pixels, so that no pixel of a picture is resampled.
-
-    Args:
-        rows: of axes.
-        columns: of axes.
-        height: of each of the axes, in pixels.
-        width: of each of the axes, in pixels.
-        left: pixels for the labels of rows.
-        right: pixels for what is written beside them.
-    """
-    dots, gap, head = STYLE["figure.dpi"], 8, 20
-    across, down = left + columns * (width + gap) + right, head + rows * (height + gap)
-    grid = np.empty((rows, columns), object)
-    with plt.rc_context({**STYLE, "figure.constrained_layout.use": False}):
-        figure = plt.figure(figsize=(across / dots, down / dots))
-        for row, column in np.ndindex(grid.shape):
-            x, y = left + column * (width + gap), (rows - 1 - row) * (height + gap) + gap
-            box = (x / across, y / down, width / across, height / down)
-            grid[row, column] = figure.add_axes(box)
-            _hide_axes(grid[row, column])
-    return figure, grid
 
 
 def _cut(picture: np.ndarray, corner: tuple[int, int], size: int) -> np.ndarray:
@@ -216,17 +197,3 @@ def _mean_spectrum(images: np.ndarray) -> np.ndarray:
     deviations = images.astype("float64") - images.mean(axis=(1, 2), keepdims=True)
     energy = np.square(np.abs(np.fft.fft2(deviations, axes=(1, 2)))).mean(axis=(0, 3))
     return np.fft.fftshift(energy)
-
-
-def _draw_picture(axes: Axes, picture: np.ndarray) -> None:
-    """Draw in a few shades a channel, which keeps what a notebook stores small."""
-    values = picture / 255 if picture.dtype == np.uint8 else np.clip(picture, 0, 1)
-    few = np.rint(values * (_SHADES - 1)) / (_SHADES - 1)
-    axes.imshow(few, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-
-
-def _hide_axes(axes: Axes, title: str = "") -> None:
-    """Take ticks and frame away, and leave the label of a row its place."""
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    axes.set_title(title)

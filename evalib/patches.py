@@ -1,4 +1,4 @@
-"""Small windows cut at random from photographs, some of them held out.
+"""Windows of photographs: cut at random, some of them held out, or cut where a channel answers.
 
 Which photograph a window came from is a question that can be asked of windows of any size: the
 labels are free, and the answer needs what the window shows.
@@ -7,6 +7,7 @@ labels are free, and the answer needs what the window shows.
 import numpy as np
 
 from evalib.data import Arrays
+from evalib.fields import ReceptiveField
 
 TILES = 4
 
@@ -57,3 +58,44 @@ def cut_patches(
     rows, columns = (top[:, np.newaxis] + reach), (left[:, np.newaxis] + reach)
     windows = photos[labels[:, None, None], rows[:, :, None], columns[:, None, :]]
     return windows, labels
+
+
+def strongest_patch(
+    maps: np.ndarray, field: ReceptiveField, photos: np.ndarray
+) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """Cut out what one channel answers to most among all places of all photographs.
+
+    Only positions whose receptive field lies inside the photograph count, so that the border takes
+    no part; if there is none, all count.
+
+    Args:
+        maps: the channel's values, shape `(n, rows, columns)`.
+        field: what one position of the maps sees.
+        photos: what the maps were computed from, shape `(n, height, width, channels)`.
+
+    Returns:
+        The part of the photograph that the strongest position sees, and that position as the index
+        of the photograph, the row and the column.
+
+    Raises:
+        ValueError: there is not one map a photograph.
+    """
+    if maps.ndim != 3 or photos.ndim != 4 or len(maps) != len(photos):
+        raise ValueError(
+            "expected one map (rows, columns) a photograph (height, width, channels), got shapes "
+            f"{maps.shape} and {photos.shape}"
+        )
+    whole = np.outer(*(_sees_inside(field, axis, maps, photos) for axis in (0, 1)))
+    ranked = np.where(whole if whole.any() else True, maps, -np.inf)
+    photo, row, column = (int(i) for i in np.unravel_index(ranked.argmax(), ranked.shape))
+    return photos[photo][field.region((row, column))], (photo, row, column)
+
+
+def _sees_inside(
+    field: ReceptiveField, axis: int, maps: np.ndarray, photos: np.ndarray
+) -> np.ndarray:
+    """For each position along one axis, whether its field lies inside the photograph."""
+    indices = [(i, 0) if axis == 0 else (0, i) for i in range(maps.shape[1 + axis])]
+    parts = [field.region(index)[axis] for index in indices]
+    end = photos.shape[1 + axis]
+    return np.array([p.stop - p.start == field.size[axis] and p.stop <= end for p in parts])

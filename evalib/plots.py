@@ -14,6 +14,7 @@ plt.switch_backend(plt.get_backend())
 
 INK = "gray_r"  # MNIST's 255 is ink, so that high values are drawn dark.
 SIGNED = "RdBu_r"
+SHADES = 24  # of each color of a picture: fewer than 256 keep what a notebook stores small.
 BLUE, ORANGE, GRAY = "#2b6cb0", "#dd6b20", "#718096"
 STYLE = {
     "figure.dpi": 90,
@@ -221,3 +222,52 @@ def _label_row(axes: Axes, text: str) -> None:
     # Kept out of the layout, which would otherwise widen this picture's column for it.
     label = axes.text(0, 1.06, text, fontsize=8, va="bottom", transform=axes.transAxes)
     label.set_in_layout(False)
+
+
+def exact_grid(
+    rows: int,
+    columns: int,
+    height: int,
+    width: int,
+    *,
+    left: int = 4,
+    right: int = 0,
+    gap: int = 8,
+) -> tuple[Figure, np.ndarray]:
+    """Axes of exactly so many of the figure's pixels, so that no pixel of a picture is resampled.
+
+    Args:
+        rows: of axes.
+        columns: of axes.
+        height: of each of the axes, in pixels.
+        width: of each of the axes, in pixels.
+        left: pixels for the labels of rows.
+        right: pixels for what is written beside them.
+        gap: pixels between two rows; 20 leave room for titles.
+    """
+    dots, beside, head = STYLE["figure.dpi"], 8, 20
+    across = left + columns * (width + beside) + right
+    down = head + beside + rows * height + (rows - 1) * gap
+    grid = np.empty((rows, columns), object)
+    with plt.rc_context({**STYLE, "figure.constrained_layout.use": False}):
+        figure = plt.figure(figsize=(across / dots, down / dots))
+        for row, column in np.ndindex(grid.shape):
+            x, y = left + column * (width + beside), (rows - 1 - row) * (height + gap) + beside
+            box = (x / across, y / down, width / across, height / down)
+            grid[row, column] = figure.add_axes(box)
+            hide_axes(grid[row, column])
+    return figure, grid
+
+
+def draw_picture(axes: Axes, picture: np.ndarray) -> None:
+    """Draw in a few shades a channel, which keeps what a notebook stores small."""
+    values = picture / 255 if picture.dtype == np.uint8 else np.clip(picture, 0, 1)
+    few = np.rint(values * (SHADES - 1)) / (SHADES - 1)
+    axes.imshow(few, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+
+
+def hide_axes(axes: Axes, title: str = "") -> None:
+    """Take ticks and frame away, and leave the label of a row its place."""
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.set_title(title)

