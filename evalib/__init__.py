@@ -3,17 +3,19 @@
 Where to find what:
 - what goes in: `data` (MNIST, photographs), `patches` (windows cut from them), `letters` (pages of
   them), `filters` (fixed kernels);
-- networks: `layers`, `upsampling`, `models`, `applications` (those of Keras), `costs` (weights,
-  products);
+- networks: `layers`, `activations` (the family, by name), `upsampling`, `models`, `applications`
+  (those of Keras), `costs` (weights, products);
 - learning: `initialization`, `optimizers`, `training`, `training_watch`;
 - what a pixel sees: `receptive_field`, and behind it `graph` (a model's calls), `fields` (the
   arithmetic), `windows`, `sights`, `layer_rules` (what each layer reads), `sources` (which input),
   `layer_table`, `field_measurement`; how strongly it sees: `effective_field`,
   `input_gradient`; how often a window visits a pixel: `coverage`;
+- what a kernel looks like, in numbers: `kernel_statistics`;
 - what a channel looks for: `feature_visualization`, `image_parameters` (waves, colors), `trunk`
   (a trained VGG16);
-- figures: `plots`, `channel_plots`, `coverage_plots`, `field_plots`, `filter_plots`,
-  `network_plots`, `training_plots`;
+- figures: `plots`, `activation_plots`, `channel_plots`, `coverage_plots`, `decision_plots`,
+  `feature_plots`, `field_plots`, `filter_plots`, `kernel_plots`, `network_plots`,
+  `training_plots`, `window_plots`;
 - running and publishing: `cli`, `notebooks`, `devices`, `pictures`, `colab`, `results`, `files`.
 
 Import it before Keras: it tells TensorFlow to keep its start-up messages to itself, which would

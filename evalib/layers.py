@@ -1,9 +1,10 @@
-"""The course's blocks as functions on Keras tensors, and the augmentation layer."""
+"""The course's blocks as functions on Keras tensors, the augmentation layer, and SReLU."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -184,3 +185,122 @@ class RandomAffine(keras.layers.Layer):
     def get_config(self) -> dict[str, object]:
         bounds = {name: getattr(self, name) for name in ("rotation", "scale", "shear", "shift")}
         return {**super().get_config(), **bounds, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("evalib")
+class SReLU(keras.layers.Layer):
+    """The S-shaped rectified linear unit: three straight pieces, four learned numbers a channel.
+
+    With the weights `t_right`, `a_right`, `t_left` and `a_left` of a channel, an input x becomes
+
+        t_right + a_right (x - t_right)   where x >= t_right,
+        t_left + a_left (x - t_left)      where x <= t_left,
+        x                                 between
+
+    (Jin, Xu, Feng, Wei, Xiong and Yan, *Deep Learning with S-shaped Rectified Linear Activation
+    Units*, AAAI 2016, arXiv:1512.07030). The gradients by the inputs and by the four weights are
+    those of this formula.
+
+    The thresholds stay in order: after each step of an optimizer, a `t_right` that fell below
+    `t_left` is put on it. This leaves every gradient as it is. Learning the distance instead, as
+    |d| or softplus(d), would drag `t_right` along with `t_left`, and could not meet zero and leave
+    it again.
+
+    The paper starts as a leaky ReLU, keeps that frozen for some epochs, and then sets `t_right` by
+    the large inputs that each channel has got by then. The defaults here start as the same leaky
+    ReLU, of slope 0.2: with `a_right` at one the place of `t_right` makes no difference. To go on
+    as the paper does, train with `layer.trainable = False`, call `adapt`, and set it to `True`.
+
+    Args:
+        t_left_initializer: of the left threshold.
+        a_left_initializer: of the slope left of it; 0.2 unless told otherwise.
+        t_right_initializer: of the right threshold. It should not begin below the left one.
+        a_right_initializer: of the slope right of it.
+        shared_axes: axes of the input, counted from 1, along which all places share their four
+            weights. `None` stands for all axes but the last, so that each channel has its own.
+
+    Raises:
+        ValueError: an axis to share is not one of the input's, or one not shared has no size.
+    """
+
+    def __init__(
+        self,
+        *,
+        t_left_initializer: object = "zeros",
+        a_left_initializer: object = None,
+        t_right_initializer: object = "ones",
+        a_right_initializer: object = "ones",
+        shared_axes: Sequence[int] | None = None,
+        **options: object,
+    ) -> None:
+        super().__init__(**options)
+        if a_left_initializer is None:
+            a_left_initializer = keras.initializers.Constant(0.2)
+        self.initializers = {
+            "t_right": keras.initializers.get(t_right_initializer),
+            "a_right": keras.initializers.get(a_right_initializer),
+            "t_left": keras.initializers.get(t_left_initializer),
+            "a_left": keras.initializers.get(a_left_initializer),
+        }
+        self.shared_axes = None if shared_axes is None else list(shared_axes)
+        self.supports_masking = True
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        rank = len(input_shape)
+        shared = list(range(1, rank - 1)) if self.shared_axes is None else self.shared_axes
+        if not set(shared) <= set(range(1, rank)):
+            raise ValueError(f"expected axes from 1 to {rank - 1} to share, got {shared}")
+        shape = [1 if axis in shared else input_shape[axis] for axis in range(1, rank)]
+        if None in shape:
+            raise ValueError(f"expected a size of each axis not shared, got shape {input_shape}")
+        for name, initializer in self.initializers.items():
+            constraint = _NotBelow(lambda: self.t_left) if name == "t_right" else None
+            weight = self.add_weight(
+                name=name, shape=shape, initializer=initializer, constraint=constraint
+            )
+            setattr(self, name, weight)
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        right = self.t_right + self.a_right * (inputs - self.t_right)
+        left = self.t_left + self.a_left * (inputs - self.t_left)
+        not_right = ops.where(inputs <= self.t_left, left, inputs)
+        return ops.where(inputs >= self.t_right, right, not_right)
+
+    def adapt(self, inputs: np.ndarray, share: float = 0.9) -> None:
+        """Put `t_right` where a share of the inputs lies below it, but not below `t_left`.
+
+        Args:
+            inputs: what the layer reads, shape `(n, ...)`; all examples count together.
+            share: of the inputs that have the same weights, 0 to 1.
+
+        Raises:
+            ValueError: the share is out of its range, or the layer has not been built.
+        """
+        if not 0 <= share <= 1:
+            raise ValueError(f"expected a share from 0 to 1, got {share}")
+        if not self.built:
+            raise ValueError(f"expected a layer that has been built, got {self.name!r} before that")
+        alone = self.t_right.shape
+        together = (0, *(axis for axis, size in enumerate(alone, start=1) if size == 1))
+        places = np.quantile(np.asarray(inputs), share, axis=together).reshape(alone)
+        self.t_right.assign(self.t_right.constraint(places.astype("float32")))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+    def get_config(self) -> dict[str, object]:
+        initializers = {
+            f"{name}_initializer": keras.initializers.serialize(initializer)
+            for name, initializer in self.initializers.items()
+        }
+        return {**super().get_config(), **initializers, "shared_axes": self.shared_axes}
+
+
+class _NotBelow(keras.constraints.Constraint):
+    """Optimizers put a weight with this constraint on another one where it fell below it."""
+
+    def __init__(self, other: Callable[[], keras.Variable]) -> None:
+        self.other = other
+
+    def __call__(self, value: keras.KerasTensor) -> keras.KerasTensor:
+        return ops.maximum(value, self.other())

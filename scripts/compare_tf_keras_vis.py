@@ -13,7 +13,11 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from evalib.feature_visualization import maximize_activation, values_before_activation
+from evalib.feature_visualization import (
+    maximize_activation,
+    mean_values,
+    values_before_activation,
+)
 from evalib.results import results_folder, write_results
 from evalib.training import versions
 from evalib.trunk import prepare_for_vgg16, vgg16_trunk
@@ -60,6 +64,13 @@ def timed(draw: Draw) -> tuple[np.ndarray, float, float]:
     return pictures, time.perf_counter() - clock, time.process_time() - processor
 
 
+def answers(trunk: keras.Model, pictures: np.ndarray) -> list[float]:
+    """How strongly each channel answers to its picture; values below zero count for a tenth."""
+    values = values_before_activation(trunk, LAYER)(prepare_for_vgg16(pictures.astype("float32")))
+    means = keras.ops.convert_to_numpy(mean_values(values))
+    return [round(float(means[row, channel]), 2) for row, channel in enumerate(CHANNELS)]
+
+
 def compare() -> None:
     """Draw with both, in turn, and write what came out."""
     trunk, weights = vgg16_trunk("edges")
@@ -83,6 +94,7 @@ def compare() -> None:
             "size": SIZE,
             "steps": STEPS,
             "weights": weights,
+            "answers": {name: answers(trunk, drawn) for name, drawn in pictures.items()},
             "clock_seconds": clock,
             "processor_seconds": processor,
             "clock_ratio": median(clock["tf_keras_vis"]) / median(clock["evalib"]),

@@ -1,4 +1,4 @@
-"""The augmentation against SciPy and hand-made movements; the block against arithmetic."""
+"""The augmentation against SciPy and hand-made movements; blocks and SReLU against arithmetic."""
 
 import keras
 import numpy as np
@@ -6,7 +6,8 @@ import pytest
 from keras import ops
 from scipy import ndimage
 
-from evalib.layers import RandomAffine, conv_block, transition_block
+from evalib.input_gradient import input_gradient
+from evalib.layers import RandomAffine, SReLU, conv_block, transition_block
 
 
 def affine(**changes) -> RandomAffine:
@@ -157,3 +158,203 @@ def test_transitions_that_cannot_be_are_refused():
         transition_block(keras.Input((28, 28, 1)), 0, name="transition1")
     with pytest.raises(ValueError, match=r"got shape \(None, 28, 28\)"):
         transition_block(keras.Input((28, 28)), 4, name="transition1")
+
+
+JIT = keras.backend.backend() != "tensorflow"  # which compiles longer than these tests run
+
+
+def s_shaped(x, t_right, a_right, t_left, a_left):
+    """The paper's formula, one number at a time."""
+    result = np.empty_like(x)
+    for place in np.ndindex(x.shape):
+        value, channel = x[place], place[-1]
+        if value >= t_right[channel]:
+            result[place] = t_right[channel] + a_right[channel] * (value - t_right[channel])
+        elif value <= t_left[channel]:
+            result[place] = t_left[channel] + a_left[channel] * (value - t_left[channel])
+        else:
+            result[place] = value
+    return result
+
+
+SHAPES = ((0.7, 1.5), (0.4, -0.3), (-1.0, 0.25), (0.1, 1.8))  # of two channels, as in the paper
+
+
+def s_shaped_layer(**options) -> SReLU:
+    """A built layer with two channels and those four pairs of weights."""
+    layer = SReLU(**options)
+    layer.build((None, 5, 6, 2))
+    for weight, values in zip(layer.weights, SHAPES, strict=True):
+        weight.assign(np.reshape(values, weight.shape))
+    return layer
+
+
+def test_srelu_has_four_weights_a_channel_and_starts_as_a_leaky_relu(generator):
+    layer = SReLU()
+    x = generator.normal(size=(3, 5, 6, 2)).astype("float32") * 3
+    result = ops.convert_to_numpy(layer(x))
+    names = [weight.name for weight in layer.trainable_weights]
+    assert names == ["t_right", "a_right", "t_left", "a_left"]
+    assert {tuple(weight.shape) for weight in layer.weights} == {(1, 1, 2)}
+    np.testing.assert_allclose(result, np.where(x > 0, x, 0.2 * x), atol=1e-6)
+    assert layer.compute_output_shape((None, 5, 6, 2)) == (None, 5, 6, 2)
+
+
+def test_srelu_is_the_formula_of_the_paper(generator):
+    x = generator.normal(size=(3, 5, 6, 2)) * 2
+    x[0, 0, :2] = SHAPES[0], SHAPES[2]  # on the thresholds too
+    x = x.astype("float32")
+    result = ops.convert_to_numpy(s_shaped_layer()(x))
+    np.testing.assert_allclose(result, s_shaped(x, *SHAPES), atol=1e-6)
+    between = (x > np.array(SHAPES[2])) & (x < np.array(SHAPES[0]))
+    assert between.any(axis=(0, 1, 2)).all()
+
+
+def test_the_gradients_of_srelu_are_the_slopes_of_its_formula(generator):
+    x = generator.normal(size=(1, 5, 6, 2)).astype("float32") * 2
+    weighting = generator.normal(size=x.shape).astype("float32")
+    layer = s_shaped_layer()
+    model = keras.Sequential([keras.Input(x.shape[1:]), layer])
+    changed = input_gradient(model, x, output=lambda values: values * weighting)
+
+    def weighted(shapes, inputs=x):
+        return float((s_shaped(np.float64(inputs), *shapes) * weighting).sum())
+
+    step = 1e-5
+    for place in np.ndindex(x.shape):
+        nudge = np.zeros(x.shape)
+        nudge[place] = step
+        expected = (weighted(SHAPES, x + nudge) - weighted(SHAPES, x - nudge)) / (2 * step)
+        assert changed[place] == pytest.approx(expected, abs=1e-4)
+
+    # A loss whose gradient by the outputs is the weighting: minus what a step of rate one takes.
+    model.compile(
+        keras.optimizers.SGD(1.0),
+        loss=lambda truth, values: ops.sum(truth * values),
+        run_eagerly=True,
+        jit_compile=False,
+    )
+    layer.t_right.constraint = None
+    model.train_on_batch(x, weighting)
+    after = [ops.convert_to_numpy(weight).ravel() for weight in layer.weights]
+    gradients = np.array(SHAPES) - after
+    for place in np.ndindex(gradients.shape):
+        bump = np.zeros(gradients.shape)
+        bump[place] = step
+        expected = (weighted(SHAPES + bump) - weighted(SHAPES - bump)) / (2 * step)
+        assert gradients[place] == pytest.approx(expected, abs=2e-4)
+        assert expected != 0
+
+
+def test_the_thresholds_of_srelu_stay_in_order_while_they_are_trained(generator):
+    layer = s_shaped_layer()
+    model = keras.Sequential([keras.Input((5, 6, 2)), layer])
+    # This loss falls where small inputs give more and large ones less: the thresholds close in.
+    x = generator.normal(size=(64, 5, 6, 2)).astype("float32") * 2
+    model.compile(
+        keras.optimizers.SGD(0.1),
+        loss=lambda signs, values: ops.mean(signs * values),
+        jit_compile=JIT,
+    )
+    met = False
+    for _ in range(60):
+        model.train_on_batch(x, np.sign(x))
+        left, right = (ops.convert_to_numpy(w).ravel() for w in (layer.t_left, layer.t_right))
+        assert (left <= right).all()
+        met |= bool((left == right).all())
+    assert met
+    assert np.isfinite(model.predict(x, verbose=0)).all()
+
+
+def test_without_its_constraint_they_would_cross(generator):
+    layer = s_shaped_layer()
+    layer.t_right.constraint = None
+    layer.t_right.assign(layer.t_left - 1)
+    model = keras.Sequential([keras.Input((5, 6, 2)), layer])
+    model.compile(keras.optimizers.SGD(0.0), "mse", jit_compile=JIT)
+    x = generator.normal(size=(4, 5, 6, 2)).astype("float32")
+    model.train_on_batch(x, x)
+    assert (ops.convert_to_numpy(layer.t_right) < ops.convert_to_numpy(layer.t_left)).all()
+
+
+def test_srelu_learns_a_shape_from_what_it_should_give(generator):
+    x = (generator.normal(size=(256, 5, 6, 2)) * 2).astype("float32")
+    target = s_shaped(x, *SHAPES)
+    layer = SReLU()
+    model = keras.Sequential([keras.Input((5, 6, 2)), layer])
+    model.compile(keras.optimizers.Adam(0.05), "mse", jit_compile=JIT)
+    for _ in range(300):
+        model.train_on_batch(x, target)
+    for weight, values in zip(layer.weights, SHAPES, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(weight).ravel(), values, atol=0.05)
+
+
+def test_srelu_survives_saving_and_loading(generator, tmp_path):
+    x = generator.normal(size=(3, 5, 6, 2)).astype("float32") * 2
+    model = keras.Sequential([keras.Input((5, 6, 2)), s_shaped_layer()])
+    model.save(tmp_path / "model.keras")
+    twin = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(twin.predict(x, verbose=0), model.predict(x, verbose=0))
+    twin.layers[0].t_left.assign(twin.layers[0].t_right + 1)
+    twin.compile(keras.optimizers.SGD(0.0), "mse", jit_compile=JIT)
+    twin.train_on_batch(x, x)  # the constraint came back too, and it is the twin's own
+    left, right = twin.layers[0].t_left, twin.layers[0].t_right
+    np.testing.assert_array_equal(ops.convert_to_numpy(left), ops.convert_to_numpy(right))
+
+
+def test_the_configuration_of_srelu_makes_its_equal():
+    layer = SReLU(
+        t_left_initializer=keras.initializers.Constant(-2.0),
+        a_right_initializer="zeros",
+        shared_axes=[1],
+        name="shape",
+    )
+    twin = keras.layers.deserialize(keras.layers.serialize(layer))
+    assert twin.get_config() == layer.get_config()
+    twin.build((None, 4, 3, 2))
+    starts = [ops.convert_to_numpy(weight) for weight in twin.weights]
+    assert {start.shape for start in starts} == {(1, 3, 2)}
+    assert [start.max() for start in starts] == pytest.approx([1, 0, -2, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("shared_axes", "shape"), [(None, (1, 1, 7)), ([], (5, 6, 7)), ([1, 2, 3], (1, 1, 1))]
+)
+def test_axes_are_shared_as_told(shared_axes, shape):
+    layer = SReLU(shared_axes=shared_axes)
+    layer.build((None, 5, 6, 7))
+    assert layer.count_params() == 4 * np.prod(shape)
+    assert tuple(layer.t_left.shape) == shape
+
+
+def test_behind_a_dense_layer_each_unit_is_a_channel():
+    layer = SReLU()
+    assert layer(np.zeros((2, 9), "float32")).shape == (2, 9)
+    assert layer.count_params() == 36
+
+
+def test_srelu_sets_its_right_threshold_by_what_it_reads(generator):
+    layer = s_shaped_layer()
+    x = generator.normal(size=(40, 5, 6, 2)).astype("float32") * [3, 1] + [0, -9]
+    layer.adapt(x, 0.9)
+    right = ops.convert_to_numpy(layer.t_right).ravel()
+    assert right[0] == pytest.approx(np.sort(x[..., 0].ravel())[int(0.9 * 1200)], abs=0.05)
+    assert right[1] == pytest.approx(0.25)  # nine in ten lie far below the left threshold
+    with pytest.raises(ValueError, match="share from 0 to 1, got 2"):
+        layer.adapt(x, 2)
+    with pytest.raises(ValueError, match="built, got 'raw' before that"):
+        SReLU(name="raw").adapt(x)
+
+
+def test_srelu_works_in_half_precision(generator):
+    layer = SReLU(dtype="mixed_float16")
+    result = layer(generator.normal(size=(2, 5, 6, 2)))
+    assert keras.backend.standardize_dtype(result.dtype) == "float16"
+    assert {weight.dtype for weight in layer.weights} == {"float32"}
+
+
+def test_axes_that_cannot_be_shared_are_refused():
+    with pytest.raises(ValueError, match=r"expected axes from 1 to 3 to share, got \[0, 1\]"):
+        SReLU(shared_axes=[0, 1]).build((None, 5, 6, 2))
+    with pytest.raises(ValueError, match=r"not shared, got shape \(None, None, 6, 2\)"):
+        SReLU(shared_axes=[2]).build((None, None, 6, 2))
