@@ -110,7 +110,8 @@ def show_saturation(
                 axes.axvspan(left, right, color=GRAY, alpha=0.2, lw=0)
             axes.plot(x, slopes, color=ORANGE, lw=1.2, label="its derivative")
             axes.plot(x, values, color=BLUE, lw=1.8, label="the function")
-            axes.set(title=title, xlim=(x[0], x[-1]))
+            # No numbers at the ends, where those of two panels would run into each other.
+            axes.set(title=title, xlim=(x[0], x[-1]), xticks=np.linspace(x[0], x[-1], 5)[1:-1])
             axes.grid(alpha=0.25)
         handles, labels = row[0, 0].get_legend_handles_labels()
         figure.legend(

@@ -39,3 +39,18 @@ def test_transparency_stays():
 def test_what_cannot_be_made_smaller_is_left_alone():
     once = compress_png(encode(np.zeros((9, 9, 3), np.uint8)))
     assert compress_png(once) == once
+
+
+def test_a_large_picture_gets_a_palette_close_to_its_colors():
+    random = np.random.default_rng(0)
+    # Smooth colors with grain: what photographs are made of, and PNG cannot compress.
+    ramp = np.linspace(0, 240, 200)
+    pixels = np.stack(np.broadcast_arrays(ramp, ramp[:, np.newaxis], 60.0), axis=-1)
+    pixels = (pixels + random.integers(0, 12, pixels.shape)).astype(np.uint8)
+    exact = compress_png(encode(pixels), exact_up_to=10**6)
+    np.testing.assert_array_equal(np.asarray(decode(exact)), pixels)
+    small = compress_png(encode(pixels), exact_up_to=50_000)
+    assert len(small) < 0.6 * len(exact)
+    error = np.asarray(decode(small).convert("RGB")).astype(float) - pixels
+    assert np.sqrt(np.square(error).mean()) < 12
+    assert abs(error.mean()) < 1

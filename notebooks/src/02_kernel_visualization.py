@@ -225,8 +225,6 @@ assert 0.6 < way < 0.9
 
 # %%
 # Windows to learn from, and windows that share no pixel with them; a little is added to the deviation, so that flat windows stay flat.
-from evalib.patches import cut_patches
-
 learned_photos = [
     *("astronaut", "chelsea", "coffee", "immunohistochemistry", "retina", "rocket"),
     *("brick", "camera", "coins", "grass", "gravel", "page", "text"),
@@ -596,7 +594,6 @@ assert min(gains[7], gains[11]) > 1.4 * gains[3]
 # %%
 # VGG16 without its dense layers. Its weights come from keras.applications where a network is there, else from a package.
 from evalib.feature_visualization import maximize_activation, mean_values, values_before_activation
-from evalib.receptive_field import receptive_field
 from evalib.trunk import prepare_for_vgg16, vgg16_trunk
 
 trunk, which = vgg16_trunk(trunk_weights)
@@ -609,8 +606,8 @@ assert trunk.count_params() == 14_714_688
 
 # %%
 # Thirteen 3x3 convolutions and five poolings. How much does one value of each block's last convolution see?
-rows = ["block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"]
-fields = {name: receptive_field(trunk, name) for name in rows}
+stops = ["block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"]
+fields = {name: receptive_field(trunk, name) for name in stops}
 for name, field in fields.items():
     print(f"{name}: {field} pixels")
 assert [field.size[0] for field in fields.values()] == [5, 14, 40, 92, 196]
@@ -626,7 +623,7 @@ from evalib.data import PHOTOS
 
 photos = np.stack([sample_photo(name, 224) for name in PHOTOS]).astype("float32") / 255
 prepared = ops.convert_to_numpy(prepare_for_vgg16(photos))
-features = {name: values_before_activation(trunk, name) for name in rows}
+features = {name: values_before_activation(trunk, name) for name in stops}
 together = keras.Model(trunk.inputs[0], {name: model.output for name, model in features.items()})
 values = together.predict(prepared, batch_size=1, verbose=0)
 for name, maps in values.items():
@@ -654,11 +651,11 @@ for name, maps in values.items():
 # %% [markdown]
 # ### What do four channels of each layer look for?
 #
-# **Longer and longer stories: strokes, rings, scales, rows of eyes, things.** Steps on the pixels themselves end in noise, for it costs a network nothing to answer to noise. Three things turn it into pictures (Olah, Mordvintsev and Schubert, *Feature Visualization*, 2017). The steps are taken on *waves*, with the long ones scaled up as in photographs; on *colors that vary independently* of each other; and before each step the picture is *moved* a little at random, for what survives that has strokes in it. What is raised is the value before the ReLU, so that a channel which is still shut has a slope to climb.
+# **First strokes, then rings, scales and rows of eyes, at last what begins to be things.** Steps on the pixels themselves end in noise, for it costs a network nothing to answer to noise. Three things turn it into pictures (Olah, Mordvintsev and Schubert, *Feature Visualization*, 2017). The steps are taken on *waves*, with the long ones scaled up as in photographs; on *colors that vary independently* of each other; and before each step the picture is *moved* a little at random, for what survives that has strokes in it. What is raised is the value before the ReLU, so that a channel which is still shut has a slope to climb.
 
 # %% tags=["nbval-ignore-output"]
 # A larger picture for a larger receptive field. This is where much of the time of this page goes.
-sizes = dict(zip(rows, (48, 48, 96, 96, 96), strict=True))
+sizes = dict(zip(stops, (48, 48, 96, 96, 96), strict=True))
 pictures = {
     name: maximize_activation(
         trunk,
@@ -843,20 +840,15 @@ for wrong in [
 
 # %%
 # One pass through all thirteen convolutions. Each has its ReLU in itself, so its values are zero or more.
-from evalib import window_plots
-from evalib.receptive_field import receptive_field
-
 cat = sample_photo("chelsea")
 convolutions = [layer.name for layer in trunk.layers if isinstance(layer, layers.Conv2D)]
-stops = ["block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"]
 outputs = {name: trunk.get_layer(name).output for name in convolutions}
 whole_tour = keras.Model(trunk.inputs[0], outputs)
 batch = prepare_for_vgg16(cat[np.newaxis].astype("float32") / 255)
 seen = {name: ops.convert_to_numpy(maps)[0] for name, maps in whole_tour(batch).items()}
-sights = {name: receptive_field(trunk, name) for name in stops}
 for name in stops:
     height, width, channels = seen[name].shape
-    print(f"{name}: {channels:3} maps of {height}x{width}, a value sees {sights[name]} pixels")
+    print(f"{name}: {channels:3} maps of {height}x{width}, a value sees {fields[name]} pixels")
 assert all(maps.min() >= 0 for maps in seen.values())
 
 # %% [markdown]
@@ -887,7 +879,7 @@ assert np.mean([awake[name] for name in convolutions[-3:]]) < awake[convolutions
 # The rule, with nothing in it that depends on which weights these are.
 def stand_out(name, count=3, apart=60):
     """Channels with a high and lonely peak: for each its index and the peak's row and column."""
-    maps, field = seen[name], sights[name]
+    maps, field = seen[name], fields[name]
     peaks, means = maps.max(axis=(0, 1)), maps.mean(axis=(0, 1))
     usual = np.median(peaks[peaks > 0])
     fit = (peaks >= usual) & ((maps > 0).mean(axis=(0, 1)) > 0.05)
@@ -908,13 +900,13 @@ standing_out = {name: stand_out(name) for name in stops}
 # %% tags=["nbval-ignore-output"]
 # The tour: for each channel its map, the peak in it, and what the peak sees of the photograph.
 titles = {
-    name: f"{name}\n{len(seen[name])}x{len(seen[name])}, sees {sights[name]}" for name in stops
+    name: f"{name}\n{len(seen[name])}x{len(seen[name])}, sees {fields[name]}" for name in stops
 }
 maps, peaks, regions = {}, {}, {}
 for name, title in titles.items():
     channels, peaks[title] = zip(*standing_out[name], strict=True)
     maps[title] = np.moveaxis(seen[name][..., list(channels)], -1, 0)
-    regions[title] = [sights[name].region(peak) for peak in peaks[title]]
+    regions[title] = [fields[name].region(peak) for peak in peaks[title]]
     print(f"{name}: channels {', '.join(map(str, channels))}")
 print(f"Weights: {which}")
 _ = window_plots.show_tour(cat, maps, peaks, regions)
@@ -937,7 +929,7 @@ for name, channels in standing_out.items():
     layer = keras.Model(trunk.inputs[0], trunk.get_layer(name).output)
     kept[name], hidden[name] = [], []
     for channel, peak in channels:
-        rows, columns = sights[name].region(peak)
+        rows, columns = fields[name].region(peak)
         quarter = (rows.stop - rows.start) // 4
         alone, covered = noise.copy(), cat.copy()
         alone[rows, columns] = cat[rows, columns]
@@ -1408,13 +1400,8 @@ def halve(pictures):
     return squares.mean(axis=(2, 4))
 
 
-places = np.random.default_rng(0)
-patches = []
-for name in learned_names:
-    source = sample_photo(name, 256).astype("float32") / 255
-    for top, left in places.integers(0, 256 - 48, (100, 2)):
-        patches.append(source[top : top + 48, left : left + 48])
-targets = np.stack(patches)[places.permutation(len(patches))]
+sources = np.stack([sample_photo(name, 256) for name in learned_names])
+targets = cut_patches(sources, 48, 100)[0].astype("float32") / 255
 halves = halve(targets)
 
 truth = sample_photo("astronaut", 256).astype("float32")[np.newaxis] / 255

@@ -1191,7 +1191,7 @@ for name in contenders:
 #
 # ### How well do they do?
 #
-# **Seven functions lie within 0.2 points of a percent of each other, and ReLU is one of them.** ELU is a tenth of a point below ReLU, SELU half a point, tanh 1.7 points. Without any activation function the network stays at 92 %. Sigmoid names 96 to 97 % right with four seeds, and hardly more than guessing with the fifth, although its rate was chosen as carefully as the others'.
+# **Seven functions lie within 0.2 percentage points of each other, and ReLU is one of them.** ELU is a tenth of a point below ReLU, SELU half a point, tanh 1.7 points. Without any activation function the network stays at 92 %. Sigmoid names 96 to 97 % right with four seeds, and hardly more than guessing with the fifth, although its rate was chosen as carefully as the others'.
 
 # %%
 # Test accuracy over five seeds, and after how many steps the validation accuracy first was 95 % and 97 %.
@@ -1251,7 +1251,7 @@ _ = activation_plots.show_ranking(panels, reference="ReLU")
 # **SELU, tanh and linear are worse than ReLU. Sigmoid is too, with every seed. The other seven cannot be told apart from ReLU by five seeds.** Runs with the same seed saw the same batches in the same order, so the fair question is by how much a function beats ReLU *with the same seed*. Five such differences have a mean and a standard error. Eleven functions are compared with ReLU; to be fooled by none of them in nineteen of twenty such studies, a mean has to lie 5.75 standard errors from zero (Student's t with four degrees of freedom, 0.05 divided by eleven).
 
 # %%
-# Differences in test accuracy, in points of a percent, seed by seed.
+# Differences in test accuracy, in percentage points, seed by seed.
 verdicts = {}
 print("test accuracy minus ReLU's, same seed     mean   standard error   seeds won")
 for name in ranking:
