@@ -1,10 +1,12 @@
 """The training recipe: one rate schedule, one augmentation, one seed, one score at the end."""
 
 import dataclasses
+import math
 import platform
 import sys
 import time
 from importlib import metadata
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,10 +14,12 @@ from keras import ops
 from tqdm import tqdm
 
 from evalib.data import Arrays, prepare_images
+from evalib.distillation import Distillation
 from evalib.layers import RandomAffine
 from evalib.optimizers import ConvolutionMuon
 
-OPTIMIZERS = ("muon", "adamw")
+OPTIMIZERS = ("muon", "adamw", "sgd")
+SCHEDULES = ("linear", "cosine", "constant")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +27,13 @@ class Recipe:
     """How a network is trained. The defaults are those of the S3 network.
 
     Attributes:
-        optimizer: `"muon"` or `"adamw"`; see `ConvolutionMuon`.
+        optimizer: `"muon"` (see `ConvolutionMuon`), `"adamw"`, or `"sgd"`, stochastic gradient
+            descent with Nesterov's momentum.
         epochs: passes over the training images.
         batch_size: images a step.
         peak_learning_rate: the optimizer's highest rate; see `WarmupThenDecay`.
         warmup_share: the share of all steps during which the rate rises, above 0 and below 1.
+        schedule: how the rate falls after its peak: `"linear"`, `"cosine"` or `"constant"`.
         weight_decay: how much of a kernel's weights a step takes away, times the learning rate
             (Loshchilov and Hutter, *Decoupled Weight Decay Regularization*, 2019); at least 0.
         momentum: how much of the last steps' direction the next one keeps, 0 to below 1.
@@ -35,6 +41,13 @@ class Recipe:
         scale: the largest relative change of width and of height.
         shear: the largest slant, in pixels a pixel.
         shift: the largest move along each axis, in pixels.
+        label_smoothing: how much of the truth is spread evenly over all classes, 0 to below 1
+            (Szegedy et al., 2016).
+        averaging: how much of the weights' running average a step keeps, 0 to below 1; the network
+            ends with that average (Polyak and Juditsky, 1992). 0 keeps the last weights.
+        teacher_share: how much of the loss a teacher's probabilities have, 0 to 1; see
+            `Distillation`. Above 0, `train` needs a teacher.
+        temperature: of the comparison with the teacher, above 0.
     """
 
     optimizer: str = "muon"
@@ -42,16 +55,23 @@ class Recipe:
     batch_size: int = 256
     peak_learning_rate: float = 0.03
     warmup_share: float = 0.25
+    schedule: str = "linear"
     weight_decay: float = 0.05
     momentum: float = 0.9
     rotation: float = 8.0
     scale: float = 0.12
     shear: float = 0.12
     shift: float = 2.5
+    label_smoothing: float = 0.0
+    averaging: float = 0.0
+    teacher_share: float = 0.0
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"expected one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"expected one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError(
                 f"expected at least 1 epoch and 1 image a batch, got {self.epochs} and "
@@ -63,16 +83,26 @@ class Recipe:
             raise ValueError(f"expected a share between 0 and 1, got {self.warmup_share}")
         if not self.weight_decay >= 0:
             raise ValueError(f"expected a decay of at least 0, got {self.weight_decay}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"expected a momentum from 0 to below 1, got {self.momentum}")
+        for name in ("momentum", "label_smoothing", "averaging"):
+            if not 0 <= getattr(self, name) < 1:
+                words = name.replace("_", " ")
+                raise ValueError(f"expected {words} from 0 to below 1, got {getattr(self, name)}")
+        if not (0 <= self.teacher_share <= 1 and self.temperature > 0):
+            raise ValueError(
+                "expected a teacher share from 0 to 1 and a temperature above 0, got "
+                f"{self.teacher_share} and {self.temperature}"
+            )
 
     def build_optimizer(self, schedule: "WarmupThenDecay") -> keras.optimizers.Optimizer:
         """A new optimizer that follows the schedule."""
+        options: dict[str, Any] = {"weight_decay": self.weight_decay}
+        if self.averaging:
+            options |= {"use_ema": True, "ema_momentum": self.averaging}
         if self.optimizer == "adamw":
-            return keras.optimizers.AdamW(
-                schedule, weight_decay=self.weight_decay, beta_1=self.momentum
-            )
-        return ConvolutionMuon(schedule, weight_decay=self.weight_decay, momentum=self.momentum)
+            return keras.optimizers.AdamW(schedule, beta_1=self.momentum, **options)
+        if self.optimizer == "sgd":
+            return keras.optimizers.SGD(schedule, float(self.momentum), nesterov=True, **options)
+        return ConvolutionMuon(schedule, momentum=self.momentum, **options)
 
     def augmentation(self) -> RandomAffine:
         """The layer that moves the training images."""
@@ -123,32 +153,45 @@ class Run:
 
 @keras.saving.register_keras_serializable("evalib")
 class WarmupThenDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises in a straight line to its peak, then falls in one to zero.
+    """A learning rate that rises in a straight line to its peak, then falls to zero.
 
-    The triangle of the one-cycle policy (Smith, 2018, arXiv:1803.09820), without its momentum
-    cycle.
+    With a straight fall it is the triangle of the one-cycle policy (Smith, 2018,
+    arXiv:1803.09820), without its momentum cycle. The cosine is that of Loshchilov and Hutter
+    (*SGDR*, 2017): half a wave, from its top to its bottom.
 
     Args:
         peak: the highest rate.
         steps: the number of optimizer steps in all.
         warmup_share: the share of the steps before the peak.
+        shape: of the fall: `"linear"`, `"cosine"`, or `"constant"`, which does not fall.
     """
 
-    def __init__(self, peak: float, steps: int, warmup_share: float) -> None:
+    def __init__(self, peak: float, steps: int, warmup_share: float, shape: str = "linear") -> None:
         super().__init__()
-        self.peak, self.steps, self.warmup_share = peak, steps, warmup_share
+        self.peak, self.steps, self.warmup_share, self.shape = peak, steps, warmup_share, shape
 
     def __call__(self, step: int) -> keras.KerasTensor:
         progress = (ops.cast(step, "float32") + 1.0) / self.steps
         rising, falling = progress / self.warmup_share, (1 - progress) / (1 - self.warmup_share)
-        return self.peak * ops.maximum(ops.minimum(rising, falling), 0.0)
+        falling = ops.clip(falling, 0.0, 1.0)
+        if self.shape == "cosine":
+            falling = 0.5 - 0.5 * ops.cos(math.pi * falling)
+        elif self.shape == "constant":
+            falling = ops.ones_like(falling)
+        return self.peak * ops.minimum(rising, falling)
 
-    def get_config(self) -> dict[str, float]:
-        return {"peak": self.peak, "steps": self.steps, "warmup_share": self.warmup_share}
+    def get_config(self) -> dict[str, Any]:
+        names = ("peak", "steps", "warmup_share", "shape")
+        return {name: getattr(self, name) for name in names}
 
 
 def train(
-    model: keras.Model, recipe: Recipe, data: tuple[Arrays, Arrays], seed: int, verbose: bool = True
+    model: keras.Model,
+    recipe: Recipe,
+    data: tuple[Arrays, Arrays],
+    seed: int,
+    verbose: bool = True,
+    teacher: keras.Model | None = None,
 ) -> Run:
     """Train a network from fresh weights and score it once, after the last epoch.
 
@@ -162,30 +205,42 @@ def train(
             them. The second pair is only scored.
         seed: of the initial weights, the order of the images and the augmentation.
         verbose: show the progress, in a terminal or a notebook.
+        teacher: a trained network of the same input and classes, if the recipe learns from one.
 
     Returns:
         The run's record. The model is left trained.
 
     Raises:
-        ValueError: the images do not fit the network, or a label is out of its range.
+        ValueError: the images do not fit the network, a label is out of its range, or the recipe
+            wants a teacher and there is none, or the other way round.
     """
+    if (teacher is None) == (recipe.teacher_share > 0):
+        raise ValueError(
+            f"a teacher share of {recipe.teacher_share:g} goes with "
+            f"{'a' if recipe.teacher_share else 'no'} teacher"
+        )
     (x_train, y_train), (x_test, y_test) = data
     x_train, x_test = prepare_images(x_train), prepare_images(x_test)
     check_fit(model, x_train, y_train)
     check_fit(model, x_test, y_test)
     initialize(model, seed)
-    trainer = keras.Sequential([keras.Input(model.input_shape[1:]), recipe.augmentation(), model])
+    targets = smooth_labels(y_train, model.output_shape[-1], recipe.label_smoothing)
+    trainer = build_trainer(model, recipe, teacher)
     steps = -(-len(x_train) // recipe.batch_size) * recipe.epochs
-    schedule = WarmupThenDecay(recipe.peak_learning_rate, steps, recipe.warmup_share)
+    schedule = WarmupThenDecay(
+        recipe.peak_learning_rate, steps, recipe.warmup_share, recipe.schedule
+    )
     trainer.compile(
         optimizer=recipe.build_optimizer(schedule),
-        loss="sparse_categorical_crossentropy",
+        loss="sparse_categorical_crossentropy"
+        if targets is y_train
+        else "categorical_crossentropy",
         metrics=["accuracy"],
     )
     start = time.perf_counter()
     history = trainer.fit(
         x_train,
-        y_train,
+        targets,
         batch_size=recipe.batch_size,
         epochs=recipe.epochs,
         verbose=0,
@@ -208,10 +263,42 @@ def train(
     )
 
 
+def build_trainer(
+    model: keras.Model, recipe: Recipe, teacher: keras.Model | None = None
+) -> keras.Model:
+    """The network behind its augmentation, beside its teacher if it has one."""
+    if teacher is None:
+        parts = [keras.Input(model.input_shape[1:]), recipe.augmentation(), model]
+        return keras.Sequential(parts)
+    return Distillation(
+        recipe.augmentation(),
+        model,
+        teacher,
+        share=recipe.teacher_share,
+        temperature=recipe.temperature,
+    )
+
+
 def initialize(model: keras.Model, seed: int) -> None:
     """Seed every random generator and draw the model's weights anew."""
     keras.utils.set_random_seed(seed)
     model.set_weights(keras.models.clone_model(model).get_weights())
+
+
+def smooth_labels(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:
+    """Spread a share of the truth evenly over all classes.
+
+    Args:
+        labels: integers of shape `(n,)`.
+        classes: how many there are.
+        smoothing: the share, 0 to below 1.
+
+    Returns:
+        The labels as they are if the share is 0, otherwise float32 of shape `(n, classes)`.
+    """
+    if not smoothing:
+        return labels
+    return ((1 - smoothing) * np.eye(classes)[labels] + smoothing / classes).astype("float32")
 
 
 def score(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

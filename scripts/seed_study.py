@@ -8,7 +8,6 @@ a figure of all scores is drawn.
 """
 
 import argparse
-import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ FOLDER = "s3_assignment"
 
 def still_valid(record: dict, recipe: Recipe, parameters: int) -> bool:
     """Whether a record was made with this recipe and a network of this size."""
-    return record["recipe"] == dataclasses.asdict(recipe) and record["parameters"] == parameters
+    return Recipe(**record["recipe"]) == recipe and record["parameters"] == parameters
 
 
 def known_records(recipe: Recipe, parameters: int) -> dict[int, dict]:

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from evalib.models import baseline_network, s3_network
-from evalib.training import Recipe, WarmupThenDecay, check_fit, initialize, score, train
+from evalib.network_plan import NetworkPlan, build_network
+from evalib.training import (
+    Recipe,
+    WarmupThenDecay,
+    check_fit,
+    initialize,
+    score,
+    smooth_labels,
+    train,
+)
 
 SHORT = Recipe(epochs=2, batch_size=64)
 
@@ -34,10 +43,67 @@ def test_the_rate_rises_to_its_peak_and_falls_to_zero_in_straight_lines():
     assert rates[-1] == pytest.approx(0, abs=1e-8)
 
 
-def test_the_schedule_survives_saving():
-    schedule = WarmupThenDecay(0.01, 100, 0.2)
+def test_the_cosine_is_half_a_wave_and_a_constant_does_not_fall():
+    rates = {
+        shape: np.array([float(WarmupThenDecay(0.01, 100, 0.2, shape)(i)) for i in range(100)])
+        for shape in ("linear", "cosine", "constant")
+    }
+    for values in rates.values():
+        np.testing.assert_allclose(values[:20], rates["linear"][:20], rtol=1e-6)
+    wave = 0.005 * (1 + np.cos(np.pi * np.arange(81) / 80))
+    np.testing.assert_allclose(rates["cosine"][19:], wave, atol=1e-8)
+    np.testing.assert_allclose(rates["constant"][19:], 0.01, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+def test_the_schedule_survives_saving(shape):
+    schedule = WarmupThenDecay(0.01, 100, 0.2, shape)
     twin = WarmupThenDecay.from_config(schedule.get_config())
-    assert float(twin(7)) == float(schedule(7))
+    assert float(twin(70)) == float(schedule(70))
+
+
+def test_smoothed_labels_by_hand():
+    labels = np.array([2, 0])
+    smoothed = smooth_labels(labels, 4, 0.2)
+    np.testing.assert_allclose(
+        smoothed, [[0.05, 0.05, 0.85, 0.05], [0.85, 0.05, 0.05, 0.05]], rtol=1e-6
+    )
+    assert smooth_labels(labels, 4, 0) is labels
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw", "sgd"])
+def test_each_optimizer_and_choice_trains(few, optimizer):
+    recipe = dataclasses.replace(
+        SHORT, optimizer=optimizer, epochs=6, schedule="cosine", label_smoothing=0.1
+    )
+    run = train(s3_network(), recipe, few, seed=0, verbose=False)
+    # The entropy of the smoothed labels is the least that the loss can be.
+    least = -(0.91 * np.log(0.91) + 9 * 0.01 * np.log(0.01))
+    assert least < run.history["loss"][-1] < 0.8 * run.history["loss"][0]
+
+
+def test_averaging_ends_with_the_running_average_of_the_weights(few):
+    """Three steps of plain gradient descent, averaged by hand from three shorter trainings."""
+    images, labels = few[0][0][:64], few[0][1][:64]
+    part = (images, labels), few[1]
+    still = {"rotation": 0.0, "scale": 0.0, "shear": 0.0, "shift": 0.0}
+    plain = Recipe(
+        "sgd", epochs=3, batch_size=64, momentum=0, weight_decay=0, schedule="constant", **still
+    )
+    # A warm-up so short that every step has the peak rate, however many there are.
+    plain = dataclasses.replace(plain, warmup_share=1e-6)
+    model = build_network(NetworkPlan(channels=(4,), normalize=False))
+    steps = []
+    for epochs in (1, 2, 3):
+        train(model, dataclasses.replace(plain, epochs=epochs), part, seed=0, verbose=False)
+        steps.append(model.get_weights())
+    # The average starts with the weights after the first step.
+    average = steps[0]
+    for weights in steps[1:]:
+        average = [0.6 * old + 0.4 * new for old, new in zip(average, weights, strict=True)]
+    train(model, dataclasses.replace(plain, averaging=0.6), part, seed=0, verbose=False)
+    for found, expected in zip(model.get_weights(), average, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_two_trainings_with_one_seed_are_equal_to_the_bit_and_with_two_are_not(few):
@@ -143,6 +209,12 @@ def test_data_that_do_not_fit_are_refused(images, labels, message):
         {"warmup_share": 1.0},
         {"weight_decay": -1.0},
         {"momentum": 1.0},
+        {"optimizer": "luck"},
+        {"schedule": "wave"},
+        {"label_smoothing": 1.0},
+        {"averaging": -0.1},
+        {"teacher_share": 1.5},
+        {"temperature": 0.0},
     ],
 )
 def test_recipes_that_cannot_be_are_refused(values):
