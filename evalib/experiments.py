@@ -124,7 +124,7 @@ def _checked(kind: type, values: Mapping[str, Any], prefix: str) -> Any:
             raise ValueError(f"unknown {prefix}{name}: expected one of {known}")
         if not _fits(value, types_of[name]):
             wanted = getattr(types_of[name], "__name__", str(types_of[name]))
-            wanted = "list of whole numbers" if wanted == "tuple" else wanted
+            wanted = "list of whole numbers" if wanted == "Sequence" else wanted
             raise ValueError(f"expected {prefix}{name} to be a {wanted}, got {value!r}")
     try:
         return kind(**values)

@@ -1,6 +1,7 @@
 """A network from a few numbers: what an experiment can turn, checked before anything is built."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import keras
 from keras import layers
@@ -33,9 +34,9 @@ class NetworkPlan:
             `"dense"`: averages of the channels, then a dense layer of 32 units and one of ten.
     """
 
-    channels: tuple[int, ...] = (16, 24, 24, 24, 20)
-    kernel_sizes: tuple[int, ...] = (3,)
-    pool_after: tuple[int, ...] = (1,)
+    channels: Sequence[int] = (16, 24, 24, 24, 20)
+    kernel_sizes: Sequence[int] = (3,)
+    pool_after: Sequence[int] = (1,)
     convolution: str = "full"
     padding: str = "valid"
     normalize: bool = True
@@ -88,7 +89,7 @@ def build_network(plan: NetworkPlan, *, name: str = "planned") -> keras.Model:
         ValueError: the image becomes too small for one of the layers; says which.
     """
     digit = maps = keras.Input((28, 28, 1), name="digit")
-    sizes = plan.kernel_sizes
+    sizes = tuple(plan.kernel_sizes)
     sizes = sizes if len(sizes) > 1 else sizes * len(plan.channels)
     for number, (channels, size) in enumerate(zip(plan.channels, sizes, strict=True), start=1):
         if plan.padding == "valid":

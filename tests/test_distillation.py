@@ -1,5 +1,7 @@
 """Learning from a teacher: the loss by hand, and who learns."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -49,15 +51,15 @@ def test_the_student_comes_to_agree_with_its_teacher_against_the_labels(mnist):
     (images, labels), _ = mnist
     part = images[:1500], labels[:1500]
     plan = NetworkPlan(channels=(8,), normalize=False, head="convolution")
-    still = {"rotation": 0.0, "scale": 0.0, "shear": 0.0, "shift": 0.0}
-    taught = Recipe("adamw", epochs=4, batch_size=32, peak_learning_rate=0.005, **still)
+    taught = Recipe("adamw", epochs=4, batch_size=32, peak_learning_rate=0.005)
+    taught = dataclasses.replace(taught, rotation=0, scale=0, shear=0, shift=0)
     teacher = build_network(plan)
     wrong = part[0], (part[1] + 1) % 10
     train(teacher, taught, (wrong, wrong), seed=0, verbose=False)
     before = teacher.get_weights()
 
     student = build_network(plan)
-    recipe = Recipe(**{**vars(taught), "teacher_share": 1.0})
+    recipe = dataclasses.replace(taught, teacher_share=1.0)
     run = train(student, recipe, (part, part), seed=1, verbose=False, teacher=teacher)
     says = student.predict(images[1500:2000, ..., np.newaxis] / np.float32(255), verbose=0)
     taught_digits = (labels[1500:2000] + 1) % 10
@@ -67,7 +69,8 @@ def test_the_student_comes_to_agree_with_its_teacher_against_the_labels(mnist):
 
 
 def test_share_and_teacher_go_together(mnist):
-    few = tuple((images[:50], labels[:50]) for images, labels in mnist)
+    images, labels = mnist[1]
+    few = (images[:50], labels[:50]), (images[:50], labels[:50])
     with pytest.raises(ValueError, match="a teacher share of 0.5 goes with a teacher"):
         train(s3_network(), Recipe(epochs=1, teacher_share=0.5), few, 0, False)
     with pytest.raises(ValueError, match="a teacher share of 0 goes with no teacher"):

@@ -1,6 +1,7 @@
 """Experiments: read from plain values, told apart by their keys, run on the images they name."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from evalib.experiments import Experiment, experiment_data, experiment_from, run
 from evalib.network_plan import NetworkPlan, build_network
 from evalib.training import Recipe, train
 
-TINY = {
+TINY: dict[str, Any] = {
     "network": {"channels": [4, 4], "pool_after": [1, 2]},
     "recipe": {"epochs": 1, "optimizer": "adamw"},
     "data_share": 0.01,
