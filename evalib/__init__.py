@@ -4,9 +4,10 @@ Where to find what:
 - what goes in: `data` (MNIST, photographs), `patches` (windows cut from them), `letters` (pages of
   them), `filters` (fixed kernels);
 - networks: `layers`, `activations` (the family, by name), `upsampling`, `models`, `network_plan`
-  (one from a few numbers), `applications` (those of Keras), `costs` (weights, products);
+  (one from a few numbers), `applications` (those of Keras), `folding` (without normalization),
+  `costs` (weights, products);
 - learning: `initialization`, `optimizers`, `training`, `distillation` (from a larger network),
-  `training_watch`, `experiments` (one run from plain values);
+  `training_watch`, `experiments` (one run from plain values), `disturbances` (digits made harder);
 - what a pixel sees: `receptive_field`, and behind it `graph` (a model's calls), `fields` (the
   arithmetic), `windows`, `sights`, `layer_rules` (what each layer reads), `sources` (which input),
   `layer_table`, `field_measurement`; how strongly it sees: `effective_field`,
