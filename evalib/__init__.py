@@ -7,7 +7,10 @@ Where to find what:
   (one from a few numbers), `applications` (those of Keras), `folding` (without normalization),
   `costs` (weights, products);
 - learning: `initialization`, `optimizers`, `training`, `distillation` (from a larger network),
-  `training_watch`, `experiments` (one run from plain values), `disturbances` (digits made harder);
+  `training_watch`, `experiments` (one run from plain values),
+  `disturbances` (digits made harder), `clinic` (mistakes, and what tells them apart);
+- many experiments: `sweep`, `sweep_spec` (what to run), `toml_files`, `sweep_records`,
+  `sweep_worker`, `sweep_process` (where a run happens), `sweep_plots`;
 - what a pixel sees: `receptive_field`, and behind it `graph` (a model's calls), `fields` (the
   arithmetic), `windows`, `sights`, `layer_rules` (what each layer reads), `sources` (which input),
   `layer_table`, `field_measurement`; how strongly it sees: `effective_field`,
@@ -16,8 +19,8 @@ Where to find what:
 - what a channel looks for: `feature_visualization`, `image_parameters` (waves, colors), `trunk`
   (a trained VGG16);
 - figures: `plots`, `activation_plots`, `channel_plots`, `coverage_plots`, `decision_plots`,
-  `feature_plots`, `field_plots`, `filter_plots`, `kernel_plots`, `network_plots`,
-  `training_plots`, `window_plots`;
+  `experiment_plots`, `feature_plots`, `field_plots`, `filter_plots`, `kernel_plots`,
+  `network_plots`, `training_plots`, `window_plots`;
 - running and publishing: `cli`, `notebooks`, `devices`, `pictures`, `colab`, `results`, `files`.
 
 Import it before Keras: it tells TensorFlow to keep its start-up messages to itself, which would

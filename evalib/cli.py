@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(subparsers)
     _add_rf(subparsers)
+    _add_sweep(subparsers)
     _add_colab(subparsers)
     arguments = parser.parse_args(argv)
     try:
@@ -148,6 +149,69 @@ def _rf(arguments: argparse.Namespace) -> int:
     detail = "" if field.is_global else f", stride {stride}, padding {padding}"
     print(f"{arguments.layer}: {field}{detail}")
     return 0
+
+
+def _add_sweep(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "sweep",
+        help="run many experiments from one file, here or on a Dask cluster",
+        description="Run the experiments of a TOML file and write a record each, then a table and "
+        "a figure. What has its record does not run again: after an interrupt the same command "
+        "goes on. Exit status: 0 if all runs ended, 1 if one failed, 2 if the input was refused "
+        "or the cluster was lost, 130 after an interrupt.",
+    )
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="such as experiments/small.toml")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask scheduler, such as tcp://10.0.0.5:8786 (default: start workers here)",
+    )
+    place.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many processes to start here; each run uses all cores (default: 1)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where records go (default: outputs/sweeps/NAME below the current folder)",
+    )
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="run also what failed in an earlier call"
+    )
+    parser.set_defaults(command=_sweep)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from evalib.devices import NO_GPU, changed_environment
+    from evalib.toml_files import read_toml
+
+    read_toml(arguments.spec)  # refuses what is no TOML before Keras takes its seconds
+    # This process builds each network to check it: accelerators' memory is for the workers.
+    with changed_environment(NO_GPU):
+        from evalib.sweep_spec import read_sweep
+
+        sweep = read_sweep(arguments.spec)
+
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from evalib.sweep import run_sweep
+
+    folder = arguments.out or Path("outputs", "sweeps", sweep.name)
+    records = run_sweep(
+        sweep,
+        folder,
+        scheduler=arguments.scheduler,
+        workers=arguments.workers,
+        retry_failed=arguments.retry_failed,
+    )
+    print(f"\n{(folder / 'table.md').read_text(encoding='utf-8')}\n{folder / 'figure.png'}")
+    return 1 if any("error" in record for record in records.values()) else 0
 
 
 def _add_colab(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

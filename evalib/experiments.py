@@ -11,7 +11,7 @@ from typing import Any
 
 from evalib.data import Arrays, load_mnist, split_validation
 from evalib.network_plan import NetworkPlan, build_network
-from evalib.training import Recipe, train
+from evalib.training import Recipe, Run, train
 
 SCORED_ON = ("validation", "test")
 VALIDATION_IMAGES = 10_000
@@ -39,8 +39,8 @@ class Experiment:
     scored_on: str = "validation"
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"expected a seed of at least 0, got {self.seed}")
+        if not 0 <= self.seed < 2**32:  # what NumPy takes
+            raise ValueError(f"expected a seed from 0 to {2**32 - 1:,}, got {self.seed}")
         if not 0 < self.data_share <= 1:
             raise ValueError(f"expected a data share above 0 to 1, got {self.data_share}")
         if self.scored_on not in SCORED_ON:
@@ -90,8 +90,18 @@ def run_experiment(experiment: Experiment, *, verbose: bool = False) -> dict[str
     """
     model = build_network(experiment.network)
     run = train(model, experiment.recipe, experiment_data(experiment), experiment.seed, verbose)
+    return experiment_record(experiment, run)
+
+
+def experiment_record(experiment: Experiment, run: Run) -> dict[str, Any]:
+    """What `run_experiment` returns, for a run that was made apart.
+
+    Args:
+        experiment: what was run.
+        run: what `train` gave for its network, recipe, images and seed.
+    """
     record = run.record()
-    for name in ("recipe", "seed"):
+    for name in ("recipe", "seed"):  # they stand under "experiment"
         del record[name]
     record["accuracy"] = record.pop("test_accuracy")
     record["loss"] = record.pop("test_loss")
@@ -126,8 +136,10 @@ def _checked(kind: type, values: Mapping[str, Any], prefix: str) -> Any:
             wanted = getattr(types_of[name], "__name__", str(types_of[name]))
             wanted = "list of whole numbers" if wanted == "Sequence" else wanted
             raise ValueError(f"expected {prefix}{name} to be a {wanted}, got {value!r}")
+    # 1 and 1.0 are the same rate: they shall have the same key.
+    numbers = {name: float(values[name]) for name in values if types_of[name] is float}
     try:
-        return kind(**values)
+        return kind(**{**values, **numbers})
     except ValueError as error:
         raise ValueError(f"{prefix.rstrip('.')}: {error}" if prefix else str(error)) from error
 

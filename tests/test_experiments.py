@@ -36,6 +36,8 @@ def test_a_key_stays_and_differs_where_anything_does():
         {**TINY, "recipe": {**TINY["recipe"], "epochs": 2}},
         {**TINY, "network": {**TINY["network"], "head": "dense"}},
     ]
+    whole, part = ({"recipe": {"weight_decay": value}} for value in (1, 1.0))
+    assert experiment_from(whole).key() == experiment_from(part).key()
     assert len({base.key(), *(experiment_from(values).key() for values in others)}) == 6
 
 
@@ -50,7 +52,8 @@ def test_a_key_stays_and_differs_where_anything_does():
         ({"network": {"dropout": True}}, "network.dropout to be a float, got True"),
         ({"recipe": {"epochs": "many"}}, "recipe.epochs to be a int, got 'many'"),
         ({"recipe": {"epochs": 0}}, "recipe: expected at least 1 epoch"),
-        ({"seed": -1}, "a seed of at least 0"),
+        ({"seed": -1}, "a seed from 0 to 4,294,967,295"),
+        ({"seed": 2**32}, "a seed from 0 to 4,294,967,295"),
         ({"data_share": 0}, "a data share above 0"),
         ({"scored_on": "luck"}, "validation, test"),
     ],
