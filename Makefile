@@ -17,7 +17,7 @@ help:
 	@echo "make lint         ruff and mypy"
 	@echo "make sync         bring notebooks/*.ipynb and notebooks/src/*.py into step"
 	@echo "make test-latest  unit tests on the newest releases of every library"
-	@echo "make study        the seed study behind the README's table (resumes where it stopped)"
+	@echo "make study        the studies behind the README's tables (they go on where they stopped)"
 	@echo "make record       execute every notebook and store its outputs in notebooks/"
 
 $(READY): requirements.txt constraints.txt pyproject.toml
@@ -52,6 +52,7 @@ test-latest: .venv-latest/.ready
 
 study: $(READY)
 	$(BIN)/python scripts/seed_study.py
+	$(BIN)/python scripts/record_study.py
 
 record: $(READY)
 	$(BIN)/python -m evalib run --store-outputs

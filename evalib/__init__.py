@@ -7,7 +7,7 @@ Where to find what:
   (one from a few numbers), `applications` (those of Keras), `folding` (without normalization),
   `costs` (weights, products);
 - learning: `initialization`, `optimizers`, `training`, `distillation` (from a larger network),
-  `training_watch`, `experiments` (one run from plain values),
+  `training_watch`, `experiments` (one run from plain values), `records` (the record networks),
   `disturbances` (digits made harder), `clinic` (mistakes, and what tells them apart);
 - many experiments: `sweep`, `sweep_spec` (what to run), `toml_files`, `sweep_records`,
   `sweep_worker`, `sweep_process` (where a run happens), `sweep_plots`;

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from evalib.files import write_atomically
+from evalib.results import write_results
 from evalib.sweep_process import ALLOWED_DEATHS, answer_task, end_run
 from evalib.sweep_records import (
     Record,
@@ -26,7 +27,6 @@ from evalib.sweep_records import (
     locked_folder,
     read_records,
     summarize,
-    write_json,
 )
 from evalib.sweep_worker import PLAIN_RUN, failed_record, fingerprint
 
@@ -103,7 +103,7 @@ def write_summary(sweep: Sweep, folder: Path, records: Mapping[str, Record]) -> 
     from evalib.sweep_plots import save_figure, show_sweep
 
     configurations = summarize(sweep, records)
-    write_json(folder / "records.json", list(records.values()))
+    write_results(folder / "records.json", list(records.values()))
     table = f"{headline(sweep)}\n\n{format_summary(configurations)}\n"
     write_atomically(folder / "table.md", table)
     save_figure(show_sweep(configurations, title=headline(sweep)), folder / "figure.png")
@@ -192,7 +192,7 @@ class _Work:
                 record, copy = answer["record"], answer["copy"]
             if copy is not None:
                 write_atomically(self.folder / f"{key}.ipynb", copy)
-            write_json(self.folder / f"{key}.json", record)
+            write_results(self.folder / f"{key}.json", record)
             self.records[key] = record
             del self.running[key]
             self._tell(key)

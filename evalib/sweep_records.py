@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from evalib.files import write_atomically
-
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -157,11 +155,6 @@ def locked_folder(folder: Path) -> Iterator[None]:
         file.flush()
         yield
         file.truncate(0)
-
-
-def write_json(file: Path, values: object) -> None:
-    """Write one JSON file in one step."""
-    write_atomically(file, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
 
 
 def digest(values: object) -> str:

@@ -1,0 +1,113 @@
+"""The records: honest statistics, weights that give their score, a README that says the same."""
+
+import dataclasses
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from evalib.folding import fold_normalization
+from evalib.records import RECORDS, reference_network
+from evalib.results import read_results, results_folder
+from evalib.training import Recipe, score
+
+
+@pytest.fixture(scope="module")
+def records() -> dict[str, dict[str, Any]]:
+    entries: dict[str, dict[str, Any]] = read_results("study/records.json")
+    return entries
+
+
+def test_every_record_has_its_runs(records):
+    assert set(records) == set(RECORDS)
+    for name, entry in records.items():
+        seeds = [run["seed"] for run in entry["runs"]]
+        assert seeds == sorted(set(seeds))
+        assert len(seeds) >= 10, name
+        counts = np.array([run["test_accuracy"] for run in entry["runs"]]) * 10_000
+        np.testing.assert_allclose(counts, counts.round(), atol=1e-6)
+
+
+def test_runs_are_of_the_present_network_and_recipe(records):
+    for name, entry in records.items():
+        record = RECORDS[name]
+        model = record.build()
+        model = fold_normalization(model) if record.folded else model
+        assert entry["network"] == record.build().name
+        assert entry["parameters"] == model.count_params() < 20_000
+        assert entry["epochs"] == record.recipe.epochs <= 30
+        assert Recipe(**entry["recipe"]) == record.recipe
+
+
+def test_the_committed_weights_give_their_seeds_score(records, mnist):
+    for name, entry in records.items():
+        model = keras.saving.load_model(results_folder() / "study" / f"{name}.keras")
+        assert model.count_params() == entry["parameters"]
+        (first,) = (run for run in entry["runs"] if run["seed"] == 0)
+        assert score(model, *mnist[1])[0] == pytest.approx(first["test_accuracy"], abs=1e-9)
+
+
+def test_the_disturbed_digits_are_scored_with_these_weights(records, mnist):
+    images, labels = mnist[1]
+    moved = np.zeros_like(images)
+    moved[:, 4:] = images[:, :-4]
+    for name, entry in records.items():
+        model = keras.saving.load_model(results_folder() / "study" / f"{name}.keras")
+        disturbed = entry["disturbed"]
+        (first,) = (run for run in entry["runs"] if run["seed"] == 0)
+        assert disturbed["as they are"] == pytest.approx(first["test_accuracy"], abs=1e-9)
+        assert disturbed["shifted by 4 pixels"] == score(model, moved, labels)[0]
+        assert min(disturbed.values()) < disturbed["as they are"]
+
+
+def test_speed_is_above_its_bar_in_less_than_a_third_of_the_reference_time(records):
+    runs = records["speed"]["runs"]
+    assert statistics.mean(run["test_accuracy"] for run in runs) >= 0.994
+    ratios = [run["seconds"] / run["reference_seconds"] for run in runs]
+    assert statistics.mean(ratios) <= 1 / 3
+    # The reference is what it should be: its site reports about 99 %.
+    assert all(0.985 < run["reference_test_accuracy"] < 0.995 for run in runs)
+
+
+def test_the_reference_is_the_keras_sites_network():
+    """By hand: 3x3x32 + 32, 3x3x32x64 + 64, 5x5x64x10 + 10."""
+    model = reference_network()
+    assert model.count_params() == 320 + 18_496 + 16_010 == 34_826
+    kinds = [type(layer) for layer in model.layers]
+    assert kinds == [
+        *(layers.Conv2D, layers.MaxPooling2D) * 2,
+        layers.Flatten,
+        layers.Dropout,
+        layers.Dense,
+    ]
+    assert model.get_layer("dropout").rate == 0.5
+
+
+def test_the_readme_says_what_the_records_say(records, repository: Path):
+    readme = (repository / "README.md").read_text(encoding="utf-8")
+    for name, entry in records.items():
+        runs = entry["runs"]
+        percent = [100 * run["test_accuracy"] for run in runs]
+        (row,) = re.findall(rf"^\| {name} \|.*$", readme, re.MULTILINE)
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        expected = [
+            f"{entry['parameters']:,}",
+            f"{entry['epochs']}",
+            f"{statistics.mean(percent):.2f} ± {statistics.stdev(percent):.2f} %",
+            f"{min(percent):.2f} %",
+            f"{len(runs)}",
+        ]
+        if name == "speed":
+            ratios = [run["seconds"] / run["reference_seconds"] for run in runs]
+            expected.append(f"{statistics.mean(ratios):.2f} of the reference's")
+        assert cells[2 : 2 + len(expected)] == expected
+
+
+def test_recipes_are_plain_values():
+    for record in RECORDS.values():
+        assert Recipe(**dataclasses.asdict(record.recipe)) == record.recipe
