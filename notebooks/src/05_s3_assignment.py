@@ -339,10 +339,13 @@ assert model.count_params() == kernels + normalization + class_maps == 18_930
 
 # %%
 # The recipe: one frozen object, so that a run's record can say exactly how it was trained.
+import dataclasses
+
 from evalib.training import Recipe, WarmupThenDecay, train
 
 recipe = Recipe(epochs=epochs)
-recipe
+for name, value in dataclasses.asdict(recipe).items():
+    print(f"{name:20} {value}")
 
 # %% [markdown]
 # ### How was it chosen?
