@@ -3,9 +3,9 @@
 Where to find what:
 - what goes in: `data` (MNIST, photographs), `patches` (windows cut from them), `letters` (pages of
   them), `filters` (fixed kernels);
-- networks: `layers`, `activations` (the family, by name), `upsampling`, `models`, `network_plan`
-  (one from a few numbers), `applications` (those of Keras), `folding` (without normalization),
-  `costs` (weights, products);
+- networks: `layers`, `activations` (the family, by name), `upsampling`, `models`, `blueprint`
+  (of very few weights), `network_plan` (one from a few numbers), `applications` (those of
+  Keras), `folding` (without normalization), `costs` (weights, products);
 - learning: `initialization`, `optimizers`, `training`, `distillation` (from a larger network),
   `training_watch`, `experiments` (one run from plain values), `records` (the record networks),
   `disturbances` (digits made harder), `clinic` (mistakes, and what tells them apart);
@@ -20,7 +20,7 @@ Where to find what:
   (a trained VGG16);
 - figures: `plots`, `activation_plots`, `channel_plots`, `coverage_plots`, `decision_plots`,
   `experiment_plots`, `feature_plots`, `field_plots`, `filter_plots`, `kernel_plots`,
-  `network_plots`, `training_plots`, `window_plots`;
+  `network_plots`, `record_plots`, `training_plots`, `window_plots`;
 - running and publishing: `cli`, `notebooks`, `devices`, `pictures`, `colab`, `results`, `files`.
 
 Import it before Keras: it tells TensorFlow to keep its start-up messages to itself, which would

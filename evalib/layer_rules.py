@@ -162,6 +162,25 @@ def _cropping(reading: Reading) -> Sight:
     return slide(reading, positions(reading), [windows.shifted(a, -a - b) for a, b in pairs])
 
 
+def _crop_images(reading: Reading) -> Sight:
+    """`keras.ops.image.crop_images`: what goes before, what goes after, or how much stays."""
+    layer, axes = reading.layer, positions(reading)
+    before = (layer.top_cropping, layer.left_cropping)
+    after = (layer.bottom_cropping, layer.right_cropping)
+    slides = []
+    for axis, first, last in zip(axes, before, after, strict=True):
+        size, kept = reading.shape[axis], reading.output_shape[axis]
+        if first is not None and last is not None:
+            lost = first + last
+        elif size is None or kept is None:
+            raise ValueError(f"layer {layer.name!r}: expected a known size to crop, got {size}")
+        else:
+            lost = size - kept
+            first = lost - last if first is None else first
+        slides.append(windows.shifted(first, -lost))
+    return slide(reading, axes, slides)
+
+
 def _join(reading: Reading) -> Sight:
     """Concatenation: along channels a merge, along positions a new order."""
     axis = reading.layer.axis % len(reading.shape)
@@ -379,6 +398,7 @@ _OPERATION_KINDS: dict[Rule, str] = {
     _over_its_axes: "Softmax LogSoftmax",
     _reduction: "Mean Sum Max Min Amax Amin Prod Std Var Logsumexp",
     _indexing: "GetItem",
+    _crop_images: "CropImages",
     _reshape: "Reshape",
     _join: "Concatenate",
     merge: "Add Subtract Multiply Divide TrueDivide Maximum Minimum Power Negative Absolute Square "

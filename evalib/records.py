@@ -1,11 +1,13 @@
-"""The record networks, each with its recipe, and the recipe that their times are measured by."""
+"""The record networks with their recipes, the frontier, and what others have published."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import keras
 from keras import layers
 
+from evalib.blueprint import blueprint_network
 from evalib.models import s3_network
 from evalib.training import Recipe
 
@@ -23,6 +25,21 @@ class RecordNetwork:
     build: Callable[[], keras.Model]
     recipe: Recipe
     folded: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """What somebody published of one run.
+
+    Attributes:
+        parameters: of the network.
+        percent: the test accuracy of one run, 0 to 100.
+        source: owner and repository on GitHub.
+    """
+
+    parameters: int
+    percent: float
+    source: str
 
 
 def reference_network() -> keras.Model:
@@ -53,3 +70,28 @@ RECORDS = {
         s3_network, Recipe(epochs=3, rotation=4.0, scale=0.06, shear=0.06, shift=1.25)
     ),
 }
+
+
+# From 575 to 18,530 parameters: kernels of the first convolution, and width.
+_SIZES = ((4, 7), (6, 10), (8, 13), (8, 16), (12, 22), (12, 32), (16, 48), (16, 68))
+
+FRONTIER = {
+    f"{first} and {width}": RecordNetwork(
+        functools.partial(blueprint_network, first, width),
+        Recipe(epochs=15),
+        folded=True,
+    )
+    for first, width in _SIZES
+}
+
+# Single runs, some of them the best of many epochs on the test images.
+PEERS = (
+    Peer(697, 99.03, "JoshWarn/Parameter-Efficient-MNIST"),
+    Peer(997, 99.05, "JoshWarn/Parameter-Efficient-MNIST"),
+    Peer(4_862, 99.07, "ruslangrimov/mnist-minimal-model"),
+    Peer(7_870, 99.32, "kurchi1205/ERA-Session-7-Assignment"),
+    Peer(9_074, 99.41, "divya-r-kamat/EfficientMnist-Under20K"),
+    Peer(13_562, 99.50, "divya-r-kamat/EfficientMnist-Under20K"),
+    Peer(15_794, 99.59, "divya-r-kamat/EfficientMnist-Under20K"),
+    Peer(19_042, 99.42, "rrishabh27/EVA5"),
+)

@@ -1,18 +1,25 @@
-"""Train the record networks with many seeds and record each score after its last epoch.
+"""Train the record networks and those of the frontier with many seeds, and record each score.
 
-    python scripts/record_study.py [NAME ...] [--seeds N] [--again]
+    python scripts/record_study.py [NAME ...] [--seeds N] [--workers N] [--again]
 
-Each run is written as soon as it ends; a second call trains only the seeds that have no run with
-the present network and recipe. With each run for speed the reference recipe is trained as well, in
-the same process and in turns, so that the ratio of their times does not depend on the machine's
-mood. The first seed's weights are kept, and scored once more on disturbed test digits, so that a
-record that was bought with fragility shows.
+A run is scored once, after its last epoch, and written as soon as it ends; a second call trains
+only the seeds that have no run with the present network and recipe. Several workers train several
+seeds side by side, each with its share of the processor: small networks leave half of two cores
+idle.
+
+With each run for speed the reference recipe is trained as well, in the same process and in turns,
+so that the ratio of their times does not depend on the machine's mood; nothing else runs then. The
+first seed's weights of each record are kept, and scored once more on disturbed test digits, so that
+a record that was bought with fragility shows.
 """
 
 import argparse
 import dataclasses
+import multiprocessing
 import os
 import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +31,22 @@ import keras
 from evalib.data import Arrays, load_mnist, prepare_images
 from evalib.disturbances import disturb
 from evalib.folding import fold_normalization
-from evalib.records import RECORDS, RecordNetwork, reference_network
+from evalib.records import FRONTIER, RECORDS, RecordNetwork, reference_network
 from evalib.results import read_results, results_folder, write_results
 from evalib.training import Recipe, initialize, score, train, versions
 
-FILE = "study/records.json"
 Data = tuple[Arrays, Arrays]
+NETWORKS = RECORDS | FRONTIER
+
+
+def file_of(name: str) -> str:
+    """Where an entry lies, below the folder of results."""
+    return "study/records.json" if name in RECORDS else "study/frontier.json"
+
+
+def model_file(name: str) -> Path:
+    """Where a record's first network is kept."""
+    return results_folder() / "study" / f"{name}.keras"
 
 
 def empty_entry(record: RecordNetwork) -> dict[str, Any]:
@@ -50,26 +67,29 @@ def finished(model: keras.Model, record: RecordNetwork) -> keras.Model:
     return fold_normalization(model) if record.folded else model
 
 
-def known_entry(name: str, again: bool) -> dict[str, Any]:
-    """The record's entry with the runs that still hold."""
-    fresh = empty_entry(RECORDS[name])
+def known_entries(name: str) -> dict[str, Any]:
+    """What the entry's file holds by now."""
     try:
-        entry = read_results(FILE).get(name)
+        entries: dict[str, Any] = read_results(file_of(name))
     except FileNotFoundError:
-        return fresh
+        return {}
+    return entries
+
+
+def known_entry(name: str, again: bool) -> dict[str, Any]:
+    """The network's entry with the runs that still hold."""
+    fresh, entry = empty_entry(NETWORKS[name]), known_entries(name).get(name)
     if again or entry is None or entry["parameters"] != fresh["parameters"]:
         return fresh
-    same = Recipe(**entry["recipe"]) == RECORDS[name].recipe
+    same = Recipe(**entry["recipe"]) == NETWORKS[name].recipe
     return entry if same else fresh
 
 
 def keep_entry(name: str, entry: dict[str, Any]) -> None:
-    """Write one record's entry and leave the others as they are."""
-    try:
-        entries = read_results(FILE)
-    except FileNotFoundError:
-        entries = {}
-    write_results(results_folder() / FILE, entries | {name: entry})
+    """Write one network's entry and leave the others as they are."""
+    entries = known_entries(name) | {name: entry}
+    in_order = {known: entries[known] for known in NETWORKS if known in entries}
+    write_results(results_folder() / file_of(name), in_order)
 
 
 def keep_model(model: keras.Model, file: Path) -> None:
@@ -80,9 +100,9 @@ def keep_model(model: keras.Model, file: Path) -> None:
     os.replace(partial, file)
 
 
-def run_once(name: str, seed: int, data: Data) -> tuple[dict[str, Any], keras.Model]:
-    """Train and score a record's network once."""
-    record = RECORDS[name]
+def run_once(name: str, seed: int) -> dict[str, Any]:
+    """Train and score a network once; keep the weights of a record's first seed."""
+    record, data = NETWORKS[name], load_mnist()
     model = record.build()
     run = train(model, record.recipe, data, seed)
     model = finished(model, record)
@@ -91,12 +111,15 @@ def run_once(name: str, seed: int, data: Data) -> tuple[dict[str, Any], keras.Mo
         "seed": seed,
         "test_accuracy": accuracy,
         "test_loss": loss,
+        "train_accuracy": run.history["accuracy"][-1],
         "seconds": round(run.seconds, 1),
         "device": run.device,
     }
+    if name in RECORDS and seed == 0:
+        keep_model(model, model_file(name))
     if name == "speed":
         values |= train_reference(seed, data)
-    return values, model
+    return values
 
 
 def train_reference(seed: int, data: Data) -> dict[str, float]:
@@ -112,41 +135,55 @@ def train_reference(seed: int, data: Data) -> dict[str, float]:
     return {"reference_seconds": round(seconds, 1), "reference_test_accuracy": accuracy}
 
 
-def study(name: str, seeds: int, again: bool) -> None:
-    """Train every seed of one record that has no run yet."""
-    entry, data = known_entry(name, again), load_mnist()
-    for seed in range(seeds):
-        if seed in {run["seed"] for run in entry["runs"]}:
-            print(f"{name}, seed {seed}: has its run")
-            continue
-        values, model = run_once(name, seed, data)
-        if seed == 0:
-            keep_model(model, results_folder() / "study" / f"{name}.keras")
-        entry["runs"] = sorted([*entry["runs"], values], key=lambda run: run["seed"])
+def all_runs(name: str, seeds: list[int], workers: int) -> Iterator[dict[str, Any]]:
+    """Train each seed, and give each run as it ends."""
+    if workers == 1:
+        yield from (run_once(name, seed) for seed in seeds)
+        return
+    # A forked TensorFlow does not work, and each process reads its number of threads as it starts.
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn) as pool:
+        for run in as_completed([pool.submit(run_once, name, seed) for seed in seeds]):
+            yield run.result()
+
+
+def study(name: str, seeds: int, workers: int, again: bool) -> None:
+    """Train every seed of one network that has no run yet."""
+    entry = known_entry(name, again)
+    known = {run["seed"] for run in entry["runs"]}
+    print(f"{name}: {len(known)} of {max(seeds, len(known))} seeds have their runs", flush=True)
+    for run in all_runs(name, sorted(set(range(seeds)) - known), 1 if name == "speed" else workers):
+        entry["runs"] = sorted([*entry["runs"], run], key=lambda one: one["seed"])
         keep_entry(name, entry)
-        reference = f", reference {values['reference_seconds']} s" if name == "speed" else ""
+        reference = f", reference {run['reference_seconds']} s" if name == "speed" else ""
         print(
-            f"{name}, seed {seed}: {100 * values['test_accuracy']:.2f} % in "
-            f"{values['seconds']:.0f} s{reference}",
+            f"{name}, seed {run['seed']}: {100 * run['test_accuracy']:.2f} % in "
+            f"{run['seconds']:.0f} s{reference}",
             flush=True,
         )
-    model = keras.saving.load_model(results_folder() / "study" / f"{name}.keras")
-    keep_entry(name, entry | {"disturbed": disturbed_accuracies(model, data[1])})
+    if name in RECORDS:
+        keep_entry(name, entry | {"disturbed": disturbed_accuracies(name)})
 
 
-def disturbed_accuracies(model: keras.Model, test: Arrays) -> dict[str, float]:
+def disturbed_accuracies(name: str) -> dict[str, float]:
     """Accuracy on the test digits turned, moved, noisy, thicker and thinner, by title."""
-    digits = prepare_images(test[0])[..., 0]
-    return {title: score(model, changed, test[1])[0] for title, changed in disturb(digits).items()}
+    model, (images, labels) = keras.saving.load_model(model_file(name)), load_mnist()[1]
+    digits = prepare_images(images)[..., 0]
+    return {title: score(model, changed, labels)[0] for title, changed in disturb(digits).items()}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(RECORDS)}")
-    parser.add_argument("--seeds", type=int, default=10, metavar="N", help="seeds 0 to N - 1")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="0 to N - 1: 10 of a record, 5 of the frontier"
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="seeds side by side")
     parser.add_argument("--again", action="store_true", help="train also what has its run")
     arguments = parser.parse_args()
-    if unknown := set(arguments.names) - set(RECORDS):
-        parser.error(f"expected names of {', '.join(RECORDS)}, got {', '.join(sorted(unknown))}")
-    for one in arguments.names or RECORDS:
-        study(one, arguments.seeds, arguments.again)
+    if unknown := set(arguments.names) - set(NETWORKS):
+        parser.error(f"expected names of {', '.join(NETWORKS)}, got {', '.join(sorted(unknown))}")
+    for one in arguments.names or NETWORKS:
+        wanted = arguments.seeds or (10 if one in RECORDS else 5)
+        study(one, wanted, arguments.workers, arguments.again)

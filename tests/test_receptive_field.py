@@ -377,6 +377,23 @@ def test_time_distributed_and_permuted_axes():
     assert receptive_field(turned).size == (5, 3)
 
 
+def test_cropped_images_are_those_of_the_cropping_layer():
+    image = keras.Input((12, 14, 1))
+    maps = layers.Conv2D(2, 3)(image)
+    crops = (
+        ops.image.crop_images(maps, 1, 2, 3, 4),
+        ops.image.crop_images(maps, 1, 2, target_height=6, target_width=6),
+        ops.image.crop_images(
+            maps, bottom_cropping=3, right_cropping=4, target_height=6, target_width=6
+        ),
+    )
+    layer = receptive_field(keras.Model(image, layers.Cropping2D(((1, 3), (2, 4)))(maps)))
+    assert layer == ReceptiveField((3, 3), (1, 1), (-1, -2))
+    for crop in crops:
+        assert crop.shape == (None, 6, 6, 2)
+        assert receptive_field(keras.Model(image, crop)) == layer
+
+
 # ---- branches that do not align ---------------------------------------------------------------
 
 
