@@ -103,6 +103,8 @@ class RandomAffine(keras.layers.Layer):
         scale: the largest relative change of width and of height, drawn apart; 0 to below 1.
         shear: the largest horizontal slant, in pixels of shift a pixel of height.
         shift: the largest move along each axis, in pixels.
+        share: the probability that an image is moved at all, above 0 to 1. Reading between pixels
+            blurs a little; images that stay are as sharp as those that come after training.
         seed: an integer for the same amounts at every run; `None` follows Keras's global seed.
 
     Raises:
@@ -116,6 +118,7 @@ class RandomAffine(keras.layers.Layer):
         shear: float,
         shift: float,
         *,
+        share: float = 1.0,
         seed: int | None = None,
         **options: object,
     ) -> None:
@@ -126,8 +129,10 @@ class RandomAffine(keras.layers.Layer):
             raise ValueError(f"expected a scale from 0 to below 1, got {scale}")
         if shear < 0 or shift < 0:
             raise ValueError(f"expected shear and shift of at least 0, got {shear} and {shift}")
+        if not 0 < share <= 1:
+            raise ValueError(f"expected a share above 0 and up to 1, got {share}")
         self.rotation, self.scale, self.shear, self.shift = rotation, scale, shear, shift
-        self.seed = seed
+        self.share, self.seed = share, seed
         # TensorFlow's XLA compiler has no kernel for the transformation.
         self.supports_jit = keras.backend.backend() != "tensorflow"
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -141,9 +146,11 @@ class RandomAffine(keras.layers.Layer):
         if not training:
             return images
         _, height, width, _ = images.shape
-        uniform = keras.random.uniform(
-            (ops.shape(images)[0], 6), -1.0, 1.0, seed=self.seed_generator
-        )
+        count = ops.shape(images)[0]
+        uniform = keras.random.uniform((count, 6), -1.0, 1.0, seed=self.seed_generator)
+        if self.share < 1:
+            drawn = keras.random.uniform((count, 1), seed=self.seed_generator)
+            uniform = uniform * ops.cast(drawn < self.share, uniform.dtype)
         return ops.image.affine_transform(
             images,
             self.transforms(uniform, (height - 1) / 2, (width - 1) / 2),
@@ -183,8 +190,8 @@ class RandomAffine(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, object]:
-        bounds = {name: getattr(self, name) for name in ("rotation", "scale", "shear", "shift")}
-        return {**super().get_config(), **bounds, "seed": self.seed}
+        names = ("rotation", "scale", "shear", "shift", "share", "seed")
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable("evalib")

@@ -15,14 +15,17 @@ class ConvolutionMuon(keras.optimizers.Muon):
     networks*, 2024). Keras applies it to matrices only. Here a kernel of shape `(height, width,
     input channels, channels)` counts as a matrix of `height * width * input channels` rows, as in
     Jordan's own code; the step has the size that Adam's would have (Liu et al., *Muon is Scalable
-    for LLM Training*, 2025, section 2.2). All other weights, 1x1 kernels among them, get AdamW.
+    for LLM Training*, 2025, section 2.2). All other weights get AdamW: 1x1 kernels among them, and
+    those of depthwise convolutions, which are one column and have no directions to balance.
 
     The arguments are those of `keras.optimizers.Muon`.
     """
 
     def _should_use_adamw(self, variable: keras.Variable) -> bool:
-        is_window = len(variable.shape) == 4 and tuple(variable.shape[:2]) != (1, 1)
-        return not is_window
+        if len(variable.shape) != 4:
+            return True
+        height, width, _, columns = variable.shape
+        return height * width == 1 or columns == 1
 
     def zeropower_via_newtonschulz5(self, x: keras.KerasTensor, steps: int) -> keras.KerasTensor:
         """The nearest orthogonal matrix, roughly, of a kernel of rank 4."""

@@ -41,6 +41,7 @@ class Recipe:
         scale: the largest relative change of width and of height.
         shear: the largest slant, in pixels a pixel.
         shift: the largest move along each axis, in pixels.
+        moved_share: the share of the training images that are moved, above 0 to 1.
         label_smoothing: how much of the truth is spread evenly over all classes, 0 to below 1
             (Szegedy et al., 2016).
         averaging: how much of the weights' running average a step keeps, 0 to below 1; the network
@@ -62,6 +63,7 @@ class Recipe:
     scale: float = 0.12
     shear: float = 0.12
     shift: float = 2.5
+    moved_share: float = 1.0
     label_smoothing: float = 0.0
     averaging: float = 0.0
     teacher_share: float = 0.0
@@ -106,7 +108,8 @@ class Recipe:
 
     def augmentation(self) -> RandomAffine:
         """The layer that moves the training images."""
-        return RandomAffine(self.rotation, self.scale, self.shear, self.shift)
+        bounds = self.rotation, self.scale, self.shear, self.shift
+        return RandomAffine(*bounds, share=self.moved_share)
 
 
 @dataclasses.dataclass(frozen=True)

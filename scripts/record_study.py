@@ -10,7 +10,7 @@ idle.
 With each run for speed the reference recipe is trained as well, in the same process and in turns,
 so that the ratio of their times does not depend on the machine's mood; nothing else runs then. The
 first seed's weights of each record are kept, and scored once more on disturbed test digits, so that
-a record that was bought with fragility shows.
+a record that was bought with fragility shows. At the end the figure of the frontier is drawn.
 """
 
 import argparse
@@ -31,8 +31,10 @@ import keras
 from evalib.data import Arrays, load_mnist, prepare_images
 from evalib.disturbances import disturb
 from evalib.folding import fold_normalization
-from evalib.records import FRONTIER, RECORDS, RecordNetwork, reference_network
+from evalib.record_plots import show_frontier
+from evalib.records import FRONTIER, PEERS, RECORDS, RecordNetwork, reference_network
 from evalib.results import read_results, results_folder, write_results
+from evalib.sweep_plots import save_figure
 from evalib.training import Recipe, initialize, score, train, versions
 
 Data = tuple[Arrays, Arrays]
@@ -173,6 +175,14 @@ def disturbed_accuracies(name: str) -> dict[str, float]:
     return {title: score(model, changed, labels)[0] for title, changed in disturb(digits).items()}
 
 
+def draw() -> None:
+    """Draw the figure of the front page, if the frontier has at least two runs of each size."""
+    frontier = known_entries(next(iter(FRONTIER)))
+    if set(frontier) == set(FRONTIER) and all(len(one["runs"]) > 1 for one in frontier.values()):
+        figure = show_frontier(frontier, known_entries("speed"), PEERS)
+        save_figure(figure, results_folder() / "study" / "frontier.png")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}")
@@ -187,3 +197,4 @@ if __name__ == "__main__":
     for one in arguments.names or NETWORKS:
         wanted = arguments.seeds or (10 if one in RECORDS else 5)
         study(one, wanted, arguments.workers, arguments.again)
+    draw()

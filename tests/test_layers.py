@@ -74,8 +74,22 @@ def test_each_image_of_a_batch_moves_its_own_way(mnist):
     assert len({image.tobytes() for image in result}) == 16
 
 
+def test_a_share_of_the_images_moves_and_the_others_stay_bit_by_bit(mnist):
+    same = np.repeat(mnist[0][0][:1, ..., np.newaxis], 2000, axis=0).astype("float32")
+    result = ops.convert_to_numpy(affine(seed=1, share=0.3)(same, training=True))
+    moved = (result != same).any(axis=(1, 2, 3))
+    # Three standard deviations of a binomial share: 3 * sqrt(0.3 * 0.7 / 2000).
+    assert moved.mean() == pytest.approx(0.3, abs=0.031)
+
+
+def test_a_share_of_one_draws_nothing_more(mnist):
+    images = mnist[0][0][:8, ..., np.newaxis].astype("float32")
+    plain, whole = (affine(seed=2, **share)(images, training=True) for share in ({}, {"share": 1}))
+    np.testing.assert_array_equal(ops.convert_to_numpy(plain), ops.convert_to_numpy(whole))
+
+
 def test_the_layer_survives_saving_and_loading():
-    layer = RandomAffine(5, 0.2, 0.3, 1, seed=3)
+    layer = RandomAffine(5, 0.2, 0.3, 1, share=0.5, seed=3)
     twin = keras.layers.deserialize(keras.layers.serialize(layer))
     assert twin.get_config() == layer.get_config()
     images = np.random.default_rng(0).random((4, 12, 12, 1)).astype("float32")
@@ -89,6 +103,7 @@ def test_the_layer_survives_saving_and_loading():
         ({"rotation": 181}, "0 to 180 degrees, got 181"),
         ({"scale": 1.0}, "below 1, got 1.0"),
         ({"shift": -1}, "at least 0"),
+        ({"share": 0}, "above 0 and up to 1, got 0"),
     ],
 )
 def test_bounds_out_of_range_are_refused(bounds, message):

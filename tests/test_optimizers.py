@@ -40,7 +40,7 @@ def test_all_directions_move_alike_even_if_the_gradient_does_not():
     assert lengths.max() / lengths.min() < 2
 
 
-@pytest.mark.parametrize("shape", [(20, 10), (1, 1, 20, 10), (24,)])
+@pytest.mark.parametrize("shape", [(20, 10), (1, 1, 20, 10), (3, 3, 20, 1), (24,)])
 def test_other_weights_get_the_step_of_adamw(shape):
     gradient = np.random.default_rng(0).normal(size=shape).astype("float32")
     muon = ConvolutionMuon(learning_rate=0.1, adam_weight_decay=0.0, weight_decay=0.0)

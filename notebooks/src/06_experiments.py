@@ -98,6 +98,8 @@ rotation = 8.0  # @param {type:"slider", min:0, max:45, step:1}
 scale = 0.12  # @param {type:"slider", min:0, max:0.5, step:0.02}
 shear = 0.12  # @param {type:"slider", min:0, max:0.5, step:0.02}
 shift = 2.5  # @param {type:"slider", min:0, max:8, step:0.5}
+# @markdown The share of images that are moved. The others stay as sharp as test images are.
+moved_share = 1.0  # @param {type:"slider", min:0.05, max:1, step:0.05}
 # @markdown How much of the truth is spread over all classes.
 label_smoothing = 0.0  # @param {type:"slider", min:0, max:0.3, step:0.01}
 # @markdown How slowly an average of the weights follows them; 0 switches it off.
