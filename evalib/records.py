@@ -85,7 +85,7 @@ _SIZES = ((4, 7), (6, 10), (8, 13), (8, 16), (12, 22), (12, 32), (16, 48), (16, 
 FRONTIER = {
     f"{first} and {width}": RecordNetwork(
         functools.partial(blueprint_network, first, width),
-        Recipe(epochs=15),
+        Recipe(epochs=20, moved_share=0.5),
         folded=True,
     )
     for first, width in _SIZES
