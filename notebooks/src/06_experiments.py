@@ -869,7 +869,7 @@ assert all(gains[name] > 0 for name in gains if name not in behind[1:])
 # %% [markdown]
 # ## Part 3. What have experiments found?
 #
-# Many runs of the form above, turned one knob at a time, led to the networks of this part. Network and recipe were chosen on images cut from the training set. Then each was trained anew with ten seeds on the whole training set, and each of these was scored once on the test images, after its last epoch. `scripts/record_study.py` wrote the records that are read here.
+# The networks and recipes of this part were chosen on images cut from the training set, in more trials than are kept. Then each was trained anew with ten seeds on the whole training set, and each of these was scored once on the test images, after its last epoch. `scripts/record_study.py` wrote the records that are read here.
 #
 # ### How little is enough for 99.4 %?
 #
@@ -977,7 +977,7 @@ for title in harder:
     print(f"{title:22}" + "".join(f"{share:8.1f} %" for share in shares))
 
 # %%
-# Turned and moved digits cost little: training showed such. Noise and thin strokes, which it never showed, cost most.
+# Turns and moves beyond those of the training cost a few percent. Noise and thin strokes, of which it showed nothing, cost most.
 for entry in records.values():
     whole = entry["disturbed"]["as they are"]
     lost = {title: whole - share for title, share in entry["disturbed"].items()}
