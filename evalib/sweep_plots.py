@@ -1,7 +1,6 @@
 """The figure of a sweep: what each configuration scored, a dot a seed."""
 
 import itertools
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from evalib.files import replacing
 from evalib.plots import BLUE, GRAY, ORANGE, STYLE
 from evalib.sweep_records import Configuration, short_name, text
 
@@ -38,13 +38,9 @@ def show_sweep(configurations: Sequence[Configuration], *, title: str = "") -> F
 
 def save_figure(figure: Figure, file: Path) -> None:
     """Write a figure in one step and close it."""
-    partial = file.with_name(f".{file.stem}.partial{file.suffix}")
-    try:
+    with replacing(file) as partial:
         figure.savefig(partial, dpi=120)
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
-        plt.close(figure)
+    plt.close(figure)
 
 
 def _numeric_settings(configurations: Sequence[Configuration]) -> list[str]:

@@ -30,6 +30,7 @@ import keras
 
 from evalib.data import Arrays, load_mnist, prepare_images
 from evalib.disturbances import disturb
+from evalib.files import replacing
 from evalib.folding import fold_normalization
 from evalib.record_plots import show_frontier
 from evalib.records import FRONTIER, PEERS, RECORDS, RecordNetwork, reference_network
@@ -94,14 +95,6 @@ def keep_entry(name: str, entry: dict[str, Any]) -> None:
     write_results(results_folder() / file_of(name), in_order)
 
 
-def keep_model(model: keras.Model, file: Path) -> None:
-    """Write a model beside its place, then move it there."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"{file.stem}.partial.keras")
-    model.save(partial)
-    os.replace(partial, file)
-
-
 def run_once(name: str, seed: int) -> dict[str, Any]:
     """Train and score a network once; keep the weights of a record's first seed."""
     record, data = NETWORKS[name], load_mnist()
@@ -118,7 +111,8 @@ def run_once(name: str, seed: int) -> dict[str, Any]:
         "device": run.device,
     }
     if name in RECORDS and seed == 0:
-        keep_model(model, model_file(name))
+        with replacing(model_file(name)) as partial:
+            model.save(partial)
     if name == "speed":
         values |= train_reference(seed, data)
     return values

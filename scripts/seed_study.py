@@ -8,11 +8,11 @@ a figure of all scores is drawn.
 """
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
 from evalib.data import load_mnist
+from evalib.files import replacing
 from evalib.models import s3_network
 from evalib.plots import show_seed_scores
 from evalib.results import read_results, results_folder, write_results
@@ -37,9 +37,8 @@ def known_records(recipe: Recipe, parameters: int) -> dict[int, dict]:
 
 def keep_model(folder: Path, model: Any, run: Run) -> None:
     """Keep one run's weights, and the score that they give."""
-    partial = folder / "model.partial.keras"
-    model.save(partial)
-    os.replace(partial, folder / "model.keras")
+    with replacing(folder / "model.keras") as partial:
+        model.save(partial)
     write_results(folder / "metrics.json", run.record())
 
 
@@ -65,9 +64,8 @@ def draw(records: list[dict], file: Path) -> None:
     """Draw the figure of the front page."""
     accuracies = [record["test_accuracy"] for record in records]
     figure = show_seed_scores(accuracies, [record["seed"] for record in records])
-    partial = file.with_name("scores.partial.png")
-    figure.savefig(partial, dpi=120)
-    os.replace(partial, file)
+    with replacing(file) as partial:
+        figure.savefig(partial, dpi=120)
 
 
 if __name__ == "__main__":

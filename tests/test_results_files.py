@@ -3,7 +3,7 @@
 import pytest
 
 from evalib import results
-from evalib.files import write_atomically
+from evalib.files import replacing, write_atomically
 from evalib.results import read_results, results_folder, write_results
 
 
@@ -37,3 +37,21 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         write_atomically(file, "\ud800")
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    file = tmp_path / "folder" / "picture.png"
+    with replacing(file) as place:
+        place.write_text("first")
+        assert not file.exists()
+        assert place.suffix == ".png"  # what is saved there knows its format by it
+
+    def fail_half_way() -> None:
+        with replacing(file) as place:
+            place.write_text("sec")
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        fail_half_way()
+    assert file.read_text() == "first"
+    assert [path.name for path in file.parent.iterdir()] == ["picture.png"]
