@@ -31,6 +31,10 @@ def blueprint_network(first_kernels: int, width: int, blocks: int = 4) -> keras.
 
     Raises:
         ValueError: a number is out of its range.
+
+    Example:
+        >>> blueprint_network(12, 18, 5).output_shape
+        (None, 10)
     """
     if first_kernels < 1 or width < 1 or not 1 <= blocks <= 6:
         raise ValueError(

@@ -38,6 +38,12 @@ def coverage(
     Raises:
         ValueError: a number is not a whole one from 1 up, or the kernel does not fit into the
             input of a convolution.
+
+    Example:
+        >>> coverage(5, 3).tolist()[0]
+        [1, 2, 3, 2, 1]
+        >>> coverage(3, 3, stride=2, transposed=True).tolist()[0]  # the checkerboard
+        [1, 1, 2, 1, 2, 1, 1]
     """
     sizes, kernels, strides = _pair(size, "size"), _pair(kernel_size, "kernel"), _pair(stride)
     if not transposed and (kernels[0] > sizes[0] or kernels[1] > sizes[1]):

@@ -100,6 +100,11 @@ def prepare_images(images: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: the rank is neither 3 nor 4, there are no images, or floats leave [0, 1].
+
+    Example:
+        >>> digit = prepare_images(np.full((1, 28, 28), 51, np.uint8))
+        >>> digit.shape, round(float(digit[0, 0, 0, 0]), 2)
+        ((1, 28, 28, 1), 0.2)
     """
     if images.ndim not in (3, 4):
         raise ValueError(

@@ -70,6 +70,12 @@ class Distillation(keras.Model):
 
 
 def soften(probabilities: keras.KerasTensor, temperature: float) -> keras.KerasTensor:
-    """Divide the logits behind probabilities of shape `(batch, classes)` by a temperature."""
+    """Divide the logits behind probabilities of shape `(batch, classes)` by a temperature.
+
+    Example:
+        >>> from keras import ops
+        >>> [round(float(one), 2) for one in soften(ops.array([[0.8, 0.2]]), 2.0)[0]]
+        [0.67, 0.33]
+    """
     logits = ops.log(ops.maximum(probabilities, 1e-7))
     return ops.softmax(logits / temperature, axis=-1)

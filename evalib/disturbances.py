@@ -30,6 +30,12 @@ def shift(digits: np.ndarray, down: int, right: int) -> np.ndarray:
 
     Returns:
         The same shape and dtype.
+
+    Example:
+        >>> digit = np.zeros((1, 3, 3))
+        >>> digit[0, 1, 1] = 1
+        >>> shift(digit, down=1, right=-1)[0].tolist()
+        [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
     """
     height, width = digits.shape[1:]
     padded = np.pad(digits, ((0, 0), (abs(down),) * 2, (abs(right),) * 2))

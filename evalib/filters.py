@@ -63,6 +63,10 @@ def apply_kernel(
         ValueError: image or kernel have the wrong rank, are empty, or hold something else than
             finite numbers; there is no such border; the kernel has no center but needs one, or
             does not fit into the image under "valid".
+
+    Example:
+        >>> apply_kernel(np.eye(3), [[1, 1], [1, 1]], border="valid").tolist()
+        [[2.0, 1.0], [1.0, 2.0]]
     """
     image = _checked_image(image)
     kernel = _checked_kernel(kernel)
@@ -169,6 +173,12 @@ def gradients(image: ArrayLike, *, border: str = "reflect") -> tuple[np.ndarray,
 
     Raises:
         ValueError: as `apply_kernel`.
+
+    Example:
+        >>> ramp = np.tile(np.arange(5.0), (5, 1))
+        >>> to_the_right, upward = gradients(ramp)
+        >>> to_the_right[2, 2], upward[2, 2]
+        (np.float64(8.0), np.float64(0.0))
     """
     return (
         apply_kernel(image, SOBEL_X, border=border),

@@ -104,6 +104,10 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
 
     Raises:
         ValueError: the shape has fewer than two numbers.
+
+    Example:
+        >>> fans((3, 3, 16, 32))
+        (144, 288)
     """
     if len(shape) < 2:
         raise ValueError(f"expected the shape of a kernel, of two numbers or more, got {shape}")

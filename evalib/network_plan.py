@@ -87,6 +87,10 @@ def build_network(plan: NetworkPlan, *, name: str = "planned") -> keras.Model:
 
     Raises:
         ValueError: the image becomes too small for one of the layers; says which.
+
+    Example:
+        >>> build_network(NetworkPlan()).output_shape
+        (None, 10)
     """
     digit = maps = keras.Input((28, 28, 1), name="digit")
     sizes = tuple(plan.kernel_sizes)

@@ -61,6 +61,13 @@ def receptive_field(
     Raises:
         ValueError: the model has no graph; the layer or the input is not in it; a layer's kind is
             not known (see `register_layer`); or branches meet that do not align.
+
+    Example:
+        >>> from keras import Input, Sequential, layers
+        >>> model = Sequential([Input((28, 28, 1)), layers.Conv2D(8, 3), layers.MaxPooling2D(2)])
+        >>> field = receptive_field(model)
+        >>> field.size, field.stride
+        ((4, 4), (2, 2))
     """
     trace = _Trace(model, source, check_alignment)
     findings = trace.inputs | {name: finding for name, (_, finding) in trace.calls.items()}
