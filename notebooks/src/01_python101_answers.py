@@ -54,7 +54,7 @@ from evalib.data import load_mnist, prepare_images, sample_photo, split_validati
 # %% [markdown]
 # ## What are channels and kernels?
 #
-# **A channel is a container for one kind of information: for every place of the picture it holds one number that says how much of it is there. A kernel is what fills a channel: a small array of weights that is laid over every place of the picture, and answers strongly where it finds its feature.** One kernel, one channel.
+# **A channel is a container for one kind of information: for every place of the picture it holds one number that says how much of it is there. A kernel is what fills a channel: a small array of weights that is laid over every place of the picture, and answers strongly where it finds its feature.** The course says so, too: a channel gathers what is alike, and a kernel extracts it. One kernel, one channel. Where the picture has several channels, a kernel has a slice for each of them: [notebook 03](03_receptive_fields.ipynb) adds them up by hand.
 #
 # ### Which channels has a photograph?
 
@@ -67,7 +67,7 @@ print(photo.shape, photo.dtype)
 # Take the three apart. A channel by itself has no color: it is a gray picture, bright where there is much.
 _ = filter_plots.show_photo_channels(photo)
 
-# %%
+# %% tags=["proves:colors-are-channels"]
 # The suit is orange: much red, some green, little blue.
 suit_red, suit_green, suit_blue = photo[68:73, 26:31].mean((0, 1))
 assert suit_red > 2 * suit_green > 2 * suit_blue
@@ -159,14 +159,14 @@ for letter in letters:
 for character in sorted(by_letter, key=lambda c: -max(by_letter[c]))[:8]:
     print(f"{character}: {min(by_letter[character]):.2f} to {max(by_letter[character]):.2f}")
 
-# %%
+# %% tags=["proves:kernel-resembles-its-feature"]
 # Every e agrees better than any other letter, and a threshold of 0.9 stands between: it will be the layer's bias.
 threshold = 0.9
 other_letters = [value for c, values in by_letter.items() if c != "e" for value in values]
 assert min(by_letter["e"]) > threshold > max(other_letters) + 0.02
 
 # %% [markdown]
-# A network puts the threshold into the same layer: a bias of -0.9 and a ReLU leave zero everywhere but at an e. Where the channel has a peak above zero, an e was found.
+# A network puts the threshold into the same layer: a bias of -0.9 and a *ReLU*, which turns all that is below zero into zero, leave zero everywhere but at an e. Where the channel has a peak above zero, an e was found.
 
 # %% tags=["nbval-ignore-output"]
 # Peaks are where max pooling changes nothing; a peak belongs to the nearest letter's middle, or to none.
@@ -197,7 +197,7 @@ lit = ops.convert_to_numpy(ops.relu(e_channel - threshold))
 marks = count(find_peaks(lit), letters)
 print({name: len(places) for name, places in marks.items()})
 
-# %%
+# %% tags=["proves:channel-holds-one-letter"]
 # All found, none missed, no other letter taken for an e.
 assert len(marks["found"]) == true_count
 assert len(marks["missed"]) == len(marks["false alarm"]) == 0
@@ -237,7 +237,7 @@ by_one = count(
 )
 print({name: len(places) for name, places in by_one.items()})
 
-# %%
+# %% tags=["refines:letters-of-every-size-and-slant"]
 # Less than half of the 77 are found; what is found is right.
 assert words.count("e") * len(styles) == 77 == len(by_one["found"]) + len(by_one["missed"])
 assert len(by_one["found"]) < 77 / 2
@@ -279,7 +279,7 @@ found_by_one, found_by_seven = per_line(by_one["found"]), per_line(by_seven["fou
 for name, one, seven in zip(styles, found_by_one, found_by_seven, strict=True):
     print(f"{name:18} {one} of 7 by one kernel, {seven} of 7 by seven")
 
-# %%
+# %% tags=["refines:letters-of-every-size-and-slant"]
 # Seven kernels find what they were cut for, in all seven styles, and what one kernel found is still found.
 for name in ["as before", *learned]:
     assert found_by_seven[list(styles).index(name)] == 7
@@ -402,7 +402,7 @@ assert len(generous["false alarm"]) > 10
 # %% [markdown]
 # ### How much does color tell?
 #
-# **Less than one would think.** Here is a gray photograph. Over it lie thin lines, one pixel wide and six apart, and only these lines have color. Step back, and the suit is orange.
+# **Of what a thing is, less than one would think.** (Which photograph a scrap came from it tells well: [notebook 02](02_kernel_visualization.ipynb) has to keep it apart.) Here is a gray photograph. Over it lie thin lines, one pixel wide and six apart, and only these lines have color. Step back, and the suit is orange.
 
 # %%
 # Gray is the brightness that the eye sees; the lines take their colors from the photograph, three times as strong.
@@ -423,7 +423,7 @@ def colored_share(picture):
 print(f"photograph: {100 * colored_share(scaled):.0f} % of the pixels have color")
 print(f"lines:      {100 * colored_share(line_photo):.0f} % of the pixels have color")
 
-# %%
+# %% tags=["refines:lines-that-color-a-picture"]
 # Lines take 11 of every 36 pixels, and no other pixel has any color.
 assert abs(lines_mask.mean() - 11 / 36) < 1e-9
 assert colored_share(line_photo) <= lines_mask.mean()
@@ -448,7 +448,7 @@ likeness = np.corrcoef(wide_color.ravel(), wide_line_color.ravel())[0, 1]
 strength = np.abs(wide_line_color).mean() / np.abs(wide_color).mean()
 print(f"correlation {likeness:.2f}, strength {strength:.2f}")
 
-# %%
+# %% tags=["refines:lines-that-color-a-picture"]
 # Seen widely, the lines carry the photograph's colors, and more than half of their strength.
 assert likeness > 0.9
 assert 0.5 < strength < 1.1
@@ -482,7 +482,7 @@ by_edges = (edge_likeness.argmax(axis=1) == right).sum()
 by_color = (color_distance.argmin(axis=1) == right).sum()
 print(f"recognized by edges {by_edges} of 7, by mean color {by_color} of 7")
 
-# %%
+# %% tags=["refines:color-tells-little", "proves:object-without-its-color"]
 # Edges recognize all, and no other photograph comes near; colors on average recognize about half.
 assert by_edges == 7
 assert by_color <= 4
@@ -502,7 +502,7 @@ _ = filter_plots.show_recolored(originals[:3], recolored[:3], new_edges[:3])
 #
 # $$G_x = \begin{bmatrix}-1&0&1\\-2&0&2\\-1&0&1\end{bmatrix} \qquad G_y = \begin{bmatrix}1&2&1\\0&0&0\\-1&-2&-1\end{bmatrix} \qquad \text{Laplacian} = \begin{bmatrix}0&1&0\\1&-4&1\\0&1&0\end{bmatrix}$$
 #
-# $G_x$ takes what is on the right minus what is on the left. It is the slope in x, and it answers to upright edges. $G_y$ takes what is above minus what is below: the slope upward, which answers to level edges. The Laplacian adds the second derivatives in x and y: it answers where brightness bends, which is on both sides of every edge.
+# $G_x$ takes what is on the right minus what is on the left. It is the slope in x, and it answers to upright edges. $G_y$ takes what is above minus what is below: the slope upward, which answers to level edges. The Laplacian adds the second derivatives in x and y: it answers where brightness bends, which is on both sides of every edge. (The course once has the two derivatives the other way round, the vertical one in $G_x$. The tripod's leg below decides.)
 
 # %%
 # The course's kernels on a gray photograph, scaled to 0 to 1.
@@ -524,7 +524,7 @@ _ = filter_plots.show_filters(
 # %% [markdown]
 # **Figure 7.** Blue is below zero, white zero, red above. The tripod's middle leg is upright: Sobel-x sees it, in red where it gets brighter to the right and in blue where it gets darker again; Sobel-y sees next to nothing there. The top of the camera is level, and there it is the other way round. The Laplacian draws each edge as a pair of a red and a blue line.
 
-# %%
+# %% tags=["proves:sobel-finds-upright-and-level-edges", "corrects:sobel-outputs-swapped", "refines:laplacian-finds-edges"]
 # The caption in numbers: mean strength on the upright leg and at the level top of the camera.
 leg = np.s_[150:195, 122:132]
 top = np.s_[58:62, 120:140]
@@ -563,7 +563,7 @@ rim = (distance > 20) & (distance < 32) & (coin_length > 1.2)
 cosine = (coin_gx * to_right + coin_gy * upward)[rim] / (coin_length * distance)[rim]
 print(f"{rim.sum()} pixels of the rim, {100 * (cosine > 0).mean():.0f} % point inward")
 
-# %%
+# %% tags=["proves:sobel-approximates-the-gradient"]
 # Nearly all do, and most within 45 degrees of the straight way to the middle.
 assert (cosine > 0).mean() > 0.9
 assert (cosine > 0.7).mean() > 0.75
@@ -589,7 +589,7 @@ for name, weights in course_kernels.items():
     print(f"{name:9} {type(layer).__name__}, {layer.count_params()} weights,", end=" ")
     print(f"{len(layer.trainable_weights)} of them trainable, output {by_keras[name].shape}")
 
-# %%
+# %% tags=["refines:sobel-y-has-plus-above", "proves:laplacian-weights"]
 # What the other two libraries call the same: as they come, and with sign and scale brought in line.
 others = {
     "Sobel-x": [
@@ -651,7 +651,7 @@ assert np.abs(gx[1:40, 0]).mean() < 0.1
 # %% [markdown]
 # Two more traps. A convolution in mathematics turns the kernel by half a turn before it is laid over the picture; a network's does not. And bytes cannot go below 0: they wrap around.
 
-# %%
+# %% tags=["refines:kernels-are-convolved"]
 # Turning Sobel's kernel changes the sign of everything; turning the Laplacian's changes nothing.
 turned = apply_kernel(camera, SOBEL_X, convolve=True)
 np.testing.assert_allclose(turned, -gx, rtol=0, atol=1e-6)
@@ -724,7 +724,7 @@ for name, picture in dots.items():
     row, column = center_of_mass(picture)
     print(f"{name:14} row {row:5.2f}, column {column:5.2f}")
 
-# %%
+# %% tags=["proves:odd-kernels-have-a-center"]
 # Ten times half a pixel is five pixels, up and to the left; 3x3 stays where it was.
 np.testing.assert_allclose(center_of_mass(dots["ten layers 2x2"]), [15, 15], atol=1e-3)
 np.testing.assert_allclose(center_of_mass(dots["ten layers 3x3"]), [20, 20], atol=1e-3)
@@ -764,9 +764,9 @@ assert best_shift(coins["ten layers 3x3"], coin) == (0, 0)
 #
 # ### Do two 3x3 see as much as one 5x5?
 #
-# Yes: 5x5 > 3x3 > 1x1. Each further layer adds one pixel on every side.
+# **Yes: 5x5 > 3x3 > 1x1.** The part of the picture that an output can see is its *receptive field*. Each further layer adds one pixel to it on every side.
 
-# %%
+# %% tags=["proves:two-3x3-see-5x5"]
 # The receptive field of stacks of one to five 3x3 layers, and of one layer as large; both taken from real models.
 from evalib.costs import layer_costs
 from evalib.receptive_field import receptive_field
@@ -790,7 +790,7 @@ for depth in depths:
         f"{depth} of 3x3 see {seen:5}: {stack_weights[-1]:2} weights, one {seen}: {large_weights[-1]:3}"
     )
 
-# %%
+# %% tags=["proves:two-3x3-have-18-weights", "proves:eleven-by-stacked-3x3"]
 # The course's numbers: 18 against 25, 27 against 49, 45 against 121.
 assert stack_weights == [9, 18, 27, 36, 45]
 assert large_weights == [9, 25, 49, 81, 121]
@@ -807,7 +807,7 @@ large_products = [total_multiplications([2 * depth + 1]) for depth in depths]
 print([f"{value / 1e6:,.0f} million" for value in stack_products])
 print([f"{value / 1e6:,.0f} million" for value in large_products])
 
-# %%
+# %% tags=["refines:stacks-cost-less"]
 # Each weight is used once for each of 56 x 56 positions and each of 64 x 64 pairs of channels.
 assert stack_products == [56**2 * 64**2 * weights for weights in stack_weights]
 assert large_products == [56**2 * 64**2 * weights for weights in large_weights]
@@ -822,9 +822,9 @@ stack = dict(zip(one, (stack_weights, stack_products), strict=True))
 _ = filter_plots.show_stack_costs([2 * depth + 1 for depth in depths], one, stack)
 
 # %% [markdown]
-# **Figure 11.** A large kernel costs as the square of its size, a stack in proportion to it. At 11x11 the stack needs 45 weights for every 121. The saving has a price that the curves do not show: a stack has more outputs to keep until the gradients come back, one for each layer.
+# **Figure 11.** A large kernel costs as the square of its size, a stack in proportion to it. At 11x11 the stack needs 45 weights for every 121. The saving has a price that the curves do not show: a stack has more outputs to keep while it is trained, one for each layer. The last question shows what for.
 
-# %%
+# %% tags=["refines:stacks-cost-less"]
 # The curves in formulas: with n layers (2n + 1)^2 weights against 9n, and n outputs to keep instead of one.
 assert large_weights == [(2 * n + 1) ** 2 for n in depths]
 assert stack_weights == [9 * n for n in depths]
@@ -963,7 +963,7 @@ assert best_linear[upper_left].mean() < best_linear[inside].mean() / 2
 #
 # **Nearly all of them.** Counting shows it. Two kernels have 18 weights, and one of these is idle: double the first kernel and halve the second, and nothing changes. So what two 3x3 can make has 17 dimensions, and all 5x5 kernels have 25.
 
-# %%
+# %% tags=["refines:two-3x3-keep-all-information"]
 # How many directions can the composed kernel move in, when the 18 weights move a little? The rank of its derivative.
 def placements(kernel):
     """The 25x9 matrix that turns the other 3x3 kernel into the composed 5x5 kernel."""
@@ -1056,7 +1056,7 @@ _ = filter_plots.show_kernel_fits(targets, fits, errors)
 #
 # In a network this hardly matters, for between two layers there are many channels, and each adds a composition of its own. Two are enough for the two dots.
 
-# %%
+# %% tags=["refines:two-3x3-keep-all-information"]
 # One channel for each dot, and their sum is exact.
 def one_at(row, column):
     """A 3x3 kernel of zeros with a single one."""
@@ -1095,7 +1095,7 @@ cases = {
 for name, (weights, products) in cases.items():
     print(f"{name:23} {weights:7,} weights, {products / 1e6:7,.0f} million multiplications")
 
-# %%
+# %% tags=["refines:stacks-cost-less", "proves:large-kernels-in-the-first-layer"]
 # Deep inside three 3x3 win, 27 to 49. In the first layer one 7x7 wins, by eight to one.
 first_large, first_stack = cases["first layer: one 7x7"][0], cases["first layer: three 3x3"][0]
 assert cases["deep: three 3x3"][0] / cases["deep: one 7x7"][0] == 27 / 49
@@ -1161,7 +1161,7 @@ while sides[-1] >= 3:
 print(" > ".join(f"{side}x{side}" for side in sides))
 print("Number of 3x3 convolutions =", len(sides) - 1)
 
-# %%
+# %% tags=["proves:ninety-nine-convolutions"]
 # The chain ends at 1x1, after as many layers as the formula says.
 assert sides[-1] == 1
 assert len(sides) - 1 == (199 - 1) // 2 == 99
@@ -1180,7 +1180,7 @@ deep = keras.Sequential(
 )
 print(f"{len(deep.layers)} layers, {deep.count_params()} weights, output {deep.output_shape}")
 
-# %%
+# %% tags=["proves:two-pixels-less-each"]
 # Its output is 1x1, and the sizes on the way are those of the chain.
 assert len(deep.layers) == 99
 assert deep.output_shape == (None, 1, 1, 1)
@@ -1243,7 +1243,7 @@ for size in (5, 28, 199, 200, 400):
 # %% [markdown]
 # ### What would pooling save?
 #
-# **About 89 of the 99 convolutions.** Nobody builds the chain of 99. A 2x2 pooling halves height and width at once, and each convolution after it reaches twice as far. The course's pattern is some convolutions, then a pooling; here it is two and one, over and over.
+# **About 89 of the 99 convolutions.** Nobody builds the chain of 99. A 2x2 *max pooling* keeps the largest of each two by two values. It halves height and width at once, and each convolution after it reaches twice as far. The course's pattern is some convolutions, then a pooling; here it is two and one, over and over.
 
 # %%
 # Two convolutions and a pooling, until there is no room for a 3x3 kernel; a last pooling makes 1x1 of 2x2.
@@ -1320,9 +1320,11 @@ assert receptive_field(pooled).size == (199 - 11, 199 - 11)
 # %% [markdown]
 # ## How are kernels initialized?
 #
-# **With small random numbers: random, so that kernels differ, and with a variance of 1/n to 2/n, where n is the number of products in each output, so that signals neither die out nor blow up on their way through the layers.** Xavier's rule takes the 1 and suits tanh; He's rule takes the 2, because a ReLU throws half of the signal away.
+# **With small random numbers: random, so that kernels differ, and with a variance of 1/n to 2/n, where n is the number of products in each output, so that signals neither die out nor blow up on their way through the layers.** Xavier's rule takes the 1 and suits tanh (Keras calls it Glorot's: both are names of Xavier Glorot); He's rule takes the 2, because a ReLU throws half of the signal away.
 #
 # ### How large is "too large" in 50 layers?
+#
+# Networks are compared here on a *validation part*: training images that none of them learns from. Why the test images are left alone, [notebook 06](06_experiments.ipynb) tells.
 
 # %%
 # All choices are made on a validation part of the 60,000 training images. The test images are not touched.
@@ -1332,7 +1334,7 @@ x_fit, x_validation = prepare_images(x_fit), prepare_images(x_validation)
 print(x_fit.shape, x_validation.shape)
 
 # %% [markdown]
-# The network is a stack of 50 dense layers with 100 units each. A dense layer is the simplest case of a kernel: it looks at everything, and each of its outputs is a sum of as many products as it has inputs. In a convolution n is height x width x channels of the kernel. Nothing else changes.
+# The network is a stack of 50 dense layers with 100 units each. A dense layer is the simplest case of a kernel: it looks at everything, and each of its outputs is a sum of as many products as it has inputs. In a convolution n is height x width x channels of the kernel. Nothing else changes. How a network learns, and what its loss and its gradients are, is the next question. Here it is enough that the *loss* says how wrong the answers are, and a *gradient* how each weight must move.
 
 
 # %%
@@ -1361,7 +1363,7 @@ for name, start in starts.items():
     variance = kernel_variance(start, (width, width))
     print(f"{name:9} variance {width * variance:.2f}/n, standard deviation {variance**0.5:.3f}")
 
-# %%
+# %% tags=["proves:variance-is-k-over-n", "corrects:rules-know-the-depth", "proves:he-doubles-xaviers-variance"]
 # What Keras draws has these variances: measured on a kernel of 1,000 x 1,000 weights.
 for start in starts.values():
     drawn = ops.convert_to_numpy(type(start).from_config(start.get_config())((1000, 1000)))
@@ -1426,7 +1428,7 @@ _ = training_plots.show_signals(measured, predicted)
 # %% [markdown]
 # **Figure 16.** The size of both signals in each of 50 layers, on a logarithmic scale. Read the left side from left to right, for activations go forward; read the right side from right to left, for gradients come back. With ReLU only He's start stays level; Xavier's loses half in each layer, in both directions. With tanh Xavier's gradients change least, though its activations fade slowly; larger starts keep the activations up, which cannot pass 1 anyway, and pay with gradients that grow on their way back.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "proves:too-large-explodes", "proves:too-small-vanishes"]
 # The factor by which ReLU layers change each signal, as the mean over 49 steps from layer to layer.
 print("           forward   backward   theory")
 gains = {name: width * kernel_variance(start, (width, width)) for name, start in starts.items()}
@@ -1438,7 +1440,7 @@ for name in starts:
     if name != "too small":  # there the gradients of the first layers are smaller than float32 can hold
         assert np.isclose(backward, gains[name] / 2, rtol=0.15)
 
-# %%
+# %% tags=["refines:same-variance-in-every-layer", "refines:xavier-for-tanh", "proves:rules-help-a-great-deal"]
 # Xavier under ReLU: half in each layer, 2 to the minus 49 in all. He: what is left is the luck of the draw.
 assert np.isclose(
     predictions["ReLU", "Xavier"].activations[-1] / predictions["ReLU", "Xavier"].activations[0], 2.0**-49
@@ -1458,7 +1460,7 @@ for name in ("Xavier", "He", "too large"):
 change = {name: abs(np.log(measured["tanh"][name][1][0] / measured["tanh"][name][1][-1])) for name in starts}
 assert min(change, key=change.get) == "Xavier"
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "refines:activations-of-mean-zero"]
 # The mean: zero before a ReLU, but not behind it, where nothing is below zero. Theory: root of variance / (2 pi).
 first = signals["ReLU", "He"].activations[0]
 before = predict_signals("linear", [kernel_variance(he, (784, width))], [784, width]).activations[0]
@@ -1469,7 +1471,9 @@ assert abs(signals["tanh", "Xavier"].activations.mean()) < 0.05
 # %% [markdown]
 # The course asks for two things: activations with mean zero, and the same variance in every layer. tanh can have both. ReLU cannot have the first, and He's rule does without it: it keeps the mean square, which is what the next layer's variance depends on.
 #
-# ### The same, value by value
+# ### What do the values look like, layer by layer?
+#
+# **Too small a start leaves next to nothing of them, too large a start drives many to the ends; between, they stay spread out or narrow slowly.**
 
 # %%
 # Each column is the histogram of a layer's 20,000 activations behind tanh.
@@ -1478,7 +1482,7 @@ _ = training_plots.show_spreads({name: signals["tanh", name].activations for nam
 # %% [markdown]
 # **Figure 17.** How tanh activations are distributed, layer by layer. Too small: after a few layers next to nothing is left. Xavier: they narrow slowly. He: they stay spread out. Too large: they crowd at -1 and 1, where tanh is flat.
 
-# %%
+# %% tags=["proves:too-small-vanishes", "refines:same-variance-in-every-layer"]
 # The share of saturated values in the last layer, where the slope of tanh is below a tenth.
 last = {name: np.abs(signals["tanh", name].activations[-1]) for name in starts}
 saturated = {name: float(np.mean(1 - values**2 < 0.1)) for name, values in last.items()}
@@ -1528,7 +1532,7 @@ for (activation, name), run in trained.items():
 # %% [markdown]
 # **Figure 18.** The first 160 steps of eight networks. On the dashed line stands who knows nothing. With tanh both middle starts learn, and here He's is even faster: Xavier's signal had faded on its way, see above. With ReLU only He's learns. The cross marks a loss that is no number any more, within the first ten steps.
 
-# %%
+# %% tags=["proves:bad-start-diverges-or-slows", "refines:xavier-for-tanh", "refines:rules-beat-any-random-start"]
 # Who learns has left the dashed line; who stands still is on it; who diverges is far above it, or nowhere.
 final = {key: run.scores["validation"][-1, 0] for key, run in trained.items()}
 learns = [("tanh", "Xavier"), ("tanh", "He"), ("ReLU", "He")]
@@ -1564,7 +1568,7 @@ for activation, name, rate in [
 #
 # ### Why not start with equal weights?
 #
-# **Because equal kernels get equal gradients, and so stay equal forever: many kernels do the work of one.** Below is a small network with eight kernels of 7x7 that will be watched in the next question, too.
+# **Because equal kernels get equal gradients, and so stay equal forever: many kernels do the work of one.** Below is a small network with eight kernels of 7x7 that will be watched in the next question, too. It ends in a *softmax*, which turns ten numbers into ten probabilities that add up to one.
 
 
 # %%
@@ -1600,7 +1604,7 @@ start = StartingPoint(network)
 random_start = start.weights
 start.restore(weights=equal_weights(network))
 
-# %%
+# %% tags=["proves:equal-weights-stay-equal"]
 # Before training: the loss of 64 digits gives all eight kernels the same gradient, to the last bit.
 from evalib.training_watch import gradients
 
@@ -1619,7 +1623,7 @@ for name, weights in [("equal", equal_weights(network)), ("random", random_start
     outcomes[name] = network.get_weights(), watched.scores["validation"][-1]
     print(f"{name:6} start: {100 * watched.scores['validation'][-1, 1]:.1f} % of unseen digits right")
 
-# %%
+# %% tags=["proves:equal-weights-stay-equal"]
 # Equal to the bit after 300 steps of training: all kernels of both layers, and their biases.
 equal_now = outcomes["equal"][0]
 for weights in equal_now[:4]:
@@ -1650,7 +1654,7 @@ assert moved == [False, False, False, False, False, True]
 # %% [markdown]
 # ### What does training leave of the start?
 
-# %%
+# %% tags=["refines:weights-are-drawn-normally"]
 # Unless told otherwise, Keras draws kernels by Xavier's rule from a uniform distribution, and sets biases to zero.
 limits = {}
 for layer, fresh in zip(["first", "second", "probabilities"], random_start[::2], strict=True):
@@ -1693,7 +1697,9 @@ for i, layer in enumerate(limits):
 #
 # **The same four things, over and over: some images go forward through the network, a loss says how wrong the answers are, backpropagation finds the slope of the loss in every weight, and an optimizer moves each weight a little downhill.** Below they are done by hand once, then watched on real digits.
 #
-# ### One step by hand: forward
+# ### What does one step compute, forward?
+#
+# **Weighted sums, a ReLU, and weighted sums again. A softmax makes probabilities of these, and the loss is minus the logarithm of the right one.**
 
 # %%
 # Zero or one? A zero is hollow and a one is not: two numbers of a picture should do.
@@ -1739,9 +1745,9 @@ loss = mean_loss(p, [1])
 print(f"middle and sides {one[0].round(3)}, probabilities {p[0].round(3)}, loss {loss:.3f}")
 
 # %% [markdown]
-# ### Backward
+# ### How do the slopes come back?
 #
-# The chain rule, from the loss to the front. At the end stands the simplest formula of all: the gradient before the softmax is *what was said minus what was right*. Each step back goes through a layer: to a weight, times what the weight had read; to the layer before, times the weight. A ReLU lets the gradient pass where it was open.
+# **By the chain rule, from the loss to the front.** At the end stands the simplest formula of all: the gradient before the softmax is *what was said minus what was right*. Each step back goes through a layer: to a weight, times what the weight had read; to the layer before, times the weight. A ReLU lets the gradient pass where it was open.
 
 
 # %%
@@ -1780,7 +1786,7 @@ assert np.isclose(dz1[0, 0], weights[2][0] @ dz2[0])
 # **Figure 21.** One digit 1 on its way through the tiny network. Black goes forward: ink, weighted sums, and behind the arrow in a node what ReLU or softmax makes of its sum. Orange comes back: by how much the loss would grow for each unit that is added to the number above it. A minus says: more of this, and the loss falls. A bias has the gradient of its node.
 
 
-# %%
+# %% tags=["corrects:backpropagation-finds-the-optimum"]
 # First check: move each of the 12 parameters by a millionth up and down, and see how much the loss changes.
 def numeric_slope(part, place, step=1e-6):
     losses = []
@@ -1796,7 +1802,7 @@ for part, slope in enumerate(slopes):
         assert np.isclose(numeric_slope(part, place), slope[place], atol=1e-8)
 
 
-# %%
+# %% tags=["refines:updates-with-every-image"]
 # Second check: the same network in Keras, whose automatic differentiation finds the same slopes.
 def tiny_network():
     model = keras.Sequential(
@@ -1823,9 +1829,9 @@ for slope, by_keras in zip(slopes_of_batch, gradients(tiny_network(), batch, bat
 # %% [markdown]
 # Backpropagation is lines like these, for any number of layers: it *finds slopes*. The course calls it a method to find the best value of a function. That part belongs to the optimizer, which comes now.
 #
-# ### The update
+# ### What does an optimizer do with the slopes?
 #
-# Six optimizers, each in a line or two. `g` is the gradient, `m` and `v` are what the optimizer remembers of earlier steps, `t` counts the steps, and the rate scales them all.
+# **It makes a step of them: in the simplest case, minus the rate times the slope.** Six optimizers, each in a line or two. `g` is the gradient, `m` and `v` are what the optimizer remembers of earlier steps, `t` counts the steps, and the rate scales them all.
 
 
 # %%
@@ -1871,7 +1877,7 @@ optimizers = {
 }
 by_hand = dict(zip(optimizers, [sgd, momentum, nesterov, adagrad, rmsprop, adam], strict=True))
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "proves:forward-gradient-update"]
 # Three steps on the 64 digits, gradients and updates both by hand, then the same three by Keras.
 rate = 0.1
 for name, rule in by_hand.items():
@@ -1892,7 +1898,7 @@ for name, rule in by_hand.items():
     print(f"{name:9} loss after three steps {mean_loss(forward(batch, *mine)[3], batch_labels):.4f}")
 
 # %% [markdown]
-# ### Six ways down the same valley
+# ### Which way do six optimizers take down one valley?
 #
 # A network has thousands of weights, too many to draw. With two weights the loss is a landscape. This one is a long valley, curved twenty times as much across as along. It lies askew, so that scaling each weight for itself, as the last three do, is not all it takes.
 
@@ -1974,7 +1980,7 @@ ends = {
 far = {name: optimizer_path(optimizers[name](0.1), two_valleys, (1.9, 1.1), 60) for name in optimizers}
 _ = training_plots.show_paths(two_valleys, {**ends, "starting far to the right": far}, (-1.9, 2.2, -1.4, 1.5))
 
-# %%
+# %% tags=["corrects:optimizers-ensure-the-optimum"]
 # The two lowest points, from the slope of the surface: x^3 - x + 0.15 = 0.
 lowest = sorted(np.roots([1, 0, -1, 0.15]).real)
 deep, shallow = lowest[0], lowest[2]
@@ -1998,9 +2004,9 @@ path = optimizer_path(optimizers["momentum"](0.1), two_valleys, (-1.9, 1.1), 60)
 assert abs(path[-1, 0] - shallow) < 0.3
 
 # %% [markdown]
-# ### Training, watched
+# ### What does training look like in a real network?
 #
-# Now a real network: the one of eight 7x7 kernels from the last question, on 50,000 digits, 64 at a time.
+# **Most of it happens in the first hundred steps.** This is the network of eight 7x7 kernels from the last question, on 50,000 digits, 64 at a time.
 
 # %%
 # Look at the kernels, the loss and 2,000 unseen digits at 14 moments, close together at first.
@@ -2024,9 +2030,9 @@ _ = training_plots.show_steps(
 print(f"{len(x_fit) / 64:.0f} steps are one epoch; accuracy {100 * accuracy[-1]:.1f} % on unseen digits")
 
 # %% [markdown]
-# **Figure 24.** One epoch of training. Most of the loss is gone in the first 100 steps, when the network has seen one image in eight. The dotted lines are the moments of the next figure.
+# **Figure 24.** One epoch of training. The loss is in *nats*, for its logarithm is the natural one. Most of it is gone in the first 100 steps, when the network has seen one image in eight. The dotted lines are the moments of the next figure.
 
-# %%
+# %% tags=["proves:forward-gradient-update"]
 # One epoch is enough to learn, and the first eighth of it does most of the work.
 assert accuracy[0] < 0.2
 assert accuracy[-1] > 0.95
@@ -2119,7 +2125,7 @@ for name, (_, losses) in curves.items():
         f"{name:9} mean loss {losses[:, -1].mean():.3f}, best {losses[:, -1].min():.3f}, worst {losses[:, -1].max():.3f}"
     )
 
-# %%
+# %% tags=["corrects:optimizers-need-fewest-epochs"]
 # Everyone learns from every start. The rate moves the loss more than the name does.
 final = np.array([losses[:, -1] for _, losses in curves.values()])
 assert final.max() < 1
@@ -2186,7 +2192,7 @@ for label, run in runs.items():
 # %% [markdown]
 # **Figure 28.** Training on 1,000 digits. Without dropout the network knows its own digits by heart after a dozen epochs; on others its loss *rises* again, though it makes no more mistakes than before: it gets surer of them. With dropout it learns more slowly, the gap is much smaller, and more of the unseen digits are named right.
 
-# %%
+# %% tags=["proves:dropout-against-overfitting"]
 # Learned by heart, and the loss on unseen digits went up again; dropout makes gap and loss smaller.
 plain, dropped = (runs[label].scores for label in ("without dropout", "with dropout"))
 assert plain["seen"][runs["without dropout"].marks.index(250), 1] > 0.98  # after 12 epochs
@@ -2201,11 +2207,15 @@ assert dropped["unseen"][-1, 0] < plain["unseen"][-1, 0]
 assert dropped["unseen"][-1, 1] > plain["unseen"][-1, 1]
 
 # %% [markdown]
-# ### Where the course says it more simply than it is
+# ### Where does the course say it more simply than it is?
 #
+# - It lets a network end in fully connected layers. Of five well-known networks one does: see [notebook 03](03_receptive_fields.ipynb), *What does the fully connected layer cost?*
+# - It has the layers find edges, then textures, patterns, parts and objects. To the eye they do: [notebook 02](02_kernel_visualization.ipynb) draws what each of five layers looks for.
 # - The course says of its optimizers that they make sure of the optimum, in the fewest epochs. None does: two starts ended in two valleys above, with every optimizer, and on digits a learning rate that did not fit cost more than the wrong name.
 # - It calls backpropagation a way to find the best value. It finds the slopes; what is done with them is up to the optimizer.
 # - It has weights updated whenever an image passes. Here, as nearly always, that happens once for each batch, by the mean of its gradients.
-# - It says that the picture which makes a kernel happiest gives this kernel a low loss. What the picture gives it is a high activation: the loss belongs to the network as a whole. Such pictures are made in the notebook on kernels.
+# - It says that the picture which makes a kernel happiest gives this kernel a low loss. What the picture gives it is a high activation: the loss belongs to the network as a whole. Such pictures are made in [notebook 02](02_kernel_visualization.ipynb).
 #
 # **Take away.** Forward, loss, backward, update: each is a few lines that can be checked by hand. What the network becomes depends on where it starts, on the learning rate, on how many images it has seen, and on what keeps it from learning them by heart; on the name of the optimizer less than one would think.
+#
+# **Read on.** [Notebook 02](02_kernel_visualization.ipynb) shows what kernels see, and what they become in training. [Every claim of the course](../docs/claims.md) stands beside the cell that checks it.

@@ -77,7 +77,7 @@ _ = window_plots.show_windows(photo, places, (3, 5, 7, 11, 22, 46))
 # %% [markdown]
 # ### Which layers see through such windows?
 #
-# **One, two, three and five convolutions of 3x3 see 3, 5, 7 and 11 pixels.** Each further one adds a pixel on every side. A pooling adds little at once: after five convolutions and a 2x2 pooling a pixel sees 12x12, not the 22x22 of the course's table. But it doubles what every later convolution adds, and so a few more layers reach 22 and 46.
+# **One, two, three and five convolutions of 3x3 see 3, 5, 7 and 11 pixels.** What an output can see is its *receptive field*. Each further convolution adds a pixel to it on every side. A pooling adds little at once: after five convolutions and a 2x2 pooling a pixel sees 12x12, not the 22x22 of the course's table ([notebook 03](03_receptive_fields.ipynb) proves it). But it doubles what every later convolution adds, and so a few more layers reach 22 and 46.
 
 # %%
 # Stacks of 3x3 convolutions, written c, and of 2x2 poolings, written p: how much does one of their outputs see?
@@ -195,7 +195,7 @@ _ = window_plots.show_scores_by_size(
 # %% [markdown]
 # **Figure 2.** How often a window's photograph is told right, over the side of the window; mean and standard deviation of three draws. The mean color says as much at 3x3 as at 15x15. Texture starts at more than twice chance and climbs without a step; it gets flatter to the right. The dotted line is the course's 11.
 
-# %%
+# %% tags=["refines:color-tells-little", "refines:small-windows-show-nothing", "refines:eleven-shows-things"]
 # What the curves say, with room for other windows and other machines.
 chance = 1 / len(names)
 
@@ -222,6 +222,8 @@ assert 0.6 < way < 0.9
 # **Before training they are noise, in all colors. After it they are edges, stripes and spots of color.** The course shows both as pictures. Here they are made: small networks whose first layer has 7x7 kernels, and then 3x3, 5x5 and 11x11, learn to tell from which of 13 photographs a window of 32x32 pixels came.
 #
 # Each window gets mean 0 and a deviation near 1, to take away how bright and how rich in contrast a photograph is. Seven photographs are gray, and of all windows to learn from three in ten lose their colors, so that color is not all there is to go by. The networks are scored on windows from parts of the photographs that they never learned from.
+#
+# Two things may be new. *Batch normalization*, behind the first kernels, brings each channel to mean 0 and variance 1 over a batch. *AdamW* is Adam with *weight decay*: each step also shrinks weights by a small share, here those of the first kernels only. What the gradients do not renew there fades away.
 
 # %%
 # Windows to learn from, and windows that share no pixel with them; a little is added to the deviation, so that flat windows stay flat.
@@ -441,7 +443,7 @@ _ = kernel_plots.show_measures(changes, expected)
 # %% [markdown]
 # **Figure 7.** A dot for each of the 96 kernels of a size. Smoothness: from around 0 to well above it, and highest for the largest kernels. Selectivity: what noise has by chance shrinks to a third from 3x3 to 11x11; what trained kernels have shrinks much less. Color share: noise is all alike; training makes some kernels almost gray and leaves others almost pure color.
 
-# %%
+# %% tags=["proves:training-turns-noise-into-patterns"]
 # Before training, the numbers of noise; after it, others, for each size.
 for place, size in enumerate(sizes):
     label = f"{size}x{size}"
@@ -493,7 +495,7 @@ for size in sizes:
     ]
     print(f"{size:2}x{size:<2} more selective than chance:", np.round(shares[size], 2))
 
-# %%
+# %% tags=["refines:kernels-of-eleven-show-textures"]
 # Larger kernels: smoother, and more of them beyond chance. Chance alone would be 0.05.
 smooth_means = [changes["smoothness"][f"{size}x{size}"][1].mean() for size in sizes]
 assert smooth_means[-1] > smooth_means[0] + 0.08
@@ -533,7 +535,7 @@ _ = kernel_plots.show_kernel_bands(
 # %% [markdown]
 # **Figure 8.** The same network after as many steps with right and with shuffled labels. Below they are smooth as well, and some have a direction, although nothing could be learned that holds elsewhere.
 
-# %%
+# %% tags=["proves:training-turns-noise-into-patterns"]
 # Shuffled labels: accuracy at chance, and yet far from the noise it began with.
 assert chance_scores[1] < 2.5 / len(learned_photos)
 assert smoothness(chance_kernels[1]).mean() > 0.4
@@ -590,6 +592,8 @@ assert min(gains[7], gains[11]) > 1.4 * gains[3]
 # ## What do networks look for: edges, textures, patterns, parts, objects?
 #
 # **Each layer asks for more than the one before: edges, then textures, then patterns, then parts.** Nobody told it to. The question can be put to the network itself: start from faint noise and change the picture, step by step, so that one channel answers more and more strongly. Then look at what came out. This is *activation maximization* (Erhan, Bengio, Courville and Vincent, 2009).
+#
+# The network that is asked is *VGG16* (Simonyan and Zisserman, 2014): thirteen 3x3 convolutions in five blocks, made to tell the thousand kinds of things in the photographs of *ImageNet*.
 
 # %%
 # VGG16 without its dense layers. Its weights come from keras.applications where a network is there, else from a package.
@@ -683,7 +687,7 @@ for name, channels in chosen.items():
 _ = feature_plots.show_features(drawn)
 
 # %% [markdown]
-# **Figure 10.** What four channels of five layers of VGG16 look for, and beside each the part of seventeen photographs that it answers to most. The weights of the stored figure are ImageNet's, fine-tuned to find edges. Top: edges, each with its direction and thickness. Second row: textures, as stripes, rings and grain. Third and fourth: patterns, as scales, bricks and rows of dots that follow each other around a bend. Last row: what begins to be parts, each once or twice in a picture. A part of a photograph is as large as the receptive field; those in the upper rows are drawn enlarged.
+# **Figure 10.** What four channels of five layers of VGG16 look for, and beside each the part of seventeen photographs that it answers to most. The weights of the stored figure are ImageNet's, fine-tuned to find edges. Top: edges, each with its direction and thickness. Second row: textures, as stripes, rings and grain; the course hopes for them at 30x30, and this row sees 14x14. Third and fourth: patterns, as scales, bricks and rows of dots that follow each other around a bend. Last row: what begins to be parts, each once or twice in a picture. A part of a photograph is as large as the receptive field; those in the upper rows are drawn enlarged.
 
 # %% tags=["nbval-ignore-output"]
 # Does the climb work? Each channel answers to its own picture, and to noise: the mean of four noisy pictures.
@@ -698,7 +702,7 @@ for name, channels in chosen.items():
     answers[name] = np.diagonal(own), usual.mean(axis=0)
     print(f"{name}: own picture", answers[name][0].round(), "  noise", answers[name][1].round())
 
-# %%
+# %% tags=["refines:edges-to-objects", "refines:looking-at-kernels-shows-it", "corrects:happy-kernel-has-low-loss"]
 # Every channel answers to its own picture, more than to noise, and no picture is an empty gray square.
 for name, (own, usual) in answers.items():
     assert (own > 0).all()
@@ -720,7 +724,7 @@ lengths = {name: mean_wave_length(images) for name, images in pictures.items()}
 for name, length in lengths.items():
     print(f"{name}: {length:4.1f} pixels")
 
-# %%
+# %% tags=["refines:edges-to-objects"]
 # A wave of six pixels measures six, and the last block's pictures are coarser than the first's.
 waves = np.sin(2 * np.pi * np.arange(48) / 6)[np.newaxis, :, np.newaxis, np.newaxis]
 assert abs(mean_wave_length(np.tile(waves, (1, 1, 48, 3))) - 6) < 1e-6
@@ -761,7 +765,7 @@ assert (contrast["tf_keras_vis"] < 0.05).sum() == 3
 # %% [markdown]
 # ### Objects: what is a digit to a network that can read?
 #
-# **Strokes of the digit, in several places.** At the end of a network stand its classes. Here are the ten of the network that answers the S3 assignment, with the weights that its seed study left behind. What is raised is the value before the softmax, which knows of no other class.
+# **Strokes of the digit, in several places.** At the end of a network stand its classes. Here are the ten of the network that answers the S3 assignment in [notebook 05](05_s3_assignment.ipynb), with the weights that its seed study left behind. What is raised is the value before the softmax, which knows of no other class.
 
 # %% tags=["nbval-ignore-output"]
 # The trained network reads digits, so what it looks for is worth a look: 1,000 test digits first.
@@ -788,7 +792,7 @@ _ = plots.show_images(ideal, titles, columns=5, cell_size=1.3)
 # %% [markdown]
 # **Figure 12.** What the network would most like to see for each digit. Loops, stems and bends can be made out, each several times over: an average over all positions is satisfied by strokes anywhere.
 
-# %%
+# %% tags=["refines:classes-can-be-drawn"]
 # Each picture is, to the network, the digit that it was made for.
 assert (sure.argmax(axis=1) == np.arange(10)).all()
 
@@ -831,7 +835,7 @@ for wrong in [
         raise AssertionError("expected a refusal")
 
 # %% [markdown]
-# **Take away.** The course is right: edges, textures, patterns, parts and objects can all be seen. They are what channels answer to most, not what a kernel's nine numbers look like: beyond the first layer a kernel has one slice for each channel below it, and only the picture that excites it says what it stands for. The pictures depend on how they are drawn. A picture that a channel likes best is not all that it answers to: the photographs beside it show what it meets in practice.
+# **Take away.** The course is right: edges, textures, patterns, parts and objects can all be seen. They are what channels answer to most, not what a kernel's nine numbers look like: beyond the first layer a kernel has one slice for each channel below it (see [notebook 03](03_receptive_fields.ipynb)), and only the picture that excites it says what it stands for. The pictures depend on how they are drawn. A picture that a channel likes best is not all that it answers to: the photographs beside it show what it meets in practice.
 
 # %% [markdown]
 # ## What happens to one photograph inside a trained network?
@@ -863,7 +867,7 @@ for name, maps in seen.items():
     silent = int((maps.max(axis=(0, 1)) == 0).sum())
     print(f"{name}: {100 * awake[name]:3.0f} % awake, {silent:3} of {maps.shape[-1]} maps all zero")
 
-# %%
+# %% tags=["refines:relu-is-sparse"]
 # More than half of the layers are mostly zero; the last block is less awake than the first convolution.
 assert np.mean(list(awake.values())) < 0.5
 assert np.median(list(awake.values())) < 0.5
@@ -912,7 +916,7 @@ print(f"Weights: {which}")
 _ = window_plots.show_tour(cat, maps, peaks, regions)
 
 # %% [markdown]
-# **Figure 13.** A tour through five layers, a row each: the photograph with three framed patches; then three feature maps with a ring around the peak, each followed by the patch that the peak sees. Maps are drawn from zero (black) to their own peak. At the top the photograph can be recognized in the maps, and a patch is a handful of pixels. Further down the maps get coarser, and patches grow to the size of an eye and then of half a face. A patch tells what a value *may* see; the middle counts most, as the notebook on receptive fields shows.
+# **Figure 13.** A tour through five layers, a row each: the photograph with three framed patches; then three feature maps with a ring around the peak, each followed by the patch that the peak sees. Maps are drawn from zero (black) to their own peak. At the top the photograph can be recognized in the maps, and a patch is a handful of pixels. Further down the maps get coarser, and patches grow to the size of an eye and then of half a face. A patch tells what a value *may* see; the middle counts most, as [notebook 03](03_receptive_fields.ipynb) shows.
 
 # %% [markdown]
 # ### Is it really this patch?
@@ -976,7 +980,7 @@ for counts in (small, large):
     nine = int((counts == 9).sum())
     print(f"{counts.shape[0]}x{counts.shape[1]} pixels: {nine:,} visited nine times")
 
-# %%
+# %% tags=["proves:nine-visits-on-5x5", "proves:nine-visits-on-400x400"]
 # The course's two claims. All that is left out on the large picture is a frame two pixels wide.
 assert (small == 9).sum() == 1
 assert (large == 9).sum() == 396 * 396
@@ -1000,7 +1004,7 @@ _ = coverage_plots.show_coverage(
 # %% [markdown]
 # **Figure 14.** How often each pixel is visited. Left: nine times, apart from the frame. Middle: the checkerboard. A pixel whose row and column both have even numbers, counted from zero, is visited four times inside the picture, its neighbors twice, and those across the corner once. Right: with 4x4 at the same stride, four times everywhere but in the frame.
 
-# %%
+# %% tags=["refines:stride-visits-some-more-often"]
 # One, two and four, and each at its place in the pattern, on a larger picture too.
 inside = coverage(401, 3, stride=2)[2:-2, 2:-2]
 assert set(inside.ravel().tolist()) == {1, 2, 4}
@@ -1034,7 +1038,7 @@ for stride in (1, 2, 3, 4):
         cells.append(f"{few}" if few == many else f"{few}-{many}")
     print(f"stride {stride}   " + "".join(f"{cell:>6}" for cell in cells))
 
-# %%
+# %% tags=["refines:stride-makes-islands"]
 # Even exactly where the stride divides the kernel size, also for kernels and strides beyond the table.
 for kernel_size in range(1, 25):
     for stride in (1, 2, 3, 4, 6, 12):
@@ -1088,7 +1092,7 @@ for title, picture in pictures.items():
     rough[title] = roughness(picture[2:-3, 2:-3])
     print(f"{title:20} grid {grid_shares[title]:.5f}   neighbors {rough[title]:.4f}")
 
-# %%
+# %% tags=["corrects:uneven-visits-blur"]
 # The weights alone make a grid and smooth nothing; the averaging alone smooths and leaves no grid.
 assert grid_shares["photograph"] < 1e-3
 assert grid_shares["weighted by visits"] > 0.2
@@ -1338,7 +1342,7 @@ _ = coverage_plots.show_gradients(drawn, (14, 41), 25)
 # %% [markdown]
 # **Figure 17.** Gradients by the photograph, blue for negative and red for positive; below, the place of the face. Left: one layer of ones, the coverage itself. Middle: three strided convolutions with random weights; a grid of period 8 with finer grids inside, over the face and the wall alike. Right: convolutions at stride 1 and averages; the gradient follows the picture. The empty patches are the black of the helmet, where ReLU lets nothing through.
 #
-# And after training? Two small networks of both kinds learn to read digits, from 4,000 of them.
+# And after training? Two small networks of both kinds learn to read digits, from 4,000 of them. They end in ten scores; `from_logits=True` tells the loss to make probabilities of these itself.
 
 # %% tags=["nbval-ignore-output"]
 # Measure at each pixel the squared gradient of the sum of the ten outputs, its mean over 500 digits not learned from.
@@ -1481,7 +1485,7 @@ _ = coverage_plots.show_pattern_history(
 # %% [markdown]
 # **Figure 19.** The grid that each network lays over flat gray. Transposed convolutions start with a strong one and learn to weaken it. ICNR starts with none; training makes one, for nothing forbids it. Behind a resize every pixel of a flat picture is made of the same values by the same weights, so it stays flat but for rounding. Numbers below 0.0001 are drawn as 0.0001.
 
-# %%
+# %% tags=["proves:checkerboard-in-super-resolution"]
 # All four learned, and end with much the same error: to have no grid costs nothing here.
 final = {how: values[-1] for how, values in errors.items()}
 assert all(final[how] < errors[how][0] / 4 for how in learners)
@@ -1500,3 +1504,5 @@ assert max(flat_levels["resize, convolve"]) < 0.02
 
 # %% [markdown]
 # **Take away.** The course's counts are right, and its warning is: uneven visits come with every stride that does not divide the kernel size. Three things are worth adding. Unevenness is not blur; it is a grid, at multiples of the frequency 1 / stride. A kernel size that the stride divides makes the *visits* even, not the weights, so an untrained generator with 4x4 kernels shows about as strong a grid as one with 3x3. And a grid can be learned away in part: to be rid of it from the start, resize and then convolve, or start a sub-pixel convolution by ICNR; for clean gradients, convolve at stride 1 and average.
+#
+# **Read on.** [Notebook 03](03_receptive_fields.ipynb) computes what a pixel of each layer sees, and corrects the course's table. [Every claim of the course](../docs/claims.md) stands beside the cell that checks it.

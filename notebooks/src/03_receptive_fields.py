@@ -60,7 +60,9 @@ from evalib.receptive_field import (
 #
 # **Four kernels, each 3 rows high, 3 columns wide and 3 channels deep: 108 weights that turn the three channels of a color picture into four new ones.** People say "a 3x3 kernel" and leave the depth out, because it is no choice: a kernel is always as deep as its input has channels. The fourth number is how many kernels there are, and so how many channels come out.
 #
-# ### The photograph and four kernels
+# ### What goes in?
+#
+# **A photograph with three channels, and four kernels with a slice for each of the three.**
 
 # %%
 # A color photograph has three channels: 400 rows, 400 columns, and red, green and blue from 0 to 255.
@@ -90,9 +92,9 @@ print(kernels.shape)
 assert kernels.shape == (3, 3, 3, 4)
 
 # %% [markdown]
-# ### One output pixel by hand
+# ### What is one output pixel, by hand?
 #
-# The place is the left rim of the blue badge on the orange suit. Going from left to right, red falls and blue rises. In each channel the first kernel takes the right column minus the left one. Then the three sums become one number: **a kernel with three channels gives one channel, not three.**
+# **The sum of 27 products, nine in each channel.** The place is the left rim of the blue badge on the orange suit. Going from left to right, red falls and blue rises. In each channel the first kernel takes the right column minus the left one. Then the three sums become one number: **a kernel with three channels gives one channel, not three.**
 
 # %%
 # Lay the first kernel over the photograph around row 299, column 104, and write down all 27 products.
@@ -119,9 +121,9 @@ assert by_hand == -205 - 89 + 203 == -91
 # %% [markdown]
 # **Figure 1.** One output pixel. Each channel of the photograph meets its own slice of the kernel: nine products, one sum. The sums of the three channels are added. A bias would be added here too.
 #
-# ### All pixels by Keras
+# ### What does Keras make of all pixels?
 #
-# `keras.ops.conv` does the same at every place where the kernel fits, and for all four kernels. It fits 398 times along each side, as 400 - 3 + 1 = 398.
+# **Four new channels of 398x398 pixels.** `keras.ops.conv` does the same at every place where the kernel fits, and for all four kernels. It fits 398 times along each side, as 400 - 3 + 1 = 398.
 
 # %%
 # Add the batch axis in front, since Keras convolves many pictures at once, and take it off again.
@@ -130,7 +132,7 @@ outputs = ops.conv(pictures, ops.convert_to_tensor(kernels, "float32"), padding=
 outputs = ops.convert_to_numpy(outputs)[0]
 print(outputs.shape)
 
-# %%
+# %% tags=["proves:one-kernel-makes-one-channel"]
 # Output pixel (298, 103) has its center at (299, 104): without padding, the first center is at (1, 1).
 # Sums of whole numbers below 2**24 are exact in float32; half a unit is left for fast convolution methods.
 assert outputs.shape == (398, 398, 4)
@@ -169,14 +171,14 @@ layer.build((None, 400, 400, 3))
 kernel_weights, biases = layer.get_weights()
 print(f"kernels {kernel_weights.shape}: {kernel_weights.size} weights, {biases.size} biases")
 
-# %%
+# %% tags=["proves:kernel-of-3x3x3x4"]
 # 3 x 3 x 3 x 4 = 108 weights, and a bias for each kernel.
 assert kernel_weights.shape == (3, 3, 3, 4)
 assert kernel_weights.size == 3 * 3 * 3 * 4 == 108
 assert layer.count_params() == 108 + 4
 assert layer.compute_output_shape((None, 400, 400, 3)) == (None, 398, 398, 4)
 
-# %%
+# %% tags=["proves:kernel-as-deep-as-its-input"]
 # The same call on other inputs: one channel, three, and the 512 that a deep layer reads.
 for depth in (1, 3, 512):
     layer = layers.Conv2D(4, 3, use_bias=False)
@@ -190,9 +192,9 @@ for depth in (1, 3, 512):
 # %% [markdown]
 # ## How much of the picture does a pixel of session 2's network see?
 #
-# **28x28 pixels where the course's table ends, not 30x30; and 38x38, not 62x62, behind the second pooling.** The course doubles the receptive field at each pooling. A pooling adds one step to the field, and doubles the *stride*: how far the fields of two neighbors lie apart. What follows then grows twice as fast.
+# **28x28 pixels where the course's table ends, not 30x30; and 38x38, not 62x62, behind the second pooling.** The *receptive field* of a pixel is the part of the picture that can change it. The course doubles it at each pooling. A pooling adds one step to the field, and doubles the *stride*: how far the fields of two neighbors lie apart. What follows then grows twice as fast.
 #
-# ### The network and its table
+# ### What layers has session 2's network?
 #
 # Session 2 took a picture of 400x400x3 to 512 channels, pooled, and stopped at a kernel marked `?x?`. Here it stands as 1x1; why is the question after this one.
 
@@ -207,7 +209,7 @@ print(receptive_field_table(session2))
 # The same table with all its columns, drawn by the notebook: kernels, strides, parameters, fields.
 receptive_field_table(session2)
 
-# %%
+# %% tags=["proves:sizes-of-the-network"]
 # Sizes by hand: a 3x3 kernel fits n - 2 times, a 2x2 pooling n / 2 times.
 rows = receptive_field_table(session2).rows
 heights = [row.output_shape[0] for row in rows]
@@ -245,7 +247,7 @@ for name, field in exact.items():
     remark = "" if str(field) == printed[name] else "   <- differs"
     print(f"{name:16} {printed[name]:10}   {field}{remark}")
 
-# %%
+# %% tags=["proves:fields-before-the-pooling", "corrects:pooling-doubles-the-field", "corrects:fields-grow-by-two-behind-a-pooling", "corrects:field-of-38x28"]
 # Up to the first pooling both agree; from there on the course's field is too large, and once not a square.
 sizes = [field.size[0] for field in exact.values()]
 assert sizes == [3, 5, 7, 9, 11, 12, 16, 20, 24, 28, 30, 38]
@@ -272,7 +274,7 @@ for row in receptive_field_table(network):
 for name in ("block1_conv4", "transition1_pool", "block2_conv1", "transition2_pool", "block3_conv1"):
     print(f"{name:16}: size {by_hand[name][0]:2}, stride {by_hand[name][1]}")
 
-# %%
+# %% tags=["corrects:pooling-doubles-the-field", "corrects:fields-grow-by-two-behind-a-pooling"]
 # Pooling: one step more, twice the stride. The next 3x3 kernel: two strides more.
 assert by_hand["block1_conv4"] == (11, 1)
 assert by_hand["transition1_pool"] == (11 + 1, 2)
@@ -286,9 +288,9 @@ for name, (size, stride) in by_hand.items():
     assert receptive_field(network, name).stride == (stride, stride)
 
 # %% [markdown]
-# ### Is that really so? Measure it
+# ### Does an experiment find the same fields?
 #
-# Arithmetic can be wrong twice in the same way. So ask the network itself: change one row of pixels after the other, then one column after the other, and see which of them change the middle pixel of a layer. What comes out depends on no formula. A narrow sibling of the network on a smaller picture is enough, for neither changes the fields.
+# **Yes, to the pixel.** Arithmetic can be wrong twice in the same way. So ask the network itself: change one row of pixels after the other, then one column after the other, and see which of them change the middle pixel of a layer. What comes out depends on no formula. A narrow sibling of the network on a smaller picture is enough, for neither changes the fields.
 
 # %%
 # The course's network with a sixteenth of its channels, on 80x80 pixels: which pixels matter to the middle?
@@ -298,7 +300,7 @@ measured = {name: measure_receptive_field(small, name) for name in asked}
 for name, field in measured.items():
     print(f"{name:16}: {field} pixels change it")
 
-# %%
+# %% tags=["corrects:pooling-doubles-the-field", "corrects:field-of-62x62", "proves:receptive-field-is-what-takes-part"]
 # The experiment finds the exact sizes and strides, and refutes 22, 60 and 62.
 for name, field in measured.items():
     assert field.size == receptive_field(network, name).size
@@ -306,7 +308,9 @@ for name, field in measured.items():
 assert [field.size[0] for field in measured.values()] == [11, 12, 16, 30, 38]
 
 # %% [markdown]
-# ### The field grows, layer by layer
+# ### What does one pixel of each layer see?
+#
+# **At first 3x3 pixels, at last 38x38, and in each layer all that the one before it saw.**
 
 # %%
 # Take a place in the photograph, and ask each layer for the pixel whose field is centered nearest to it.
@@ -340,7 +344,7 @@ for inner, outer in pairwise(seen):
 #
 # A 1x1 kernel is as deep as its input. On 7x7xD it has D weights and gives one channel of 7x7; four such kernels turn 32x32x10 into 32x32x4. Height and width stay as they are.
 
-# %%
+# %% tags=["proves:one-by-one-has-d-values", "proves:four-1x1-take-10-to-4", "proves:question-marks-are-1x1"]
 # The course's cases, asked of Keras's own layers; building a layer makes its weights and needs no picture.
 def describe_1x1(size, depth, count):
     """Build a 1x1 convolution, print it in the course's notation, and give its shapes."""
@@ -381,7 +385,7 @@ _ = channel_plots.show_weighted_sums(
     color_channels, mixing, {"brightness": mixed[..., 0], "more red": mixed[..., 1]}
 )
 
-# %%
+# %% tags=["proves:one-by-one-is-a-weighted-sum"]
 # Multiply each channel as a whole by its one number, and add: the same, but for float32's last digits.
 red, green, blue = color_channels.values()
 np.testing.assert_allclose(mixed[..., 0], 0.299 * red + 0.587 * green + 0.114 * blue, atol=1e-5)
@@ -393,7 +397,7 @@ assert mixed[230:270, 120:160, 1].mean() > 5 * np.abs(mixed[100:140, 240:280, 1]
 # %% [markdown]
 # **Figure 4.** Two 1x1 convolutions. Each multiplies the red, green and blue channel by one number each and adds the results; values below zero are drawn black, and a channel fades where its weight is small. The weights of the second keep the suit and drop the background: no shape was needed, only a good mixture. That is what the course means by filtering.
 
-# %%
+# %% tags=["proves:one-by-one-is-a-weighted-sum"]
 # All pixels and both kernels at once are one matrix product: 160,000 pixels x 3 channels times 3 x 2 weights.
 as_matrix = pixels.reshape(-1, 3) @ mixing
 np.testing.assert_allclose(mixed.reshape(-1, 2), as_matrix, atol=1e-5)
@@ -409,7 +413,7 @@ np.testing.assert_allclose(mixed, ops.convert_to_numpy(dense(pixels)), atol=1e-5
 #
 # The course says it is "not even a proper convolution", because a whole channel can be multiplied by just one number. The reason is right, and we have just done it. The conclusion is meant as a hint, and goes a little too far: the definition of a convolution holds for a kernel of one pixel as for any other. A 1x1 kernel is a 3x3 kernel whose eight outer weights are zero. What it lacks is a neighborhood: therefore it finds no edges, and the receptive field does not grow.
 
-# %%
+# %% tags=["corrects:one-by-one-is-no-convolution"]
 # Put the 1x1 kernels in the middle of 3x3 kernels of zeros: the same values, less the border.
 padded = np.zeros((3, 3, 3, 2), "float32")
 padded[1, 1] = mixing
@@ -433,7 +437,7 @@ for name, size in sizes.items():
     weights[name], products[name] = cost.parameters, cost.multiplications
     print(f"{name}: {weights[name]:7,} weights, {products[name]:13,} multiplications")
 
-# %%
+# %% tags=["proves:one-by-one-is-cheap"]
 # By hand: positions x kernel height x kernel width x channels in x channels out.
 assert weights == {"3x3": 3 * 3 * 512 * 32, "1x1": 512 * 32} == {"3x3": 147_456, "1x1": 16_384}
 assert products == {"3x3": 195 * 195 * 147_456, "1x1": 195 * 195 * 16_384}
@@ -459,7 +463,7 @@ milliseconds = {name: 1000 * float(np.median(times[1:])) for name, times in seco
 print({name: round(value, 1) for name, value in milliseconds.items()}, "milliseconds")
 print(f"ratio {milliseconds['3x3'] / milliseconds['1x1']:.1f}")
 
-# %%
+# %% tags=["proves:one-by-one-is-cheap"]
 # How many times faster depends on the machine; that it is faster does not.
 assert milliseconds["1x1"] < milliseconds["3x3"]
 
@@ -538,7 +542,7 @@ for name, weight in zip(["digit", "other digit", "dots"], weights_after, strict=
     print(f"{name:11} {weight:7.4f}")
 print(f"{100 * accuracy:.1f} % of the unseen digits named right")
 
-# %%
+# %% tags=["proves:one-by-one-filters"]
 # The useful weight has grown; the useless ones are far below a tenth of it. And the network does its work.
 assert abs(weights_after[0]) > weights_before[0]
 assert np.abs(weights_after[1:]).max() < 0.1 * abs(weights_after[0])
@@ -558,7 +562,7 @@ _ = channel_plots.show_weighted_sums(
 # %% [markdown]
 # **Figure 6.** What the rest of the network sees, on the right, is a mixture of the three channels on the left. Before training each counts the same. After training the background digit and the dots are multiplied by almost zero, and only the digit is left.
 
-# %%
+# %% tags=["proves:one-by-one-filters"]
 # Turned off means: put nothing at all into the two useless channels, and the answers stay the same.
 blank = images_unseen * np.array([1, 0, 0], "float32")
 answers = mixer.predict(images_unseen, verbose=0).argmax(axis=1)
@@ -591,15 +595,15 @@ print("x".join(map(str, before.shape[1:])), "| convolution block |", end=" ")
 print("x".join(map(str, expanded.shape[1:])), "| transition block |", end=" ")
 print("x".join(map(str, squeezed.shape[1:])))
 
-# %%
+# %% tags=["proves:blocks-can-be-chained"]
 # The course's sizes: four 3x3 convolutions take eight pixels, and the pooling halves what is left.
 assert expanded.shape[1:] == (390, 390, 512)
 assert squeezed.shape[1:] == (195, 195, 32)
 
 # %% [markdown]
-# ### The full network
+# ### What does the full network look like?
 #
-# The course's table ends with the first convolution of block 3, and dots. `squeeze_expand_network` completes that block like the two before, and adds the head that the course asks for elsewhere: a 1x1 convolution to one map for each of 1,000 classes, global average pooling, softmax.
+# The course's table ends with the first convolution of block 3, and dots. `squeeze_expand_network` completes that block like the two before, and adds the *head*, the part that makes an answer of maps, as the course asks for it elsewhere: a 1x1 convolution to one map for each of 1,000 classes, the average of each map (*global average pooling*), softmax.
 
 # %%
 # Build it at full size, and count. Building makes the weights; no picture goes through it here.
@@ -612,12 +616,12 @@ print(f"{len(network.layers) - 1} layers, {network.count_params():,} parameters"
 # Its table with the exact receptive fields: blocks end at 11x11, 28x28 and 62x62.
 print(receptive_field_table(network))
 
-# %%
+# %% tags=["corrects:second-block-ends-at-30x30"]
 # The ends of the three blocks by hand: 11, then + 1 + 4 x 4 = 28, then + 2 + 4 x 8 = 62.
 ends = [receptive_field(network, f"block{block}_conv4").size[0] for block in (1, 2, 3)]
 assert ends == [11, 11 + 1 + 4 * 2 * 2, 28 + 2 + 4 * 2 * 4] == [11, 28, 62]
 
-# %%
+# %% tags=["proves:sizes-of-the-network"]
 # Every size of the course's table, from the model: first convolution, block 1, transition 1, and so on to 91.
 heights = [layer.output.shape[1] for layer in network.layers[1:]]
 assert heights[:14] == [398, 396, 394, 392, 390, 195, 195, 193, 191, 189, 187, 93, 93, 91]
@@ -697,7 +701,7 @@ assert fields == {(62 + 4 + 4 * 2 * 8,) * 2}
 # The same numbers as bars.
 _ = channel_plots.show_costs({"parameters": parameters, "multiplications": products})
 
-# %%
+# %% tags=["refines:growing-blocks-save"]
 # Against blocks that are 512 wide throughout, ResNet's widths save weights and much more computation.
 wide, course, resnet, growing = designs
 assert parameters[wide] > 2.5 * parameters[resnet]
@@ -735,7 +739,7 @@ assert product_share < 1 / 3
 # %% [markdown]
 # ## How are the modern architectures built?
 #
-# **In blocks, as the course says: a few convolutions at one size, then half the size and more channels.** The course makes four points about them: ResNet has four blocks; their channels grow from 64 to 512; only the most advanced networks end in a global average (GAP) instead of fully connected layers (FC); and nearly every one starts from 56x56. The first two hold. Of the others we have something to say.
+# **In blocks, as the course says: a few convolutions at one size, then half the size and more channels.** The course makes four points about them: ResNet has four blocks; their channels grow from 64 to 512; only the most advanced networks end in a global average (GAP) instead of fully connected layers (FC); and nearly every one starts from 56x56. The first holds, and the second for the 3x3 convolutions. Of the others we have something to say.
 
 # %%
 # Five networks as Keras has them. Only their structure is asked for, so no weights are loaded or drawn.
@@ -746,7 +750,7 @@ graphs = {name: application_graph(name) for name in names}
 tables = {name: receptive_field_table(graph) for name, graph in graphs.items()}
 
 # %% [markdown]
-# ### Side by side
+# ### How do five networks compare?
 
 # %%
 # Which layer ends the first block of each network, behind the few layers (the stem) that only make it smaller?
@@ -809,7 +813,7 @@ _ = network_plots.show_architectures(
     {name: (last_fields[name], g.input_shape[1]) for name, g in graphs.items()},
 )
 
-# %%
+# %% tags=["refines:squeeze-and-expand-is-everywhere"]
 # What the figure shows, as statements: channels never shrink, one head is heavy, one field fits into its picture.
 for table in tables.values():
     sizes, widths = zip(*stages(table).items(), strict=True)
@@ -832,7 +836,7 @@ for row in tables["ResNet50"]:
         resnet.setdefault(row.name.split("_")[0], set()).add(row.output_shape)
 print(resnet)
 
-# %%
+# %% tags=["refines:squeeze-and-expand-is-everywhere", "proves:resnet-has-four-blocks", "refines:resnet-goes-from-64-to-512"]
 # Four blocks; their 3x3 kernels number 64, 128, 256, 512, at 56x56, 28x28, 14x14 and 7x7.
 assert list(resnet.values()) == [{(56, 56, 64)}, {(28, 28, 128)}, {(14, 14, 256)}, {(7, 7, 512)}]
 
@@ -844,7 +848,7 @@ assert list(stages(tables["ResNet50"]).values())[1:] == [256, 512, 1024, 2048]
 #
 # **Of these five two do: ResNet and DenseNet.** They share a stem of a 7x7 convolution of stride 2 and a pooling of stride 2: 224 / 4 = 56. VGG16 starts at the full 224x224, MobileNet at 112x112, Inception at 35x35. What is true of all: the work begins where the picture is small enough to be cheap and large enough to hold edges.
 
-# %%
+# %% tags=["corrects:networks-start-at-56x56"]
 # The height of the first block's output in each network.
 starts = {
     name: next(row.output_shape[0] for row in table if row.name == first_blocks[name])
@@ -868,7 +872,7 @@ print(f"convolutions {convolutions:11,}")
 print(f"FC head      {fully_connected:11,}")
 print(f"GAP head     {classes:11,}")
 
-# %%
+# %% tags=["refines:networks-end-fully-connected", "corrects:only-the-most-advanced-have-gap"]
 # By hand: 7x7x512 to 4096 to 4096 to 1000, a bias each. The average saves all but half a million of them.
 by_hand = (7 * 7 * 512 + 1) * 4096 + (4096 + 1) * 4096 + (4096 + 1) * 1000
 assert fully_connected == by_hand == 123_642_856
@@ -1055,7 +1059,7 @@ for label, variance in {"equal weights": 2 / 3, "random weights, ReLU": 4 / 3}.i
 # %% [markdown]
 # ### Does training change it?
 #
-# **On digits it does: the trained S3 network uses more of what it sees than any of five untrained ones.** It was trained in the S3 notebook; its weights are read from a file. Its last 3x3 convolution sees 20x20 pixels, and all networks look at the same 200 test digits. With five convolutions and a pooling it is shallow, so the bell fills most of the field even before training: that, too, is what the last figure says.
+# **On digits it does: the trained S3 network uses more of what it sees than any of five untrained ones.** It was trained in [notebook 05](05_s3_assignment.ipynb); its weights are read from a file. Its last 3x3 convolution sees 20x20 pixels, and all networks look at the same 200 test digits. With five convolutions and a pooling it is shallow, so the bell fills most of the field even before training: that, too, is what the last figure says.
 
 # %% tags=["nbval-ignore-output"]
 # The same layer, the same digits: the weights after training, and five draws of weights before it.
@@ -1192,6 +1196,6 @@ assert np.mean(noise_growth) < (sides["after"] - sides["before"]).mean()
 assert (sides["after"] < 0.95 * sight.size[0]).all()
 
 # %% [markdown]
-# ### Take away
+# **Take away.** The theoretical field says what a pixel *cannot* see. What it does use is a bell in the middle, and more 3x3 layers widen that bell only like the root of their number. A network that must judge a whole object therefore wants a theoretical field clearly larger than the object, or steps that widen each layer's spread: pooling, strides, dilation. Training helped in every network here, on the images it was made for; in the small one because it opened units that blank paper had shut.
 #
-# The theoretical field says what a pixel *cannot* see. What it does use is a bell in the middle, and more 3x3 layers widen that bell only like the root of their number. A network that must judge a whole object therefore wants a theoretical field clearly larger than the object, or steps that widen each layer's spread: pooling, strides, dilation. Training helped in every network here, on the images it was made for; in the small one because it opened units that blank paper had shut.
+# **Read on.** [Notebook 04](04_activation_functions.ipynb) asks what stands between two convolutions, and why. [Every claim of the course](../docs/claims.md) stands beside the cell that checks it.

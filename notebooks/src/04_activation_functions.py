@@ -87,7 +87,7 @@ print(
     f"{stack.count_params()} weights in five layers do the work of {matrix.size + bias.size} in one"
 )
 
-# %%
+# %% tags=["proves:without-activation-linear", "refines:linear-is-degree-one"]
 # Equal to the last bit, on a thousand inputs; the same stack with a ReLU in it is no such map.
 inputs = random.integers(-3, 4, (1000, 6)).astype("float32")
 outputs = ops.convert_to_numpy(stack(inputs))
@@ -187,7 +187,7 @@ _ = decision_plots.show_decision_regions(panels)
 # %% [markdown]
 # **Figure 1.** What each network takes for which class. Five linear layers cut the plane once, with a straight line, wherever they put it. One hidden layer with ReLU follows the spirals. Look closely: its border is made of straight pieces.
 
-# %%
+# %% tags=["proves:linear-is-limited"]
 # A straight cut gets at most three of four clouds right; the ReLU gets (nearly) all points of both tasks.
 assert scores["XOR", "linear"] < 0.85
 assert scores["spirals", "linear"] < 0.85
@@ -244,7 +244,7 @@ for label, depth, activation in (
     shares = "  ".join(f"{100 * one:.1f}" for one in accuracies[label])
     print(f"{label:17} {network.count_params():>7,} weights   right on unseen digits, %: {shares}")
 
-# %%
+# %% tags=["refines:linear-network-is-a-regression", "refines:linear-performs-poorly"]
 # Linear stacks stay within two points of softmax regression, whatever their depth; the ReLU makes fewer errors.
 single, *deeper, relu_stack = (np.mean(values) for values in accuracies.values())
 assert 0.87 < single < 0.93
@@ -335,7 +335,7 @@ _ = decision_plots.show_fits(fine, curve(fine), rows)
 # **Figure 2.** A curve, and networks with one hidden layer of ReLU that approximate it; the error is the root of the mean square. Above: weights that were written down. With 32 units the network lies on the curve. Below: learned ones. Two units do better than above, since learning moves the kinks to where they help. But 32 units that learned for 1,000 steps are still further from the curve than the weights which we know to exist.
 
 
-# %%
+# %% tags=["refines:networks-learn-any-function"]
 # No more kinks than units, and straight between them: counted on the outputs, not read from the weights.
 def count_bends(values):
     """How many runs of places there are at which the slope changes."""
@@ -363,7 +363,7 @@ assert errors["learned", 32] > 2 * errors["written down", 32]
 #
 # And why no polynomial? Take the square: weighted sums of squares of lines are parabolas, however many units there are.
 
-# %%
+# %% tags=["refines:nonlinearity-makes-powerful"]
 # A thousand units that square: third differences vanish, so it is a parabola, no better than the best one.
 random = np.random.default_rng(seed)
 kernel, bias, weights = random.normal(size=(3, 1000)) / 30
@@ -406,7 +406,7 @@ _ = decision_plots.show_saturation(
 # %% [markdown]
 # **Figure 3.** Sigmoid and tanh with their derivatives. In the gray range they are saturated: a change of the input makes next to no change of the output, so next to no gradient comes back. tanh is the same curve, twice as high and twice as narrow, and moved down to zero. That makes it four times as steep in the middle, and flat earlier.
 
-# %%
+# %% tags=["proves:sigmoid-and-tanh-saturate"]
 # The slopes by autodiff, their largest values, and where exactly saturation begins.
 from evalib.input_gradient import input_gradient
 
@@ -435,7 +435,7 @@ assert np.allclose(values_of("tanh", wide), 2 * values_of("sigmoid", 2 * wide) -
 # %% [markdown]
 # ### What is left of a gradient after 20 layers?
 #
-# **With ReLU all of it, give or take; with tanh a quarter; with the sigmoid a million-millionth.** On its way back, each layer multiplies the gradient by its weights and by the slopes of its activation function. [Notebook 01](01_python101_answers.ipynb) predicts both for tanh and ReLU, for different initial kernels. Here each function gets the kernels that suit it (Glorot's for sigmoid and tanh, He's for ReLU), and the sigmoid joins in. The factor a layer is $\sqrt{n v\,\mathrm{E}[f'(z)^2]}$, with $v$ the variance of the weights, $n$ their number in a sum, and $z$ the sums themselves.
+# **With ReLU all of it, give or take; with tanh a quarter; with the sigmoid a million-millionth.** On its way back, each layer multiplies the gradient by its weights and by the slopes of its activation function. [Notebook 01](01_python101_answers.ipynb) predicts both for tanh and ReLU, for different initial kernels. Here each function gets kernels by its usual rule (Glorot's, which notebook 01 calls Xavier's, for sigmoid and tanh; He's for ReLU), and the sigmoid joins in. The factor a layer is $\sqrt{n v\,\mathrm{E}[f'(z)^2]}$, with $v$ the variance of the weights, $n$ their number in a sum, and $z$ the sums themselves.
 
 # %%
 # The prediction: a sum's variance is n v times the mean square of what it reads; normal distribution, integrated.
@@ -502,7 +502,7 @@ _ = decision_plots.show_gradient_sizes(measured, predicted)
 # %% [markdown]
 # **Figure 4.** The size of the gradient by each layer's outputs (root of the mean square), on a logarithmic scale; points are measured, lines predicted. Read from right to left. For the sigmoid each layer leaves less than a quarter of it. tanh loses a few percent a layer, ReLU on average nothing.
 
-# %%
+# %% tags=["corrects:sigmoid-gradients-explode", "refines:sigmoid-and-tanh-vanish"]
 # Theory and measurement agree in every layer; the sigmoid's factor is below its largest slope.
 left = {}
 for title, sizes in measured.items():
@@ -534,7 +534,7 @@ sizes = np.sqrt(measure_signals(network, few[:200], y_train[:200]).gradient_mome
 measured_factor = float((sizes[0] / sizes[-1]) ** (1 / (depth - 1)))
 print(f"x16 measured        {measured_factor:.2f}")
 
-# %%
+# %% tags=["corrects:sigmoid-gradients-explode"]
 # Below one up to eight times the usual, above one from sixteen on; doubling the weights never doubles the factor.
 assert far[8] < 1 < far[16]
 assert all(far[2 * times] < 2 * far[times] for times in (1, 2, 4, 8, 16))
@@ -562,7 +562,7 @@ for name, initializer in starts.items():
         f"{name:8} after 200 steps: loss {loss:.2f} (guessing {np.log(10):.2f}), right {100 * accuracy:.0f} %"
     )
 
-# %%
+# %% tags=["corrects:tanh-did-not-work"]
 # The sigmoid's network still guesses. With tanh, and with ReLU, most digits are named right.
 assert results["sigmoid"][0] > np.log(10) - 0.05
 assert results["sigmoid"][1] < 0.3
@@ -593,7 +593,7 @@ for name, initializer in starts.items():
 # %% [markdown]
 # ### Where are they still the right choice?
 #
-# **At the end of a network, for a probability, and as gates, where a number between 0 and 1 decides how much passes.** At the output the sigmoid's saturation does no harm if the loss is the cross-entropy, because its logarithm undoes the exponential: the gradient by the sum before the sigmoid is simply $p-y$, what was said minus what was right. With the squared error it is $2\,(p-y)\,p\,(1-p)$, and whoever is surely wrong learns nothing.
+# **At the end of a network, for a probability, and as gates, where a number between 0 and 1 decides how much passes.** At the output the sigmoid's saturation does no harm if the loss is the *cross-entropy*, minus the logarithm of the right answer's probability, because this logarithm undoes the exponential: the gradient by the sum before the sigmoid is simply $p-y$, what was said minus what was right. With the squared error it is $2\,(p-y)\,p\,(1-p)$, and whoever is surely wrong learns nothing.
 
 # %%
 # The right answer is yes, y = 1. The gradients by the sum before the sigmoid, from surely wrong to surely right.
@@ -646,7 +646,7 @@ assert 1.1**100 > 13_000
 #
 # **It passes what is above zero as it is, and turns everything else into zero.** The course shows it on a feature map of 4x4.
 
-# %%
+# %% tags=["proves:relu-of-a-feature-map"]
 # The course's numbers, and Keras's ReLU of them.
 feature_map = np.array([[9, 3, 5, -8], [-6, 2, -3, 1], [1, 3, 4, 1], [3, -4, 5, 1]])
 from_the_course = np.array([[9, 3, 5, 0], [0, 2, 0, 1], [1, 3, 4, 1], [3, 0, 5, 1]])
@@ -680,7 +680,7 @@ _ = decision_plots.show_signed_maps(
 # %% [markdown]
 # **Figure 6.** Red is above zero, blue below, white is zero. Sobel-x sees the left side and the right side of a thing as red and blue. ReLU lets the red pass. The blue is what the course calls "filtered out".
 
-# %%
+# %% tags=["refines:relu-filters-out"]
 # Both halves together are the whole map, and no pixel is in both.
 assert np.allclose(kept_edges - dropped, edges, atol=1e-6)
 assert not ((kept_edges > 1e-5) & (dropped > 1e-5)).any()
@@ -718,7 +718,7 @@ for label, shares in zeros.items():
     print(f"small network, {label:9}:", "  ".join(f"{100 * share:.0f} %" for share in shares))
 print(f"right after training: {100 * run.scores['unseen'][-1, 1]:.0f} %")
 
-# %%
+# %% tags=["refines:relu-is-sparse"]
 # About half, in each of 20 layers together; the trained network names digits with as many silent values or more.
 assert abs(coin - 0.5) < 0.05
 assert all(0.2 < share < 0.8 for share in zeros["untrained"])
@@ -750,9 +750,9 @@ assert different == 100
 print(f"{different} digits, {different} matrices")
 
 # %% [markdown]
-# At zero itself ReLU has no slope. Keras takes 0 there, like below zero. The choice rarely matters, for a sum of many products is hardly ever exactly zero. Where it does: behind a ReLU, kernels that start as zeros never learn, as notebook 01 shows.
+# At zero itself ReLU has no slope. Keras takes 0 there, like below zero. The choice rarely matters, for a sum of many products is hardly ever exactly zero. Where it does: behind a ReLU, kernels that start as zeros never learn, as [notebook 01](01_python101_answers.ipynb) shows.
 
-# %%
+# %% tags=["proves:relu-does-not-saturate"]
 # What the backend takes as slope below, at and above zero.
 three = np.array([[-1.0, 0.0, 1.0]])
 number = keras.Input((3,))
@@ -763,9 +763,9 @@ print(np.abs(slope).tolist())
 # %% [markdown]
 # ### Has it no vanishing gradient problem?
 #
-# **An open unit passes a gradient unchanged; a shut one passes nothing.** The course says that ReLU "doesn't have the vanishing gradient problem". Exactly: along a path of open units the slopes multiply to one, however long it is. But half of the units are shut, and so each layer takes half of the gradient's mean square away. He's kernels make up for it with twice the variance. With Glorot's kernels ReLU's gradients do vanish, as notebook 01 shows for 50 layers, only more slowly than the sigmoid's.
+# **An open unit passes a gradient unchanged; a shut one passes nothing.** The course says that ReLU "doesn't have the vanishing gradient problem". Exactly: along a path of open units the slopes multiply to one, however long it is. But half of the units are shut, and so each layer takes half of the gradient's mean square away. He's kernels make up for it with twice the variance. With Glorot's kernels ReLU's gradients do vanish, as [notebook 01](01_python101_answers.ipynb) shows for 50 layers, only more slowly than the sigmoid's.
 
-# %%
+# %% tags=["refines:relu-has-no-vanishing-gradient"]
 # The mean square of ReLU's slopes is the share of open units: about half, as in the layers from above.
 opened = np.mean(signals["relu"].activations > 0, axis=(1, 2))
 assert np.allclose(opened, 0.5, atol=0.2)
@@ -837,7 +837,7 @@ _ = decision_plots.show_rate_effects({"dead units, %": dead, "digits named right
 # %% [markdown]
 # **Figure 7.** Left: the higher the learning rate, the more units of ReLU are dead after 150 steps; the leaky ones all live. Right: up to a point the dead are not missed, since those that are left do the work. At the highest rate most units are dead, and the network only guesses, while the leaky one still names most digits right.
 
-# %%
+# %% tags=["proves:leaky-relu-leaks", "refines:relu-is-sparse"]
 # Few die at usual rates, most at the highest; no leaky unit dies, and at the highest rate that pays.
 means = {
     title: {rate: np.mean(shares) for rate, shares in one.items()} for title, one in dead.items()
@@ -886,7 +886,7 @@ median = {name: float(np.median(times[2:])) for name, times in durations.items()
 for name, duration in median.items():
     print(f"{name:8} {duration / median['relu']:.1f} times as long as ReLU")
 
-# %%
+# %% tags=["proves:relu-is-cheap"]
 # Loose, since clocks on busy machines are unreliable: ReLU is not the slow one.
 assert median["relu"] < 1.5 * median["tanh"]
 assert median["relu"] < 1.5 * median["gelu"]
@@ -989,7 +989,7 @@ for number, values in enumerate(slopes, start=1):
         f"layer {number}: mean slope {values.mean():.2f}, from {values.min():.2f} to {values.max():.2f}"
     )
 
-# %%
+# %% tags=["proves:network-learns-the-leak"]
 # The slopes moved, apart from each other, and the first layer's stayed the largest on average.
 means = [values.mean() for values in slopes]
 assert sum(len(values) for values in slopes) == 16 + 24 + 32 + 64
@@ -1131,7 +1131,7 @@ assert moments["GELU, LeCun's kernels"][1][-1] < 1e-6
 _ = activation_plots.show_depth(moments)
 
 # %% [markdown]
-# **Figure 10.** Mean and variance of what each of 50 layers gives; dotted is what SELU promises. SELU with LeCun's kernels keeps it. With He's kernels, which are right for ReLU, it explodes: an activation function and its initial kernels belong together. ReLU stays within a few powers of ten of it, but its mean is above zero, since nothing below zero gets out. ELU and tanh fade slowly, GELU to nothing: where batch normalization does not bring the signal back to its size, each of them needs kernels of its own.
+# **Figure 10.** Mean and variance of what each of 50 layers gives; dotted is what SELU promises. SELU with LeCun's kernels keeps it. With He's kernels, which are right for ReLU, it explodes: an activation function and its initial kernels belong together. ReLU stays within a few powers of ten of it, but its mean is above zero, since nothing below zero gets out. ELU and tanh fade slowly, GELU to nothing: where no *batch normalization* (a layer that gives each channel mean 0 and variance 1 over a batch) brings the signal back to its size, each of them needs kernels of its own.
 #
 # **Take away.** The family has few ideas: pass something below zero (leaky, PReLU), level off there (ELU, SELU), learn the shape (PReLU, SReLU), round the corner (SiLU, GELU). Each comes with initial kernels that suit it. Which of them helps is a question for measurement.
 
@@ -1219,7 +1219,7 @@ for name in ranking:
         f"{reached[0]:>13}{reached[1]:>10}"
     )
 
-# %%
+# %% tags=["proves:benefit-is-marginal", "refines:linear-performs-poorly"]
 # What the text says about these numbers. One test digit is 0.01 points.
 group_of_relu = ("gelu", "hard_silu", "srelu", "silu", "prelu", "relu", "leaky_relu")
 assert set(ranking[:7]) == set(group_of_relu)
@@ -1268,7 +1268,7 @@ for name in ranking:
         f"{FAMILY[name].title:38}{differences.mean():8.2f}{error:17.2f}{won:8} of 5   {meaning}"
     )
 
-# %%
+# %% tags=["proves:no-proof-which-is-better", "proves:benefit-is-marginal"]
 # No verdict says "better". Sigmoid's has to be read off the seeds: one wild value blinds Student's t.
 assert not any(verdict > 0 for verdict in verdicts.values())
 worse = {name for name, verdict in verdicts.items() if verdict < 0}
@@ -1296,7 +1296,7 @@ wrong = {
 shown = ["linear", "sigmoid", "tanh", "ReLU", "GELU"]
 _ = activation_plots.show_race(marks[1:], wrong, shown, 3.0)
 
-# %%
+# %% tags=["refines:relu-converges-faster"]
 # Steps to 97 %, each function against ReLU with the same seed.
 speed = {name: steps_of(runs["adam", name], 0.97) for name in contenders}
 for name in ("gelu", "silu", "hard_silu", "srelu", "prelu", "leaky_relu", "elu", "selu"):
@@ -1338,7 +1338,7 @@ for goal in (0.9, 0.95, 0.96, 0.97):
         )
     print(f"{100 * goal:.0f} %           {row[0]:>22}  {row[1]:>22}")
 
-# %%
+# %% tags=["corrects:relu-six-times-faster", "refines:relu-converges-faster"]
 # The factor depends on the goal and on the optimizer, far more than on the seed. At first there is none at all.
 assert factors["adam", 0.9].mean() < 1.6
 assert factors["momentum", 0.9].mean() < 1.2
@@ -1354,7 +1354,7 @@ assert len(factors["adam", 0.97]) < 5
 #
 # **Little in this network, except for SReLU.** It has four gradients of its own to add up over all pixels. The last column is what a reader cares about, the time to 97 %: the time of a step multiplied by the number of steps, both relative to ReLU. The course adds that NVIDIA accelerates ReLU; that we did not measure, for these times are a processor's.
 
-# %%
+# %% tags=["refines:relu-saves-time", "refines:others-cost-more"]
 # Milliseconds belong to one machine; the ratio to ReLU, measured in turns within one process, travels better.
 times = read_results("activations/times.json")["times"]
 print(f"{'ReLU = 1':26}time of a step   middle half of rounds   time to 97 %")
@@ -1371,3 +1371,5 @@ assert all(times[name]["to_relu"] < 2 for name in times if name != "srelu")
 
 # %% [markdown]
 # **Take away.** Any curve of ReLU's kind will do; which of them it is makes a tenth of a percent here, and a learning rate chosen badly makes more. Begin with ReLU and He's kernels. Try GELU or SiLU when the last tenth counts, and then with several seeds, for one seed proves nothing: it can even make sigmoid look harmless. Keep sigmoid and tanh out of the hidden layers of such networks. All this was measured on one small network, without normalization and for one epoch of MNIST; on another one, measure again.
+#
+# **Read on.** [Notebook 05](05_s3_assignment.ipynb) puts kernels, receptive fields and ReLU together in one small network. [Every claim of the course](../docs/claims.md) stands beside the cell that checks it.

@@ -56,9 +56,9 @@ from evalib import clinic, experiment_plots, plots
 # %% [markdown]
 # ## Part 1. What does your network reach?
 #
-# **Fill in the form, choose *Runtime, Run all*, and read the verdict under *How good is it?*.** As stored, the form holds the network and the recipe of notebook 05, cut to a few epochs so that it is done in under a minute.
+# **Fill in the form, choose *Runtime, Run all*, and read the verdict under *How good is it?*.** As stored, the form holds the network and the recipe of [notebook 05](05_s3_assignment.ipynb), cut to a few epochs so that it is done in under a minute.
 #
-# Change one thing at a time. Two changes at once leave you guessing which of them did it.
+# Change one thing at a time. Two changes at once leave you guessing which of them did it. (An optimizer and its learning rate are one: [notebook 01](01_python101_answers.ipynb) shows that each gets on with a rate of its own.)
 
 # %% tags=["parameters"]
 # @title The form: every name below can be turned. Then run all cells.
@@ -295,7 +295,7 @@ print(", ".join(record))
 # %% [markdown]
 # ## Part 2. What if it does not learn?
 #
-# **Then measure, before you change anything.** Most sick trainings look alike: a loss that stays high, an accuracy that stays low. What follows is a clinic. Ten classic mistakes are made on purpose, each in one line. Each is met as one would meet it, by its symptom; then comes the measurement that gives this mistake away and no other, then the repair.
+# **Then measure, before you change anything.** Most sick trainings look alike: a loss that stays high, an accuracy that stays low. What follows is a clinic. Ten classic mistakes are made on purpose, each in one line. Each is met as one would meet it, by its symptom; then comes the measurement that gives this mistake away and no other, then the repair. The course's quiz asks for the same skill: experiment with a file until you understand it, and fix its bugs, if it has any.
 #
 # ### What does a healthy training look like?
 #
@@ -892,7 +892,7 @@ for name, entry in records.items():
         f"  {scores.mean():.2f} %  {scores.std(ddof=1):.2f}    {scores.min():.2f} %  {len(scores):5}"
     )
 
-# %%
+# %% tags=["proves:assignment-can-be-met"]
 # What was promised: the mean of ten seeds above 99.4 %, in three epochs, or with fewer than 3,000 weights.
 assert all(len(scores) >= 10 and scores.mean() >= 0.994 for scores in accuracies.values())
 assert records["speed"]["epochs"] == 3
@@ -986,3 +986,5 @@ for entry in records.values():
 
 # %% [markdown]
 # **Take away.** A record is a mean with a spread, of a network and a recipe that were fixed before the test images were looked at. Weights are saved where a kernel can be taken apart, and after training a normalization costs nothing. And accuracy on clean digits says nothing about noise.
+#
+# **Read on.** [Every claim of the course](../docs/claims.md) stands beside the cell that checks it.
