@@ -21,7 +21,15 @@ Where to find what:
 - figures: `plots`, `activation_plots`, `channel_plots`, `coverage_plots`, `decision_plots`,
   `experiment_plots`, `feature_plots`, `field_plots`, `filter_plots`, `kernel_plots`,
   `network_plots`, `record_plots`, `training_plots`, `window_plots`;
-- running and publishing: `cli`, `notebooks`, `devices`, `pictures`, `colab`, `results`, `files`.
+- marking what others hand in: `submissions` (read safely), `grading`, and behind it
+  `grading_source` (comments), `grading_flow` (where images and models go), `grading_results`
+  (score, parameters), `grading_honesty` (warnings), `grading_execution`, `grading_worker`,
+  `grading_processes` (a run that leaves nothing behind);
+- running and publishing: `cli`, `notebooks` (the runner), `notebook_selection` (which ones),
+  `notebook_process`, `notebook_execution`, `notebook_kernels` (where one runs),
+  `notebook_fingerprint` (what need not run again), `notebook_outputs`, `notebook_report`,
+  `task_process` (ends with its parent), `devices`, `pictures`, `colab`, `claims` (what the course
+  says, and the cell that checks it), `results`, `files`.
 
 Import it before Keras: it tells TensorFlow to keep its start-up messages to itself, which would
 otherwise stand as red boxes in a notebook's stored outputs. A value that is already set is kept.

@@ -22,9 +22,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="evalib", description="Tools around the notebooks.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(subparsers)
+    _add_grade(subparsers)
     _add_rf(subparsers)
     _add_sweep(subparsers)
     _add_colab(subparsers)
+    _add_claims(subparsers)
     arguments = parser.parse_args(argv)
     try:
         return int(arguments.command(arguments))
@@ -61,7 +63,8 @@ def _add_run(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "run",
         help="execute notebooks and print what passed",
         description="Execute notebooks in fresh kernels. Exit status: 0 if all passed, 1 if one "
-        "failed, 2 if the input was refused.",
+        "failed, 2 if the input was refused or the output folder cannot be written (full, for "
+        "example), 130 after an interrupt. Whatever ended a call, --resume goes on after it.",
     )
     parser.add_argument(
         "names",
@@ -93,9 +96,23 @@ def _add_run(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--timeout", type=int, metavar="SECONDS", help="the most a cell may take")
     parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many notebooks to run at once; they share the processor's cores (default: 1)",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="skip what passed earlier and is unchanged: the notebook, evalib, the results in "
+        "outputs/, versions, parameters and device",
+    )
+    parser.add_argument(
         "--store-outputs",
         action="store_true",
-        help="write the outputs of notebooks that passed into the notebooks themselves",
+        help="write the outputs of notebooks that passed into the notebooks themselves; not with "
+        "several jobs, whose digits can differ",
     )
     parser.add_argument(
         "--notebooks", type=Path, metavar="DIR", help="the notebooks' folder (default: notebooks)"
@@ -104,22 +121,78 @@ def _add_run(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from evalib.files import UnwritableError
     from evalib.notebooks import format_table, run_notebooks
 
-    runs = run_notebooks(
-        arguments.names,
-        device=arguments.device,
-        parameters={name: parse_value(value) for name, value in arguments.parameters},
-        output_folder=arguments.out,
-        store_outputs=arguments.store_outputs,
-        cell_timeout=arguments.timeout,
-        notebook_folder=arguments.notebooks,
-    )
+    try:
+        runs = run_notebooks(
+            arguments.names,
+            device=arguments.device,
+            parameters={name: parse_value(value) for name, value in arguments.parameters},
+            output_folder=arguments.out,
+            store_outputs=arguments.store_outputs,
+            cell_timeout=arguments.timeout,
+            notebook_folder=arguments.notebooks,
+            jobs=arguments.jobs,
+            resume=arguments.resume,
+        )
+    except UnwritableError as error:
+        raise UnwritableError(
+            f"{error} (--out); what has finished is kept, and --resume goes on after it"
+        ) from error
     print(format_table(runs))
     for run in runs:
         for warning in run.warnings:
             print(f"warning: {run.name}: {warning}")
+        if run.advice:
+            print(f"advice: {run.name}: {run.advice}")
     return 0 if all(run.passed for run in runs) else 1
+
+
+def _add_grade(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "grade",
+        help="mark a submission of the S3 assignment",
+        description="Mark a notebook by the rules of the S3 assignment: a comment in every code "
+        "cell, fewer than 20,000 parameters, a score above 0.994, cells run in their order, no "
+        "errors. What makes a score less than it seems is a warning. Without --execute the file is "
+        "only read: nothing of it is run or imported, and numbers are those of its stored outputs, "
+        "which can be edited.",
+        epilog="--execute runs somebody else's code with your rights. It protects the original "
+        "file (a copy is run, in a temporary folder that is removed), your time (--timeout), and "
+        "you from processes that stay behind (they are killed). It is no sandbox: the code can "
+        "read, change and delete your files, read your environment variables, and use the network. "
+        "For people whom you do not trust, run it in a container or on Colab. Exit status: 0 if no "
+        "rule failed, 1 if one failed (with --strict also if one warned), 2 if the input was "
+        "refused, 130 after an interrupt.",
+    )
+    parser.add_argument("notebook", type=Path, metavar="NOTEBOOK", help="of at most 50 MB")
+    parser.add_argument(
+        "--execute",
+        action="store_true",
+        help="run a copy from a fresh kernel of this Python, and judge that run; it finds no files "
+        "beside the notebook",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=1800,
+        metavar="SECONDS",
+        help="for the whole run (default: %(default)s)",
+    )
+    parser.add_argument("--strict", action="store_true", help="a warning counts as a failure")
+    parser.add_argument("--json", action="store_true", help="print the marks as JSON")
+    parser.set_defaults(command=_grade)
+
+
+def _grade(arguments: argparse.Namespace) -> int:
+    import json
+
+    from evalib.grading import format_grade, grade_notebook
+
+    grade = grade_notebook(arguments.notebook, execute=arguments.execute, timeout=arguments.timeout)
+    print(json.dumps(grade.as_dict(), indent=1) if arguments.json else format_grade(grade))
+    return 0 if grade.passed and not (arguments.strict and grade.warnings) else 1
 
 
 def _add_rf(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -245,3 +318,33 @@ def _colab(arguments: argparse.Namespace) -> int:
     for line in wrong:
         print(line, file=sys.stderr)
     return 1 if wrong else 0
+
+
+def _add_claims(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "claims",
+        help="write or check docs/claims.md, the course's claims and the cells that check them",
+        description="Join notebooks/claims.toml and the tags proves:ID, refines:ID and corrects:ID "
+        "of the notebooks' cells into docs/claims.md. Exit status: 0 if the page is as it should "
+        "be, 1 if a check found it otherwise, 2 if the list or a tag was refused.",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, only tell whether the page is current"
+    )
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="the checkout (default: this one)"
+    )
+    parser.set_defaults(command=_claims)
+
+
+def _claims(arguments: argparse.Namespace) -> int:
+    from evalib.claims import PAGE, is_current, write_page
+    from evalib.colab import repository_folder
+
+    folder = arguments.folder or repository_folder()
+    if not arguments.check:
+        print(write_page(folder).relative_to(folder).as_posix())
+    elif not is_current(folder):
+        print(f"{PAGE.as_posix()} is not what the cells say: run `evalib claims`", file=sys.stderr)
+        return 1
+    return 0

@@ -28,37 +28,62 @@ gpus = []
 if backend == "tensorflow":
     for gpu in module.config.list_physical_devices("GPU"):
         details = module.config.experimental.get_device_details(gpu)
-        gpus.append(details.get("device_name", gpu.name))
+        gpus.append([details.get("device_name", gpu.name), None])
 elif backend == "jax":
-    gpus = [d.device_kind for d in module.devices() if d.platform in ("gpu", "cuda", "rocm")]
+    for gpu in module.devices():
+        if gpu.platform in ("gpu", "cuda", "rocm"):
+            gpus.append([gpu.device_kind, (gpu.memory_stats() or {}).get("bytes_limit")])
 elif backend == "torch":
-    gpus = [module.cuda.get_device_name(n) for n in range(module.cuda.device_count())]
-    gpus = gpus or ["Apple GPU"] * module.backends.mps.is_available()
+    for n in range(module.cuda.device_count()):
+        memory = module.cuda.get_device_properties(n).total_memory
+        gpus.append([module.cuda.get_device_name(n), memory])
+    gpus = gpus or [["Apple GPU", None]] * module.backends.mps.is_available()
 print(json.dumps({"backend": backend, "version": module.__version__, "gpus": gpus}))
 """
+
+_DRIVER_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version")
+_DRIVER_FORMAT = "--format=csv,noheader,nounits"
+_DRIVER_PATIENCE = 30  # seconds; it can take long where no process keeps the driver awake
+
+
+@dataclasses.dataclass(frozen=True)
+class Gpu:
+    """A GPU that Keras sees.
+
+    Attributes:
+        name: As Keras's backend calls it.
+        memory_bytes: What the driver says it has; where there is none to ask, what the backend
+            says, which with JAX is the part that JAX may take. None if neither knows.
+        driver: The driver's version; None if it is not NVIDIA's.
+    """
+
+    name: str
+    memory_bytes: int | None = None
+    driver: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What Keras finds to compute with: its backend, that one's version, the names of the GPUs."""
+    """What Keras finds to compute with: its backend, that one's version, the GPUs."""
 
     backend: str
     version: str
-    gpus: tuple[str, ...]
+    gpus: tuple[Gpu, ...]
 
     @property
     def device(self) -> str:
         """The first GPU's name, with their number if there are more, or "cpu"."""
         if not self.gpus:
             return "cpu"
-        return self.gpus[0] if len(self.gpus) == 1 else f"{len(self.gpus)} × {self.gpus[0]}"
+        name = self.gpus[0].name
+        return name if len(self.gpus) == 1 else f"{len(self.gpus)} × {name}"
 
 
 def detect_machine() -> Machine:
     """Ask Keras, in a process of its own and in the present environment, what it computes on.
 
     Returns:
-        The backend, its version and the GPUs' names.
+        The backend, its version and the GPUs.
 
     Raises:
         RuntimeError: Keras or its backend cannot be imported.
@@ -69,7 +94,28 @@ def detect_machine() -> Machine:
         reason = (answer.stderr.strip().splitlines() or [f"exit status {answer.returncode}"])[-1]
         raise RuntimeError(f"Keras could not be asked for its devices: {reason}")
     found = json.loads(answer.stdout.splitlines()[-1])
-    return Machine(found["backend"], found["version"], tuple(found["gpus"]))
+    # The driver lists all there are, in its own order: Keras may see fewer, in another.
+    known = {gpu.name: gpu for gpu in _ask_driver()} if found["gpus"] else {}
+    gpus = [known.get(name, Gpu(name, memory)) for name, memory in found["gpus"]]
+    return Machine(found["backend"], found["version"], tuple(gpus))
+
+
+def _ask_driver() -> list[Gpu]:
+    """Ask NVIDIA's driver for the GPUs there are; none where it is not installed."""
+    command = [*_DRIVER_QUERY, _DRIVER_FORMAT]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=_DRIVER_PATIENCE
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    gpus = []
+    for line in answer.stdout.splitlines():
+        fields = [field.strip() for field in line.rsplit(",", 2)]
+        # A GPU that is cut into parts says [N/A].
+        if len(fields) == 3 and fields[1].isdecimal():
+            gpus.append(Gpu(fields[0], int(fields[1]) * 2**20, fields[2]))
+    return gpus
 
 
 @contextmanager

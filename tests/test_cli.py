@@ -1,12 +1,9 @@
 """evalib.cli: exit status, messages, and what is not imported for help."""
 
-import json
 import os
-import signal
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -113,38 +110,45 @@ def test_a_terminal_shows_a_bar(tmp_path: Path, environment: dict[str, str]) -> 
     assert "started" not in shown
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as on POSIX")
-def test_interrupt(tmp_path: Path, environment: dict[str, str]) -> None:
-    running = tmp_path / "running"
-    write_notebook(tmp_path / "notebooks" / "a.ipynb", "N = 1")
-    write_notebook(
-        tmp_path / "notebooks" / "b.ipynb",
-        "import os, time",
-        f"open({str(running)!r}, 'w').write(str(os.getpid()))\ntime.sleep(120)",
-    )
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX terminal")
+def test_a_terminal_shows_no_bars_for_several_jobs(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    import pty
+
+    for name in "ab":
+        write_notebook(tmp_path / "notebooks" / f"{name}.ipynb", "N = 1")
+    master, slave = pty.openpty()
     command = [sys.executable, "-m", "evalib", "run", "--notebooks", str(tmp_path / "notebooks")]
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        # Where the tests themselves run in the background, an interrupt would be ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.monotonic() + 60
-    while not (running.exists() and running.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.endswith("evalib: interrupted\n")
-    assert "Traceback" not in errors
-    out = tmp_path / "outputs" / "executed"
-    assert sorted(path.name for path in out.iterdir()) == ["a.ipynb", "report.json"]
-    assert [run["name"] for run in json.loads((out / "report.json").read_text())["runs"]] == ["a"]
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(running.read_text()), 0)
+    command += ["--jobs", "2"]
+    subprocess.run(command, env=environment, stderr=slave, stdout=subprocess.PIPE, check=True)
+    os.close(slave)
+    lines = os.read(master, 65536).decode().splitlines()
+    os.close(master)
+    assert sorted(line.split(" after")[0] for line in lines) == [
+        "a: passed",
+        "a: started",
+        "b: passed",
+        "b: started",
+    ]
+
+
+def test_advice_and_what_passed_earlier(tmp_path: Path, environment: dict[str, str]) -> None:
+    folder = tmp_path / "notebooks"
+    write_notebook(folder / "01_fine.ipynb", "N = 1")
+    (folder / "02_broken.ipynb").write_text("<<<<<<< HEAD")
+    arguments = ("run", "--resume", "--jobs", 2, "--notebooks", folder)
+    assert evalib(*arguments, environment=environment).returncode == 1
+    result = evalib(*arguments, environment=environment)
+    assert result.returncode == 1
+    _, fine, broken, advice = result.stdout.splitlines()
+    assert fine.endswith("passed (earlier)"), result.stderr
+    assert "failed: NotJSONError" in broken
+    assert advice.startswith("advice: 02_broken: the file is damaged or half-merged")
+    assert "Traceback" not in result.stderr
+    result = evalib(*arguments, "--store-outputs", environment=environment)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("evalib: expected 1 job with store_outputs, got 2")
 
 
 @pytest.mark.parametrize(

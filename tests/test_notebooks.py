@@ -1,6 +1,5 @@
 """evalib.notebooks: what passes, how a failure is told, what is written and what is not."""
 
-import json
 import os
 import sys
 from importlib.metadata import version
@@ -10,30 +9,11 @@ from typing import Any
 import nbformat
 import pytest
 from nbformat import v4
+from notebook_calls import KERNEL, partial_files, read_report, tagged, write_notebook
 
 from evalib import notebooks
-from evalib.notebooks import (
-    Machine,
-    NotebookRun,
-    detect_machine,
-    format_table,
-    run_notebooks,
-    select_notebooks,
-)
-
-KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
-
-
-def write_notebook(path: Path, *cells: object) -> Path:
-    """Write a notebook; a string becomes a code cell."""
-    nodes = [v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(v4.new_notebook(cells=nodes, metadata={"kernelspec": KERNEL}), path)
-    return path
-
-
-def tagged(source: str, tag: str) -> nbformat.NotebookNode:
-    return v4.new_code_cell(source, metadata={"tags": [tag]})
+from evalib.devices import Machine
+from evalib.notebooks import NotebookRun, format_table, run_notebooks, select_notebooks
 
 
 @pytest.fixture
@@ -52,10 +32,6 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare each run the seconds in which a process imports TensorFlow."""
     found = Machine("tensorflow", "2.20.0", ())
     monkeypatch.setattr(notebooks, "detect_machine", lambda: found)
-
-
-def left_behind(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if "partial" in path.name)
 
 
 def test_failures_are_reported_and_the_others_go_on(folder: Path, out: Path) -> None:
@@ -85,20 +61,22 @@ def test_failures_are_reported_and_the_others_go_on(folder: Path, out: Path) -> 
     assert (fails.failing_cell, fails.executed_cells, fails.total_cells) == (3, 2, 4)
     assert (fails.failing_source, fails.error) == ("# why", "NameError: gone")
     assert (dies.failing_cell, dies.failing_source) == (2, "import os")
-    assert dies.error == "DeadKernelError: Kernel died"
+    assert dies.error == "DeadKernelError: the kernel ended with exit status 3"
+    assert "os._exit()" in str(dies.advice)
     assert (broken.failing_cell, broken.total_cells, broken.output) == (None, 0, None)
     assert broken.error is not None
     assert broken.error.startswith("NotJSONError")
+    assert f"`git checkout -- {folder / '04_broken.ipynb'}`" in str(broken.advice)
     assert empty.error is not None
     assert empty.error.startswith("ValidationError")
+    assert "no notebook" in str(empty.advice)
     assert (exits.failing_cell, exits.error) == (2, "SystemExit: 0")
     assert (slow.failing_cell, slow.executed_cells) == (2, 1)
-    assert slow.error is not None
-    assert slow.error.startswith("CellTimeoutError: A cell timed out")
+    assert slow.error == "CellTimeoutError: still running after 3 s"
     assert slow.seconds >= 3
     assert (shows.executed_cells, shows.total_cells, shows.error) == (2, 2, None)
 
-    assert left_behind(out) == []
+    assert partial_files(out) == []
     assert sorted(path.name for path in out.iterdir()) == [
         "01_fine.ipynb",
         "02_fails.ipynb",
@@ -112,7 +90,7 @@ def test_failures_are_reported_and_the_others_go_on(folder: Path, out: Path) -> 
     assert executed.cells[2].outputs[0].text == "1\n"
     assert "papermill-error" not in (out / "08_shows_an_error.ipynb").read_text()
 
-    report = json.loads((out / "report.json").read_text())
+    report = read_report(out)
     assert [run["name"] for run in report["runs"]] == [path.stem for path in sorted_sources(folder)]
     assert report["runs"][1]["failing_cell"] == 3
     assert report["runs"][1]["output"] == str(out / "02_fails.ipynb")
@@ -137,27 +115,7 @@ def test_a_copy_has_its_name_only_when_it_is_complete(folder: Path, out: Path) -
     assert run.passed, run.error
     assert run.output == final
     assert nbformat.read(final, as_version=4).metadata.papermill.output_path == str(final)
-    assert left_behind(out) == []
-
-
-def test_an_interrupt_reports_the_finished_ones(
-    folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_notebook(folder / "a.ipynb", "1")
-    write_notebook(folder / "b.ipynb", "2")
-    execute = notebooks.papermill.execute_notebook
-
-    def interrupted(source: str, output: str, **options: object) -> None:
-        execute(source, output, **options)
-        if source.endswith("b.ipynb"):
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(notebooks.papermill, "execute_notebook", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        run_notebooks(notebook_folder=folder, output_folder=out)
-    report = json.loads((out / "report.json").read_text())
-    assert [run["name"] for run in report["runs"]] == ["a"]
-    assert sorted(path.name for path in out.iterdir()) == ["a.ipynb", "report.json"]
+    assert partial_files(out) == []
 
 
 def test_parameters_reach_only_the_notebooks_that_have_them(folder: Path, out: Path) -> None:
@@ -266,52 +224,6 @@ def test_cpu_hides_gpus_from_the_kernel_alone(
     assert os.environ["MPLBACKEND"] == "agg"
 
 
-def write_stub_keras(folder: Path, gpus: list[str]) -> None:
-    """Write a Keras on PyTorch that sees the given GPUs."""
-    (folder / "keras.py").write_text(
-        "class backend:\n    backend = staticmethod(lambda: 'torch')\n"
-    )
-    (folder / "torch.py").write_text(
-        "__version__ = '9.9'\n"
-        "class cuda:\n"
-        f"    device_count = staticmethod(lambda: {len(gpus)})\n"
-        f"    get_device_name = staticmethod(lambda n: {gpus!r}[n])\n"
-        "class backends:\n"
-        "    class mps:\n"
-        "        is_available = staticmethod(lambda: False)\n"
-        "print('some chatter of a library')\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("gpus", "device"), [([], "cpu"), (["H200"], "H200"), (["H200", "H200"], "2 × H200")]
-)
-def test_the_device_comes_from_keras(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: list[str], device: str
-) -> None:
-    write_stub_keras(tmp_path, gpus)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    found = detect_machine()
-    assert (found.backend, found.version, found.device) == ("torch", "9.9", device)
-
-
-def test_a_keras_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "keras.py").write_text("raise ImportError('no backend here')\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(RuntimeError, match=r"could not be asked.*no backend here"):
-        detect_machine()
-
-
-def test_a_gpu_that_is_there_is_named(
-    folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(notebooks, "detect_machine", lambda: Machine("jax", "1", ("H200",)))
-    write_notebook(folder / "a.ipynb", "1")
-    (run,) = run_notebooks(device="gpu", notebook_folder=folder, output_folder=out)
-    assert (run.passed, run.device) == (True, "H200")
-    assert json.loads((out / "report.json").read_text())["versions"]["jax"] == "1"
-
-
 def test_stored_outputs_change_nothing_else(folder: Path, out: Path) -> None:
     path = write_notebook(
         folder / "a.ipynb",
@@ -354,7 +266,7 @@ def test_stored_outputs_change_nothing_else(folder: Path, out: Path) -> None:
 
     run_notebooks(store_outputs=True, notebook_folder=folder, output_folder=out)
     assert path.read_text(encoding="utf-8") == text
-    assert left_behind(folder.parent) == []
+    assert partial_files(folder.parent) == []
 
 
 def test_outputs_are_not_stored_where_they_do_not_belong(folder: Path, out: Path) -> None:
@@ -391,7 +303,7 @@ def test_progress_is_a_line_at_start_and_end(
         "a: started",
         "a: failed in cell 2: ZeroDivisionError: division by zero",
         "b: started",
-        "b: failed in cell 1: DeadKernelError: Kernel died",
+        "b: failed in cell 1: DeadKernelError: the kernel ended with exit status 1",
     ]
     assert captured.out == ""
 

@@ -1,0 +1,91 @@
+"""For the tests of the runner: tiny notebooks, calls in a process of their own, and their ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+from nbformat import v4
+
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+
+
+def write_notebook(path: Path, *cells: object) -> Path:
+    """Write a notebook; a string becomes a code cell."""
+    nodes = [v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(v4.new_notebook(cells=nodes, metadata={"kernelspec": KERNEL}), path)
+    return path
+
+
+def tagged(source: str, tag: str) -> nbformat.NotebookNode:
+    return v4.new_code_cell(source, metadata={"tags": [tag]})
+
+
+def partial_files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if "partial" in path.name)
+
+
+def read_report(out: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    return report
+
+
+def quick_environment(folder: Path) -> dict[str, str]:
+    """Give subprocesses a Keras without a GPU that is imported at once."""
+    stubs = folder / "stubs"
+    stubs.mkdir(exist_ok=True)
+    (stubs / "keras.py").write_text("class backend:\n    backend = staticmethod(lambda: 'jax')\n")
+    (stubs / "jax.py").write_text("__version__ = '0'\ndevices = lambda: []\n")
+    runtime = folder / "runtime"
+    return {**os.environ, "PYTHONPATH": str(stubs), "JUPYTER_RUNTIME_DIR": str(runtime)}
+
+
+def run_command(folder: Path, *arguments: object) -> list[str]:
+    """`evalib run` for the notebooks in `folder/notebooks`."""
+    own = [sys.executable, "-m", "evalib", "run", "--notebooks", str(folder / "notebooks")]
+    return [*own, *map(str, arguments)]
+
+
+def start_run(folder: Path, *arguments: object) -> "subprocess.Popen[str]":
+    """Start `evalib run` and do not wait."""
+    return subprocess.Popen(
+        run_command(folder, *arguments),
+        env=quick_environment(folder),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Where the tests themselves run in the background, an interrupt would be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def wait_until(true: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def is_running(process: int) -> bool:
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def numbers_in(*files: Path) -> list[int]:
+    """Wait for files that each hold the number of a process."""
+    wait_until(lambda: all(file.exists() and file.read_text() for file in files))
+    return [int(file.read_text()) for file in files]
+
+
+def wait_for_end(processes: Sequence[int], seconds: float = 30) -> None:
+    wait_until(lambda: not any(is_running(process) for process in processes), seconds)
