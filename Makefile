@@ -1,6 +1,6 @@
 # Every target makes .venv by itself; a second call does no set-up again.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-latest lint sync study record clean
+.PHONY: help run test test-latest lint sync study record site test-site clean
 
 # TensorFlow has wheels for Python 3.11 to 3.13: take the first of these that is here.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
@@ -19,6 +19,8 @@ help:
 	@echo "make test-latest  unit tests on the newest releases of every library"
 	@echo "make study        the studies behind the README's tables (they go on where they stopped)"
 	@echo "make record       execute every notebook and store its outputs in notebooks/"
+	@echo "make site         build the course as pages in docs/_build/html"
+	@echo "make test-site    build them, then open every page in Chromium or Chrome"
 
 $(READY): requirements.txt constraints.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 found: install one, or call make PYTHON=/path/to/python3.13" >&2; exit 1; }
@@ -30,7 +32,7 @@ run: $(READY)
 	$(BIN)/python -m evalib run
 
 test: lint
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=1800 -p no:cacheprovider $(NOTEBOOKS)
 
 lint: $(READY)
@@ -40,6 +42,7 @@ lint: $(READY)
 
 sync: $(READY)
 	$(BIN)/jupytext --sync $(NOTEBOOKS)
+	$(BIN)/python -m evalib claims
 
 test-latest: .venv-latest/.ready
 	.venv-latest/bin/python -m pytest tests
@@ -56,6 +59,19 @@ study: $(READY)
 
 record: $(READY)
 	$(BIN)/python -m evalib run --store-outputs
+	$(BIN)/python -m evalib claims
+
+.venv/.site-ready: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[site]"
+	@touch $@
+
+site: .venv/.site-ready
+	rm -rf docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -q -d docs/_build/doctrees docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+test-site: site
+	$(BIN)/python -m pytest tests/site/check_extensions.py tests/site/check_site.py
 
 clean:
-	rm -rf .venv .venv-latest outputs/executed
+	rm -rf .venv .venv-latest outputs/executed docs/_build docs/api docs/notebooks
