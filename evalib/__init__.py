@@ -9,8 +9,8 @@ Where to find what:
 - learning: `initialization`, `optimizers`, `training`, `distillation` (from a larger network),
   `training_watch`, `experiments` (one run from plain values), `records` (the record networks),
   `disturbances` (digits made harder), `clinic` (mistakes, and what tells them apart);
-- many experiments: `sweep`, `sweep_spec` (what to run), `toml_files`, `sweep_records`,
-  `sweep_worker`, `sweep_process` (where a run happens), `sweep_plots`;
+- many experiments: `sweep`, `sweep_spec` (what to run), `sweep_records`, `sweep_worker`,
+  `sweep_process` (where a run happens), `sweep_plots`;
 - what a pixel sees: `receptive_field`, and behind it `graph` (a model's calls), `fields` (the
   arithmetic), `windows`, `sights`, `layer_rules` (what each layer reads), `sources` (which input),
   `layer_table`, `field_measurement`; how strongly it sees: `effective_field`,
@@ -25,11 +25,13 @@ Where to find what:
   `grading_source` (comments), `grading_flow` (where images and models go), `grading_results`
   (score, parameters), `grading_honesty` (warnings), `grading_execution`, `grading_worker`,
   `grading_processes` (a run that leaves nothing behind);
-- running and publishing: `cli`, `notebooks` (the runner), `notebook_selection` (which ones),
-  `notebook_process`, `notebook_execution`, `notebook_kernels` (where one runs),
-  `notebook_fingerprint` (what need not run again), `notebook_outputs`, `notebook_report`,
-  `task_process` (ends with its parent), `devices`, `pictures`, `colab`, `claims` (what the course
-  says, and the cell that checks it), `results`, `files`.
+- running notebooks: `notebooks`, `notebook_selection` (which ones), `notebook_process`,
+  `notebook_execution`, `notebook_kernels` (where one runs), `notebook_fingerprint` (what need not
+  run again), `notebook_outputs`, `notebook_report`;
+- publishing: `colab` (the address), `claims` (what the course says, and the cell that checks it);
+- files and processes: `files`, `results`, `toml_files`, `pictures`, `devices`, `task_process`
+  (ends with its parent);
+- the command line: `cli`.
 
 Import it before Keras: it tells TensorFlow to keep its start-up messages to itself, which would
 otherwise stand as red boxes in a notebook's stored outputs. A value that is already set is kept.
