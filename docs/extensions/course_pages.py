@@ -251,7 +251,7 @@ def toctree(names: list[str]) -> str:
 
 def for_pages(text: str) -> str:
     """Make README's links lead on from a page of `docs/`: its files lie one folder up."""
-    files = r"outputs/[^)]+|LICENSE|DATA_LICENSE\.md"
+    files = r"outputs/[^)]+|[A-Z_]+(?:\.md)?"
     text = re.sub(rf"!\[([^]]*)\]\(({files})\)", r"![\1](../\2)", text)
     return re.sub(rf"(?<!!)\[([^]]*)\]\(({files})\)", _download, text)
 
