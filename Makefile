@@ -31,9 +31,10 @@ $(READY): requirements.txt constraints.txt pyproject.toml
 run: $(READY)
 	$(BIN)/python -m evalib run
 
+# A file's tests, and a notebook's cells, stay together; as many files run at once as there are cores.
 test: lint
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=1800 -p no:cacheprovider $(NOTEBOOKS)
+	$(BIN)/python -m pytest -n auto --dist loadscope --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n auto --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=1800 -p no:cacheprovider $(NOTEBOOKS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
