@@ -17,6 +17,7 @@ import argparse
 import dataclasses
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -139,9 +140,21 @@ def all_runs(name: str, seeds: list[int], workers: int) -> Iterator[dict[str, An
     # A forked TensorFlow does not work, and each process reads its number of threads as it starts.
     os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn) as pool:
+    with ProcessPoolExecutor(workers, spawn, end_with_parent) as pool:
         for run in as_completed([pool.submit(run_once, name, seed) for seed in seeds]):
             yield run.result()
+
+
+def end_with_parent() -> None:
+    """Let a worker's process end when the one that started it is gone, even if it was killed."""
+
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def study(name: str, seeds: int, workers: int, again: bool) -> None:
