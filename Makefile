@@ -1,6 +1,6 @@
 # Every target makes .venv by itself; a second call does no set-up again.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-latest lint sync study record site test-site clean
+.PHONY: help run test test-latest lint sync study record site test-site test-colab clean
 
 # TensorFlow has wheels for Python 3.11 to 3.13: take the first of these that is here.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
@@ -21,6 +21,7 @@ help:
 	@echo "make record       execute every notebook and store its outputs in notebooks/"
 	@echo "make site         build the course as pages in docs/_build/html"
 	@echo "make test-site    build them, then open every page in Chromium or Chrome"
+	@echo "make test-colab   run the notebooks as on Colab, from a clone (ONLY=03: one of them)"
 
 $(READY): requirements.txt constraints.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 found: install one, or call make PYTHON=/path/to/python3.13" >&2; exit 1; }
@@ -31,9 +32,9 @@ $(READY): requirements.txt constraints.txt pyproject.toml
 run: $(READY)
 	$(BIN)/python -m evalib run
 
-# A file's tests, and a notebook's cells, stay together; as many files run at once as there are cores.
+# A notebook's cells stay together; as many notebooks run at once as there are cores.
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadscope --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 	$(BIN)/python -m pytest -n auto --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=1800 -p no:cacheprovider $(NOTEBOOKS)
 
 lint: $(READY)
@@ -74,5 +75,8 @@ site: .venv/.site-ready
 test-site: site
 	$(BIN)/python -m pytest tests/site/check_extensions.py tests/site/check_site.py
 
+test-colab: $(READY)
+	$(BIN)/python -m pytest tests/colab/check_colab.py -v -rP $(if $(ONLY),-k $(ONLY))
+
 clean:
-	rm -rf .venv .venv-latest outputs/executed docs/_build docs/api docs/notebooks
+	rm -rf .venv .venv-latest .venv-colab outputs/executed docs/_build docs/api docs/notebooks

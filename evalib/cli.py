@@ -290,16 +290,26 @@ def _sweep(arguments: argparse.Namespace) -> int:
 def _add_colab(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser(
         "colab",
-        help="set or check the repository's address in badges and first cells",
+        help="set or check what first cells install from: the repository's address, the revision",
         description="The address stands in pyproject.toml; badges, first cells and clone commands "
-        "are written from it.",
+        "are written from it. The revision stands in the first cells; a fork can keep it.",
     )
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument(
         "--repo", metavar="URL", help="write this address: https://github.com/OWNER/REPOSITORY"
     )
     action.add_argument(
-        "--check", action="store_true", help="list the places that differ from pyproject.toml"
+        "--pin",
+        nargs="?",
+        const="HEAD",
+        metavar="REVISION",
+        help="write which commit evalib is installed from (default: HEAD); refused if it lacks "
+        "what a notebook imports or reads",
+    )
+    action.add_argument(
+        "--check",
+        action="store_true",
+        help="list the places that differ from pyproject.toml, or in their revision",
     )
     parser.add_argument(
         "--folder", type=Path, metavar="DIR", help="the checkout (default: this one)"
@@ -308,12 +318,17 @@ def _add_colab(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _colab(arguments: argparse.Namespace) -> int:
-    from evalib.colab import repository_folder, set_repository, wrong_addresses
+    from evalib.colab import repository_folder, set_repository, set_revision, wrong_addresses
 
     folder = arguments.folder or repository_folder()
+    changed: list[Path] = []
     if arguments.repo is not None:
-        for path in set_repository(arguments.repo, folder):
-            print(f"changed {path.relative_to(folder).as_posix()}")
+        changed = set_repository(arguments.repo, folder)
+    elif arguments.pin is not None:
+        commit, changed = set_revision(arguments.pin, folder)
+        print(f"evalib is installed from {commit}")
+    for path in changed:
+        print(f"changed {path.relative_to(folder).as_posix()}")
     wrong = wrong_addresses(folder)
     for line in wrong:
         print(line, file=sys.stderr)

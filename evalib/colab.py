@@ -1,12 +1,17 @@
-"""The repository's address: one place holds it, badges and first cells are written from it.
+"""What notebooks need on Colab: the repository's address, and the revision of evalib to install.
 
-The place is `[project.urls] Repository` in pyproject.toml. Nothing beyond the standard library is
-imported here, so that a fork can set its address before anything is installed.
+The address stands in one place, `[project.urls] Repository` in pyproject.toml; badges and first
+cells are written from it. The revision stands in the first cells alone: it is a commit that came
+before them, for a commit cannot hold its own name. Nothing beyond the standard library is imported
+here, so that a fork can set its address before anything is installed.
 """
 
+import ast
 import json
 import re
+import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 from evalib.files import write_atomically
@@ -19,9 +24,12 @@ _BADGE = re.compile(
     rf"(?P<before>https://colab\.research\.google\.com/github/)(?P<slug>{_SLUG})"
     r"(?P<after>/blob/main/(?P<path>[^\s)\"'\\]+))"
 )
-# Inside a notebook's JSON the quotes are escaped, in a percent script they are not.
+# Inside a notebook's JSON the quotes are escaped, and `\n` in letters may stand before a name.
 _FIRST_CELL = re.compile(
-    rf"(?P<before>\bREPOSITORY = \\?\"https://github\.com/)(?P<slug>{_SLUG})(?P<after>\\?\")"
+    rf"(?P<before>(?<![A-Z_])REPOSITORY = \\?\"https://github\.com/)(?P<slug>{_SLUG})(?P<after>\\?\")"
+)
+_REVISION = re.compile(
+    r"(?P<before>(?<![A-Z_])REVISION = \\?\")(?P<revision>[^\"\\]*)(?P<after>\\?\")"
 )
 _CLONE = re.compile(rf"(?P<before>git clone https://github\.com/)(?P<slug>{_SLUG})(?P<after>)")
 _PROJECT_URLS = re.compile(
@@ -138,11 +146,142 @@ def set_repository(url: str, folder: Path) -> list[Path]:
     return list(changes)
 
 
+def set_revision(revision: str, folder: Path) -> tuple[str, list[Path]]:
+    """Write into every first cell which commit of this repository Colab installs evalib from.
+
+    Args:
+        revision: Anything by which git knows the commit: "HEAD", a tag, the first digits of a hash.
+        folder: The checkout, with git's history.
+
+    Returns:
+        The commit's 40 hexadecimal digits, and the files that changed.
+
+    Raises:
+        ValueError: It is no commit of this branch's history, or evalib lacks there what the
+            notebooks need. Nothing is written then.
+    """
+    commit = find_commit(revision, folder)
+    if missing := missing_at(commit, folder):
+        more = [f"and {len(missing) - 10} more"] if len(missing) > 10 else []
+        raise ValueError(
+            f"expected a revision with all that the notebooks need, got {revision!r}, which lacks\n"
+            + "\n".join([*missing[:10], *more])
+            + "\nCommit what is missing, then pin again."
+        )
+    changed = []
+    for path in _files_with_addresses(folder):
+        old = path.read_bytes().decode("utf-8")
+        new = _REVISION.sub(rf"\g<before>{commit}\g<after>", old)
+        if new != old and path.suffix in (".ipynb", ".py"):
+            write_atomically(path, new)
+            changed.append(path)
+    return commit, changed
+
+
+def find_commit(revision: str, folder: Path) -> str:
+    """Find the commit that a name or a hash stands for.
+
+    Args:
+        revision: As for `set_revision`.
+        folder: The checkout, with git's history.
+
+    Returns:
+        Its 40 hexadecimal digits.
+
+    Raises:
+        ValueError: There is no such commit among those that HEAD is made of.
+    """
+    found = _git(folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if found.returncode != 0:
+        why = f" ({found.stderr.strip()})" if found.stderr else ""
+        raise ValueError(f"expected a commit of the repository in {folder}, got {revision!r}{why}")
+    commit = found.stdout.strip()
+    if _git(folder, "merge-base", "--is-ancestor", commit, "HEAD").returncode != 0:
+        raise ValueError(f"expected HEAD or a commit before it, got {revision!r} ({commit[:10]})")
+    return commit
+
+
+def missing_at(revision: str, folder: Path) -> list[str]:
+    """List what notebooks take from evalib and a revision does not have. Nothing is run.
+
+    Args:
+        revision: A commit of this repository.
+        folder: The checkout. Its percent scripts are the notebooks that count.
+
+    Returns:
+        Lines `notebook: module.name` and `notebook: outputs/file`; empty if nothing is missing.
+    """
+    files = set(_git(folder, "ls-tree", "-r", "--name-only", revision).stdout.splitlines())
+    names: dict[str, set[str]] = {}
+    lines: list[str] = []
+    for script in sorted((folder / "notebooks" / "src").glob("*.py")):
+        tree = ast.parse(script.read_text(encoding="utf-8"))
+        for module, name in _names_from_evalib(tree):
+            path = f"{module.replace('.', '/')}.py" if "." in module else f"{module}/__init__.py"
+            if path not in names:
+                shown = _git(folder, "show", f"{revision}:./{path}").stdout
+                names[path] = set(_defined_names(ast.parse(shown)))
+            if name not in names[path] and f"{module}/{name}.py" not in files:
+                lines.append(f"{script.stem}: {module}.{name}")
+        lines += [
+            f"{script.stem}: outputs/{name}"
+            for name in _results_read(tree)
+            if f"outputs/{name}" not in files
+        ]
+    return list(dict.fromkeys(lines))
+
+
+def _names_from_evalib(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Say what a script imports from evalib or takes from an imported module: module and name."""
+    modules: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "evalib":
+            for alias in node.names:
+                yield str(node.module), alias.name
+                if node.module == "evalib":
+                    modules[alias.asname or alias.name] = f"evalib.{alias.name}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and (module := modules.get(ast.unparse(node.value))):
+            yield module, node.attr
+
+
+def _defined_names(tree: ast.Module) -> Iterator[str]:
+    """Say which names a module has, without running it."""
+    nodes: list[ast.AST] = list(tree.body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name  # and what stands inside is not the module's
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        nodes += ast.iter_child_nodes(node)
+
+
+def _results_read(tree: ast.Module) -> Iterator[str]:
+    """Say which files below outputs/ a script reads by name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "read_results":
+            yield from (str(word.value) for word in node.args if isinstance(word, ast.Constant))
+        elif match := re.fullmatch(r"results_folder\(\)((?: / '[^']+')+)", ast.unparse(node)):
+            name = "/".join(re.findall(r"'([^']+)'", match[1]))
+            if "." in name:  # a folder is on the way to its files
+                yield name
+
+
+def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+
+
 def wrong_addresses(folder: Path) -> list[str]:
     """List every place whose address differs from that in pyproject.toml.
 
-    Each notebook needs its badge in its first Markdown cell and the line `REPOSITORY = "..."` in
-    its first code cell; its percent script needs both as well.
+    Each notebook needs its badge in its first Markdown cell and the lines `REPOSITORY = "..."` and
+    `REVISION = "..."` in its first code cell; its percent script needs them as well. The revision
+    is the same in all of them.
 
     Args:
         folder: The checkout.
@@ -155,6 +294,7 @@ def wrong_addresses(folder: Path) -> list[str]:
     """
     repository = read_repository(folder)
     lines: list[str] = []
+    revisions: list[str] = []
     for path in _files_with_addresses(folder):
         text = path.read_text(encoding="utf-8")
         name = path.relative_to(folder).as_posix()
@@ -166,8 +306,10 @@ def wrong_addresses(folder: Path) -> list[str]:
                 lines.append(f"{name}: found a file that is not a notebook, expected a notebook")
                 continue
             found += _compare_head(markdown, code, repository, path.name)
+            found += _compare_revision(code, revisions)
         elif path.suffix == ".py":
             found += _compare_head(text, text, repository, f"{path.stem}.ipynb")
+            found += _compare_revision(text, revisions)
         lines += [f"{name}: {line}" for line in dict.fromkeys(found)]
     return lines
 
@@ -202,6 +344,19 @@ def _compare_head(markdown: str, code: str, repository: str, notebook: str) -> l
     if not _FIRST_CELL.search(code):
         lines.append(f'found no REPOSITORY line, expected REPOSITORY = "{repository}"')
     return lines
+
+
+def _compare_revision(code: str, revisions: list[str]) -> list[str]:
+    """Compare a first cell's revision with those before it, and add it to them."""
+    match = _REVISION.search(code)
+    revision = match["revision"] if match else ""
+    if not re.fullmatch("[0-9a-f]{40}", revision):
+        what = f"REVISION {revision!r}" if match else "no REVISION line"
+        return [f"found {what}, expected 40 hexadecimal digits: run `evalib colab --pin`"]
+    revisions.append(revision)
+    if revision != revisions[0]:
+        return [f"found REVISION {revision!r}, expected {revisions[0]!r} as in the first notebook"]
+    return []
 
 
 def _first_cells(text: str) -> tuple[str, str]:

