@@ -30,7 +30,7 @@
 import sys
 
 REPOSITORY = "https://github.com/OWNER/REPOSITORY"
-REVISION = "9c18fb078a51f709f72387089e418e9f4afd9974"
+REVISION = "27f971bc777519de5e8898b9946ad28019f67e3c"
 
 if "google.colab" in sys.modules:
     import subprocess
