@@ -1,10 +1,13 @@
 """Models to look at: networks of `keras.applications`, and saved ones."""
 
+import contextlib
 import difflib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
+from keras.src.backend.common import global_state
 
 import evalib.layers  # noqa: F401 -- Keras must know these to load a model that has them
 
@@ -33,8 +36,24 @@ def application_graph(name: str, **options: object) -> keras.Model:
         raise ValueError(
             f"expected a network of keras.applications such as {', '.join(close)}, got {name!r}"
         )
-    with keras.StatelessScope(initialize_variables=False):
+    with _no_values():
         return getattr(keras.applications, name)(weights=None, **options)
+
+
+@contextlib.contextmanager
+def _no_values() -> Iterator[None]:
+    """Leave the variables that are made inside without values for good.
+
+    Keras remembers them in a list, and whichever model is built next would give them all their
+    values: half a gigabyte for VGG16. There is no public way to take them off that list.
+    """
+    waiting = global_state.get_global_attribute("uninitialized_variables", [], set_to_default=True)
+    known = len(waiting)
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        del waiting[known:]
 
 
 def load_or_build(name: str) -> keras.Model:
