@@ -30,7 +30,7 @@
 import sys
 
 REPOSITORY = "https://github.com/OWNER/REPOSITORY"
-REVISION = "27f971bc777519de5e8898b9946ad28019f67e3c"
+REVISION = "e4e579dcf12abcc02fb0fb73ab4ab18e5a0b1dd7"
 
 if "google.colab" in sys.modules:
     import subprocess
