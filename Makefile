@@ -1,6 +1,6 @@
 # Every target makes .venv by itself; a second call does no set-up again.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-latest lint sync study record site test-site test-colab clean
+.PHONY: help run test test-latest test-backends lint sync study record site test-site test-colab clean
 
 # TensorFlow has wheels for Python 3.11 to 3.13: take the first of these that is here.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
@@ -10,18 +10,21 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 BIN := .venv/bin
 READY := .venv/.ready
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+# These have a target of their own.
+ELSEWHERE := --ignore=tests/site --ignore=tests/colab --ignore=tests/backends
 
 help:
-	@echo "make run          set up, then execute every notebook and print what passed"
-	@echo "make test         set up, then lint, types, unit tests and the notebooks' stored outputs"
-	@echo "make lint         ruff and mypy"
-	@echo "make sync         bring notebooks/*.ipynb and notebooks/src/*.py into step"
-	@echo "make test-latest  unit tests on the newest releases of every library"
-	@echo "make study        the studies behind the README's tables (they go on where they stopped)"
-	@echo "make record       execute every notebook and store its outputs in notebooks/"
-	@echo "make site         build the course as pages in docs/_build/html"
-	@echo "make test-site    build them, then open every page in Chromium or Chrome"
-	@echo "make test-colab   run the notebooks as on Colab, from a clone (ONLY=03: one of them)"
+	@echo "make run            set up, then execute every notebook and print what passed"
+	@echo "make test           set up, then lint, types, unit tests and the notebooks' stored outputs"
+	@echo "make lint           ruff and mypy"
+	@echo "make sync           bring notebooks/*.ipynb and notebooks/src/*.py into step"
+	@echo "make test-latest    unit tests on the newest releases of every library"
+	@echo "make test-backends  unit tests and notebooks on JAX, and on PyTorch if it is in .venv"
+	@echo "make study          the studies behind the README's tables (they go on where they stopped)"
+	@echo "make record         execute every notebook and store its outputs in notebooks/"
+	@echo "make site           build the course as pages in docs/_build/html"
+	@echo "make test-site      build them, then open every page in Chromium or Chrome"
+	@echo "make test-colab     run the notebooks as on Colab, from a clone (ONLY=03: one of them)"
 
 $(READY): requirements.txt constraints.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 found: install one, or call make PYTHON=/path/to/python3.13" >&2; exit 1; }
@@ -34,7 +37,7 @@ run: $(READY)
 
 # A notebook's cells stay together; as many notebooks run at once as there are cores.
 test: lint
-	$(BIN)/python -m pytest --doctest-modules --ignore=tests/site --ignore=tests/colab --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --doctest-modules $(ELSEWHERE) --cov --cov-report=term:skip-covered
 	$(BIN)/python -m pytest -n auto --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=1800 -p no:cacheprovider $(NOTEBOOKS)
 
 lint: $(READY)
@@ -54,6 +57,19 @@ test-latest: .venv-latest/.ready
 	$(PYTHON) -m venv .venv-latest
 	.venv-latest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager -e ".[test]"
 	@touch $@
+
+.venv/.jax-ready: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[jax]"
+	@touch $@
+
+# Keras takes its backend from KERAS_BACKEND, and so do the kernels that run the notebooks. PyTorch
+# is large, so it is not installed here: `.venv/bin/pip install torch` adds it.
+test-backends: .venv/.jax-ready
+	for backend in jax $$($(BIN)/python -c 'import torch; print("torch")' 2>/dev/null); do \
+	KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests $(ELSEWHERE) && \
+	KERAS_BACKEND=$$backend $(BIN)/python -m evalib run --out outputs/executed/$$backend || exit 1; \
+	done
+	$(BIN)/python -m pytest tests/backends/check_agreement.py -rP
 
 study: $(READY)
 	$(BIN)/python scripts/seed_study.py

@@ -15,9 +15,8 @@ Where to find what:
   arithmetic), `windows`, `sights`, `layer_rules` (what each layer reads), `sources` (which input),
   `layer_table`, `field_measurement`; how strongly it sees: `effective_field`,
   `input_gradient`; how often a window visits a pixel: `coverage`;
-- what a kernel looks like, in numbers: `kernel_statistics`;
-- what a channel looks for: `feature_visualization`, `image_parameters` (waves, colors), `trunk`
-  (a trained VGG16);
+- what kernels and channels look for: `kernel_statistics` (in numbers), `feature_visualization`,
+  `image_parameters` (waves, colors), `trunk` (a trained VGG16);
 - figures: `plots`, `activation_plots`, `channel_plots`, `coverage_plots`, `decision_plots`,
   `experiment_plots`, `feature_plots`, `field_plots`, `filter_plots`, `kernel_plots`,
   `network_plots`, `record_plots`, `training_plots`, `window_plots`;

@@ -1,0 +1,136 @@
+"""What evalib answers on one backend: `python answers.py FILE` writes the arrays to FILE, an npz.
+
+Nothing here is drawn by Keras: the backends' random numbers differ, their arithmetic should not.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import evalib  # noqa: F401
+
+# isort: split
+import keras
+from keras import ops
+
+from evalib.activations import FAMILY, activation_layer
+from evalib.data import load_mnist, prepare_images
+from evalib.distillation import Distillation
+from evalib.effective_field import effective_field
+from evalib.field_measurement import measure_receptive_field
+from evalib.filters import gradient_magnitude, laplacian
+from evalib.input_gradient import input_gradient
+from evalib.layers import RandomAffine
+from evalib.models import s3_network
+from evalib.results import results_folder
+from evalib.training import Recipe, WarmupThenDecay
+from evalib.training_watch import gradients
+from evalib.upsampling import SubPixel
+
+IMAGES, STEPS = 256, 5
+
+
+def with_weights(model: keras.Model, seed: int = 0) -> keras.Model:
+    """A network whose weights come from NumPy: He's spread, and statistics of their own."""
+    random = np.random.default_rng(seed)
+    values = []
+    for variable in model.variables:
+        shape = tuple(variable.shape)
+        if len(shape) > 1:
+            values.append(random.normal(size=shape) * np.sqrt(2 / np.prod(shape[:-1])))
+        elif np.issubdtype(np.dtype(variable.dtype), np.floating):
+            values.append(random.uniform(0.5, 1.5, shape))
+        else:
+            values.append(ops.convert_to_numpy(variable))
+    model.set_weights(values)
+    return model
+
+
+def trained_networks(digits: np.ndarray) -> dict[str, np.ndarray]:
+    """Probabilities of the committed record networks."""
+    files = sorted((results_folder() / "study").glob("*.keras"))
+    return {
+        f"probabilities of {file.stem}": keras.saving.load_model(file).predict(digits, verbose=0)
+        for file in files
+    }
+
+
+def derivatives(digits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """Of a loss by the weights, of an output by the pixels."""
+    network = with_weights(s3_network())
+    by_weights = np.concatenate([part.ravel() for part in gradients(network, digits, labels)])
+    name = network.layers[6].name
+    return {
+        "gradient by weights": by_weights,
+        "gradient by pixels": input_gradient(network, digits[:8], output=first_class),
+        "effective field": effective_field(network, name, digits[:8]),
+    }
+
+
+def first_class(probabilities: keras.KerasTensor) -> keras.KerasTensor:
+    """The sum of all classes would be 1 whatever the pixels are."""
+    return probabilities[:, 0]
+
+
+def training(digits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """A few steps of the recipe's optimizer, and a loss that a teacher shares in."""
+    recipe = Recipe()
+    answers = {}
+    schedule = WarmupThenDecay(recipe.peak_learning_rate, 4 * STEPS, recipe.warmup_share)
+    network = with_weights(s3_network())
+    network.compile(recipe.build_optimizer(schedule), "sparse_categorical_crossentropy")
+    losses = [network.train_on_batch(digits, labels) for _ in range(STEPS)]
+    answers["losses of training"] = np.array(losses)
+    answers["probabilities after training"] = network.predict(digits, verbose=0)
+    student, teacher = with_weights(s3_network()), with_weights(s3_network(), seed=1)
+    distillation = Distillation(keras.layers.Identity(), student, teacher, temperature=2.0)
+    by_both = distillation(digits)
+    loss = distillation.compute_loss(y=ops.convert_to_tensor(labels), y_pred=by_both)
+    return answers | {"loss with a teacher": ops.convert_to_numpy(loss)}
+
+
+def pictures(digits: np.ndarray) -> dict[str, np.ndarray]:
+    """Filters, moved images, and channels that become pixels."""
+    random = np.random.default_rng(0)
+    layer = RandomAffine(20.0, 0.2, 0.2, 3.0)
+    amounts = random.uniform(-1, 1, (len(digits), 6)).astype("float32")
+    moved = ops.image.affine_transform(
+        ops.convert_to_tensor(digits), layer.transforms(amounts, 13.5, 13.5), fill_mode="constant"
+    )
+    return {
+        "gradient magnitude": gradient_magnitude(digits[0, ..., 0]),
+        "laplacian": laplacian(digits[0, ..., 0]),
+        "moved images": ops.convert_to_numpy(moved),
+        "channels as pixels": ops.convert_to_numpy(SubPixel(2)(np.tile(digits, (1, 1, 1, 4)))),
+    }
+
+
+def functions() -> dict[str, np.ndarray]:
+    """Every activation function between -5 and 5."""
+    x = np.linspace(-5, 5, 1001, dtype="float32").reshape(1, 1, 1001, 1)
+    return {
+        f"activation {name}": ops.convert_to_numpy(activation_layer(name)(x)).ravel()
+        for name in FAMILY
+    }
+
+
+def fields() -> dict[str, np.ndarray]:
+    """What an experiment finds that a pixel of the answer sees."""
+    found = measure_receptive_field(s3_network())
+    return {"receptive field": np.array([found.size, found.stride], dtype="float64")}
+
+
+def main(file: Path) -> None:
+    """Ask for everything, and write it down."""
+    images, labels = load_mnist()[1]
+    digits, labels = prepare_images(images)[:IMAGES], labels[:IMAGES]
+    answers = trained_networks(digits) | derivatives(digits, labels) | training(digits, labels)
+    answers |= pictures(digits) | functions() | fields()
+    if keras.backend.backend() != "tensorflow" and "tensorflow" in sys.modules:
+        raise RuntimeError(f"expected {keras.backend.backend()} alone, got TensorFlow as well")
+    np.savez(file, **{name: np.asarray(values) for name, values in answers.items()})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

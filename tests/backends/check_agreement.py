@@ -1,0 +1,70 @@
+"""JAX and PyTorch answer what TensorFlow answers, within the tolerances that stand here.
+
+`make test-backends` runs this after the unit tests and the notebooks on each backend.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ANSWERS = Path(__file__).with_name("answers.py")
+OTHERS = [name for name in ("jax", "torch") if importlib.util.find_spec(name)]
+
+# The largest difference, as a share of the largest value that TensorFlow gives: each backend adds
+# float32 numbers, of seven digits, in an order of its own.
+ROUNDING = 1e-5
+TOLERANCES = {
+    # A gradient of the whole network passes 2,000,000 products and a ReLU that may open or not.
+    "gradient by weights": 1e-3,
+    "gradient by pixels": 1e-3,
+    "effective field": 1e-3,
+    # Each step starts where the last one ended, and Muon's Newton-Schulz steps raise small
+    # directions to the size of large ones.
+    "losses of training": 1e-3,
+    "probabilities after training": 1e-2,
+}
+
+
+@pytest.fixture(scope="session")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, np.ndarray]]:
+    """What each backend answers, asked in a process of its own, on the CPU."""
+    folder, found = tmp_path_factory.mktemp("answers"), {}
+    for backend in ["tensorflow", *OTHERS]:
+        file = folder / f"{backend}.npz"
+        environment = os.environ | {"KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "-1"}
+        environment |= {"JAX_PLATFORMS": "cpu"}
+        subprocess.run([sys.executable, ANSWERS, file], env=environment, check=True, timeout=900)
+        with np.load(file) as arrays:
+            found[backend] = dict(arrays)
+    return found
+
+
+def test_there_is_another_backend_to_compare_with():
+    assert "jax" in OTHERS, "make test-backends installs it"
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+def test_answers_differ_by_no_more_than_the_tolerance(answers, backend):
+    expected, found = answers["tensorflow"], answers[backend]
+    assert found.keys() == expected.keys() >= TOLERANCES.keys()
+    too_far = {}
+    for name, values in expected.items():
+        assert found[name].shape == values.shape, name
+        difference = np.abs(found[name] - values).max() / np.abs(values).max()
+        print(f"{backend:6} {name:32} {difference:.1e}")
+        if not difference <= TOLERANCES.get(name, ROUNDING):
+            too_far[name] = difference
+    assert not too_far
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+@pytest.mark.parametrize("record", ["size", "speed"])
+def test_a_trained_network_names_the_same_digits(answers, backend, record):
+    of_all = [answers[name][f"probabilities of {record}"] for name in ("tensorflow", backend)]
+    named = [probabilities.argmax(axis=1) for probabilities in of_all]
+    np.testing.assert_array_equal(*named)
