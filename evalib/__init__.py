@@ -1,8 +1,8 @@
 """Helper module for notebooks that answer the first sessions of a vision course.
 
 Where to find what:
-- what goes in: `data` (MNIST, photographs), `patches` (windows cut from them), `letters` (pages of
-  them), `filters` (fixed kernels);
+- what goes in: `data` (MNIST, photographs), `writers` (signs of whose hand it was), `patches`
+  (windows cut from photographs), `letters` (pages of them), `filters` (fixed kernels);
 - networks: `layers`, `activations` (the family, by name), `upsampling`, `models`, `blueprint`
   (of very few weights), `network_plan` (one from a few numbers), `applications` (those of
   Keras), `folding` (without normalization), `costs` (weights, products);

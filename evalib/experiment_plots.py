@@ -145,6 +145,27 @@ def show_confidence(
     return figure
 
 
+def show_likeness(distances: Sequence[int], likeness: np.ndarray) -> Figure:
+    """Draw how alike images are against the places between them, even and odd numbers apart.
+
+    Args:
+        distances: in places, from small to large.
+        likeness: of each distance; see `evalib.writers.likeness`.
+    """
+    apart = np.asarray(distances)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(8.6, 2.6))
+        axes.axhline(0, color="black", lw=0.8)
+        for parity, (color, title) in enumerate([(BLUE, "even"), (ORANGE, "odd")]):
+            chosen = apart % 2 == parity
+            label = f"an {title} number of places apart"
+            axes.plot(apart[chosen], likeness[chosen], ".-", color=color, label=label)
+        axes.set(xlabel="places apart in the file", ylabel="likeness of slant")
+        axes.grid(alpha=0.25)
+        axes.legend(frameon=False)
+    return figure
+
+
 def _block_means(losses: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     """The middle of each block of steps, counted from 1, and the mean of its losses."""
     length = min(length, len(losses))

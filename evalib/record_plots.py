@@ -51,7 +51,7 @@ def show_frontier(
             label = "records, mean ± standard deviation" if number == 0 else None
             axes.errorbar(size, error, bar, fmt="D", color=ORANGE, capsize=4, label=label)
             axes.annotate(
-                name, (size, error - bar), (0, 9), textcoords="offset points", ha="center"
+                name, (size, error), (-9, 0), textcoords="offset points", ha="right", va="center"
             )
         if peers:
             axes.plot(
@@ -63,6 +63,7 @@ def show_frontier(
                 label="peers, one run each",
             )
         axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="test accuracy")
+        axes.margins(y=0.08)
         axes.invert_yaxis()
         axes.yaxis.set_major_locator(FixedLocator([100 - mark for mark in _MARKS]))
         axes.yaxis.set_minor_locator(NullLocator())

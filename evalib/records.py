@@ -65,6 +65,8 @@ def reference_network() -> keras.Model:
 
 # Chosen on 10,000 images cut from the training set; the test images were scored afterwards.
 RECORDS = {
+    # The highest mean of at most 30 epochs: the network and the recipe of the S3 assignment.
+    "accuracy": RecordNetwork(s3_network, Recipe()),
     # The least training time to a mean above 99.4 %: a short training wants to move images less.
     "speed": RecordNetwork(
         s3_network, Recipe(epochs=3, rotation=4.0, scale=0.06, shear=0.06, shift=1.25)
@@ -79,13 +81,18 @@ RECORDS = {
 }
 
 
-# From 575 to 18,530 parameters: kernels of the first convolution, and width.
-_SIZES = ((4, 7), (6, 10), (8, 13), (8, 16), (12, 22), (12, 32), (16, 48), (16, 68))
+# From 562 to 11,258 parameters: kernels of the first convolution, and width of the five blocks. The
+# records for size and accuracy stand between and after them.
+_SIZES = ((3, 6), (6, 9), (8, 12), (12, 24), (16, 32), (16, 44))
+
+# The fewer weights, the longer they go on learning, and the less an image may move.
+_SMALL = Recipe(epochs=30, rotation=4.0, scale=0.06, shear=0.06, shift=1.25, moved_share=0.5)
+_LARGE = Recipe(epochs=15, moved_share=0.5)
 
 FRONTIER = {
     f"{first} and {width}": RecordNetwork(
-        functools.partial(blueprint_network, first, width),
-        Recipe(epochs=20, moved_share=0.5),
+        functools.partial(blueprint_network, first, width, 5),
+        _SMALL if width < 18 else _LARGE,
         folded=True,
     )
     for first, width in _SIZES

@@ -24,6 +24,12 @@ def records() -> dict[str, dict[str, Any]]:
     return entries
 
 
+@pytest.fixture(scope="module")
+def frontier() -> dict[str, dict[str, Any]]:
+    entries: dict[str, dict[str, Any]] = read_results("study/frontier.json")
+    return entries
+
+
 def test_every_record_has_its_runs(records):
     assert set(records) == set(RECORDS)
     for name, entry in records.items():
@@ -83,13 +89,33 @@ def test_size_is_above_its_bar_with_fewer_than_3000_parameters(records):
     assert records["size"]["parameters"] == 9 * 12 + 12 + blocks + 18 * 10 + 10 < 3000
 
 
-def test_the_frontier_spans_what_it_should():
-    """From about 600 to nearly 20,000 parameters, in at least eight steps."""
-    sizes = [fold_normalization(one.build()).count_params() for one in FRONTIER.values()]
-    assert sizes == sorted(set(sizes))
+def test_the_frontier_spans_what_it_should(frontier, records):
+    """From about 600 to nearly 20,000 parameters, in eight sizes or more, of five seeds or more."""
+    entries = [*frontier.values(), *records.values()]
+    sizes = sorted({entry["parameters"] for entry in entries})
     assert len(sizes) >= 8
     assert sizes[0] < 650
     assert 15_000 < sizes[-1] < 20_000
+    for entry in entries:
+        assert len({run["seed"] for run in entry["runs"]}) == len(entry["runs"]) >= 5
+
+
+def test_the_frontier_is_of_the_present_networks_and_recipes(frontier):
+    assert list(frontier) == list(FRONTIER)
+    for title, entry in frontier.items():
+        first, width = (int(number) for number in title.split(" and "))
+        # By hand, as for the smallest record.
+        blocks = first * width + 4 * width**2 + 5 * 10 * width
+        assert entry["parameters"] == 10 * first + blocks + 10 * width + 10
+        network = fold_normalization(FRONTIER[title].build())
+        assert network.count_params() == entry["parameters"]
+        assert Recipe(**entry["recipe"]) == FRONTIER[title].recipe
+
+
+def test_captions_name_where_the_peers_come_from(repository: Path):
+    for file in ("README.md", "notebooks/src/06_experiments.py"):
+        text = (repository / file).read_text(encoding="utf-8")
+        assert [peer.source for peer in PEERS if peer.source not in text] == []
 
 
 def test_the_figure_of_the_frontier_has_every_run_and_every_peer(records):

@@ -57,7 +57,6 @@ if "google.colab" in sys.modules:
 # Load the tools first: evalib before Keras, because it keeps TensorFlow's start-up messages away.
 import evalib
 import keras
-import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers, ops
 

@@ -886,7 +886,7 @@ assert all(gains[name] > 0 for name in gains if name not in behind[1:])
 #
 # ### How little is enough for 99.4 %?
 #
-# **Three epochs; or fewer than 3,000 weights.** One run can land well above or below what a recipe gives on average. So a record here is a mean over seeds, beside its spread and its worst seed.
+# **Three epochs; or fewer than 3,000 weights.** One run can land well above or below what a recipe gives on average. So a record here is a mean over seeds, beside its spread and its worst seed. The first line is the network of [notebook 05](05_s3_assignment.ipynb) with the whole recipe: what is reached where nothing is saved.
 
 # %%
 # Each record with its spread: the lines of the front page's table.
@@ -897,11 +897,11 @@ accuracies = {
     name: np.array([run["test_accuracy"] for run in entry["runs"]])
     for name, entry in records.items()
 }
-print("record  network            parameters  epochs  mean     spread  worst    seeds")
+print("record    network            parameters  epochs  mean     spread  worst    seeds")
 for name, entry in records.items():
     scores = 100 * accuracies[name]
     print(
-        f"{name:6}  {entry['network']:17}  {entry['parameters']:10,}  {entry['epochs']:6}"
+        f"{name:8}  {entry['network']:17}  {entry['parameters']:10,}  {entry['epochs']:6}"
         f"  {scores.mean():.2f} %  {scores.std(ddof=1):.2f}    {scores.min():.2f} %  {len(scores):5}"
     )
 
@@ -910,8 +910,96 @@ for name, entry in records.items():
 assert all(len(scores) >= 10 and scores.mean() >= 0.994 for scores in accuracies.values())
 assert records["speed"]["epochs"] == 3
 assert records["size"]["parameters"] < 3000
-# Some seeds of the same recipe stay below 99.4 %: one run proves neither this nor that.
-assert all(scores.min() < 0.994 for scores in accuracies.values())
+# Some seeds of these two stay below 99.4 %: one run proves neither this nor that.
+assert all(accuracies[name].min() < 0.994 for name in ("speed", "size"))
+# Where nothing is saved, every seed is well above.
+assert accuracies["accuracy"].min() > 0.995
+
+# %% [markdown]
+# ### Are validation images as new as test images?
+#
+# **Not quite, if they are drawn at random.** MNIST's training set still lies in the order in which it was collected: two collections in turns, in each of them one person's digits after another's. The test images are [by other people](http://yann.lecun.com/exdb/mnist/). Validation images that are drawn at random are by people whose other digits were learned from.
+
+# %%
+# How each training digit leans, against how one some places away in the file leans: the same hand leans the same way.
+from evalib.data import load_mnist, prepare_images
+from evalib.writers import likeness, slants
+
+(train_images, train_labels), (test_images, test_labels) = load_mnist()
+lean = slants(train_images)
+distances = range(1, 601)
+alike = likeness(lean, train_labels, distances)
+_ = experiment_plots.show_likeness(distances, alike)
+
+# %% [markdown]
+# **Figure 5.** How much two training digits lean alike, beyond being the same digit; 0 for digits that have nothing to do with each other. An even number of places apart they are of the same collection. There the likeness falls over some hundred places: so long is what one person wrote.
+
+# %%
+# Neighbors of one collection are alike, more so than digits farther apart. In another order nothing of this is left.
+assert alike[1] > 0.4 > 0.3 > alike[599]
+assert alike[0] < 0
+shuffled = np.random.default_rng(0).permutation(len(lean))
+assert np.abs(likeness(lean[shuffled], train_labels[shuffled], range(1, 11))).max() < 0.03
+
+# %% tags=["nbval-ignore-output"]
+# Name 12,000 digits after the most similar of 50,000 others: once of other people's alone, once drawn from all the rest.
+pixels = prepare_images(train_images).reshape(len(train_images), -1)
+lengths = (pixels**2).sum(axis=1)
+draw = np.random.default_rng(0)
+
+
+def is_named(judged, known):
+    """Whether each judged digit's nearest known digit is the same one."""
+    closeness = 2 * pixels[judged] @ pixels[known].T - lengths[known]
+    return train_labels[known][closeness.argmax(axis=1)] == train_labels[judged]
+
+
+named = {"new": [], "known": []}
+for block in np.arange(60_000).reshape(6, -1):
+    for judged in np.split(block[::5], 5):
+        others = np.setdiff1d(np.arange(60_000), block)
+        rest = np.setdiff1d(np.arange(60_000), block[::5])
+        named["new"].append(is_named(judged, others))
+        named["known"].append(is_named(judged, draw.choice(rest, len(others), replace=False)))
+wrong = {hands: int((~np.concatenate(parts)).sum()) for hands, parts in named.items()}
+print(f"of 12,000 digits wrong: {wrong['new']} by new hands, {wrong['known']} by known hands")
+
+# %%
+# The same digits, as many to learn from: where the hands are known, some of the errors go. It is no large part of them.
+assert 0.8 * wrong["new"] < wrong["known"] < 0.97 * wrong["new"]
+
+# %% [markdown]
+# So the fairer validation part is the end of the file, `x_train[50_000:]`: hardly anybody's digits are on both sides. The networks of this course were chosen on parts drawn at random, which is a little kind to a network that knows hands by heart. The test images chose nothing, so their scores are as fair as before.
+
+# %% [markdown]
+# ### What do more weights buy?
+#
+# **Less and less.** Six sizes of one family of networks, six seeds each, beside the records and what others published.
+
+# %%
+# Mean and spread of each size, and each run as a faint dot.
+from evalib.record_plots import show_frontier
+from evalib.records import PEERS
+
+frontier = read_results("study/frontier.json")
+_ = show_frontier(frontier, records, PEERS)
+
+# %% [markdown]
+# **Figure 6.** Test accuracy against the number of parameters, both axes logarithmic, the vertical one in the errors. Blue: the blocks that the next question takes apart, thirty epochs for the three smallest networks and fifteen for the others. Hollow: single runs that others published on GitHub, some of them the best of many epochs on the test images. From left to right: two of JoshWarn/Parameter-Efficient-MNIST, ruslangrimov/mnist-minimal-model, kurchi1205/ERA-Session-7-Assignment, three of divya-r-kamat/EfficientMnist-Under20K, rrishabh27/EVA5. Dashed: 99.4 %.
+
+# %%
+# From size to size: how many errors of a hundred does twice the number of weights take away?
+sizes = np.array([entry["parameters"] for entry in frontier.values()])
+errors = np.array(
+    [1 - np.mean([run["test_accuracy"] for run in entry["runs"]]) for entry in frontier.values()]
+)
+doublings = np.diff(np.log2(sizes))
+taken = 1 - (errors[1:] / errors[:-1]) ** (1 / doublings)
+for number, share in enumerate(taken):
+    print(f"{sizes[number]:6,} to {sizes[number + 1]:6,} parameters: {100 * share:3.0f} % of the errors")
+assert all(len(entry["runs"]) >= 5 for entry in frontier.values())
+assert taken[0] > 0.4
+assert taken[-1] < 0.2
 
 # %% [markdown]
 # ### What does a kernel cost that is a window times a mixture?
@@ -931,9 +1019,6 @@ print("full kernels", full_kernels.shape, "", np.prod(full_kernels.shape), "weig
 
 # %%
 # On a digit, the two steps and the full convolution give the same.
-from evalib.data import load_mnist, prepare_images
-
-test_images, test_labels = load_mnist()[1]
 digits = prepare_images(test_images)
 before = keras.Model(smallest.input, mixture.input)(digits[:1])
 np.testing.assert_allclose(
@@ -980,7 +1065,7 @@ _ = plots.show_images(
 )
 
 # %% [markdown]
-# **Figure 5.** A test digit as it is, and in the six disturbances.
+# **Figure 7.** A test digit as it is, and in the six disturbances.
 
 # %%
 # The first seed of each record on all 10,000 test digits, in each disturbance.
