@@ -82,5 +82,5 @@ html_theme_options = {
 html_context = {"default_mode": "auto"}
 
 course_root = str(ROOT)
-# The figure that stands for each notebook on the front page, by its number in the notebook.
+# The figure that stands for a notebook on the front page, by its number there; else the first.
 course_covers = {"01": 6, "02": 10, "03": 3, "04": 1, "05": 10, "06": 4}

@@ -78,10 +78,14 @@ def claimed(folder: Path, patience: float = 5.0) -> Iterator[None]:
 
     Raises:
         UnwritableError: the folder cannot be made.
+        ValueError: it is a file.
         RuntimeError: another process has claimed it.
     """
     with explained(folder.parent):
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise ValueError(f"expected a folder to write to, got {folder}, a file") from None
     if fcntl is None:
         yield
         return
@@ -140,12 +144,7 @@ def write_atomically(path: Path, text: str) -> None:
     Raises:
         UnwritableError: there is no room, or the folder cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    with explained(path.parent):
-        try:
-            partial.write_bytes(text.encode("utf-8"))
-            if path.exists():
-                shutil.copymode(path, partial)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+    with explained(path.parent), replacing(path) as partial:
+        partial.write_bytes(text.encode("utf-8"))
+        if path.exists():
+            shutil.copymode(path, partial)

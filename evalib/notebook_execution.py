@@ -60,8 +60,11 @@ def execute_task(task: Mapping[str, Any], note: Note) -> dict[str, Any]:
             except Exception as raised:
                 error = raised
             fields["seconds"] = round(time.perf_counter() - start, 2)
-            if isinstance(error, OSError) and writing_trouble(error, output.parent):
-                return {"unwritable": writing_trouble(error, output.parent)}
+            unreadable = isinstance(error, OSError) and str(error.filename) == str(path)
+            if isinstance(error, OSError) and not unreadable:
+                trouble = writing_trouble(error, output.parent)
+                if trouble:
+                    return {"unwritable": trouble}
             if not partial.exists():
                 nothing = {"passed": False, "executed_cells": 0, "total_cells": 0}
                 return fields | nothing | _explain(error, path, task)
@@ -194,8 +197,9 @@ def _finish_copy(
 
 def _end() -> None:
     """Clean up, for whoever started this process is gone or wants it to end."""
+    # Kept, so that nothing is written from here on: not that a kernel died, either.
+    _writing.acquire(timeout=_ENDING_PATIENCE)
     end_kernels()
-    _writing.acquire(timeout=_ENDING_PATIENCE)  # and keep it: nothing is written from here on
     for partial in _partials:
         partial.unlink(missing_ok=True)
 

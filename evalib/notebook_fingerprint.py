@@ -48,7 +48,7 @@ def fingerprint(
         "evalib": _digest_files(_PACKAGE, ("__pycache__", "outputs")),
         "the results in outputs": _digest_results(output_folder),
         "the versions": _digest(json.dumps(versions, sort_keys=True).encode()),
-        "the parameters": _digest(json.dumps(parameters, sort_keys=True, default=repr).encode()),
+        "the parameters": _digest(json.dumps(parameters, sort_keys=True).encode()),
         "the machine": _digest(json.dumps(system).encode()),
     }
 
@@ -68,7 +68,10 @@ def stamp_of(executed: Path) -> dict[str, object]:
 
 
 def _source(notebook: Path) -> bytes:
-    content = notebook.read_bytes()
+    try:
+        content = notebook.read_bytes()
+    except OSError:  # its run will say so
+        return b""
     try:
         cells = [
             [cell["cell_type"], cell["source"], cell.get("metadata", {}).get("tags", [])]

@@ -6,6 +6,7 @@ in one more process, so that the runner holds no accelerator memory while the ke
 
 import contextlib
 import dataclasses
+import json
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from evalib.devices import DEVICES, NO_GPU, changed_environment, detect_machine
-from evalib.files import claimed
+from evalib.files import claimed, partial_path
 from evalib.notebook_fingerprint import differences, fingerprint, stamp_of
 from evalib.notebook_process import NotebookProcesses, shares
 from evalib.notebook_report import NotebookRun, Report, describe_run, format_table
@@ -78,6 +79,7 @@ def run_notebooks(
     output_folder = (output_folder or folder.parent / "outputs" / "executed").resolve()
     parameters = dict(parameters or {})
     _check_options(device, cell_timeout, jobs)
+    _check_parameters(parameters)
     _check_storing(store_outputs, bool(parameters), jobs)
     if output_folder == folder:
         raise ValueError(f"expected an output folder other than that of the notebooks, {folder}")
@@ -90,6 +92,11 @@ def run_notebooks(
         machine = detect_machine()
         if device == "gpu" and not machine.gpus:
             raise RuntimeError(f"expected a GPU, but Keras on {machine.backend} sees none")
+        if device == "cpu" and machine.gpus:
+            raise RuntimeError(
+                f"expected no GPU, but Keras on {machine.backend} uses {machine.device}, which no "
+                "environment variable hides: choose another backend"
+            )
         with claimed(output_folder):
             _remove_partial_files(output_folder, selected if store_outputs else ())
             report = Report(output_folder / "report.json", machine, started)
@@ -216,6 +223,17 @@ def _check_options(device: str, cell_timeout: int | None, jobs: int) -> None:
         raise ValueError(f"expected 1 job or more, got {jobs}")
 
 
+def _check_parameters(parameters: Mapping[str, object]) -> None:
+    for name, value in parameters.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError):
+            kind = type(value).__name__
+            raise ValueError(
+                f"expected a plain value for {name}, such as a number or a text, got a {kind}"
+            ) from None
+
+
 def _check_storing(store_outputs: bool, has_parameters: bool, jobs: int) -> None:
     if store_outputs and has_parameters:
         raise ValueError("expected no parameters with store_outputs: it stores default outputs")
@@ -229,9 +247,7 @@ def _check_storing(store_outputs: bool, has_parameters: bool, jobs: int) -> None
 
 def _remove_partial_files(output_folder: Path, stored: Sequence[Path]) -> None:
     """Remove what a call left that was killed together with its processes."""
-    leftovers = [*output_folder.glob(".*.partial.ipynb"), *output_folder.glob(".*.partial")]
-    leftovers += [path.with_name(f".{path.name}.partial") for path in stored]
-    for leftover in leftovers:
+    for leftover in [*output_folder.glob(".*.partial.*"), *map(partial_path, stored)]:
         with contextlib.suppress(OSError):
             leftover.unlink()
 

@@ -38,5 +38,4 @@ def read_results(name: str) -> Any:
 
 def write_results(file: Path, values: object) -> None:
     """Write one JSON file, with its folder if need be."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, json.dumps(values, indent=1) + "\n")

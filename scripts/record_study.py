@@ -3,7 +3,8 @@
     python scripts/record_study.py [NAME ...] [--seeds N] [--workers N] [--again]
 
 A run is scored once, after its last epoch, and written as soon as it ends; a second call trains
-only the seeds that have no run with the present network and recipe. Several workers train several
+only the seeds that have no run with a network of the present size and the present recipe: after
+another change of a network, `--again`. Several workers train several
 seeds side by side, each with its share of the processor: small networks leave half of two cores
 idle.
 
@@ -85,7 +86,7 @@ def known_entry(name: str, again: bool) -> dict[str, Any]:
     fresh, entry = empty_entry(NETWORKS[name]), known_entries(name).get(name)
     if again or entry is None or entry["parameters"] != fresh["parameters"]:
         return fresh
-    same = Recipe(**entry["recipe"]) == NETWORKS[name].recipe
+    same = dataclasses.asdict(Recipe()) | entry["recipe"] == fresh["recipe"]
     return entry if same else fresh
 
 
@@ -141,8 +142,14 @@ def all_runs(name: str, seeds: list[int], workers: int) -> Iterator[dict[str, An
     os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, spawn, end_with_parent) as pool:
-        for run in as_completed([pool.submit(run_once, name, seed) for seed in seeds]):
-            yield run.result()
+        try:
+            for run in as_completed([pool.submit(run_once, name, seed) for seed in seeds]):
+                yield run.result()
+        except BaseException:  # what is trained from here on, nobody would write down
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
 
 
 def end_with_parent() -> None:
@@ -183,10 +190,11 @@ def disturbed_accuracies(name: str) -> dict[str, float]:
 
 
 def draw() -> None:
-    """Draw the figure of the front page, if the frontier has at least two runs of each size."""
-    frontier = known_entries(next(iter(FRONTIER)))
-    if set(frontier) == set(FRONTIER) and all(len(one["runs"]) > 1 for one in frontier.values()):
-        figure = show_frontier(frontier, known_entries("speed"), PEERS)
+    """Draw the figure of the front page, once every network has at least two runs."""
+    frontier, records = known_entries(next(iter(FRONTIER))), known_entries("speed")
+    entries = frontier | records
+    if set(entries) == set(NETWORKS) and all(len(one["runs"]) > 1 for one in entries.values()):
+        figure = show_frontier(frontier, records, PEERS)
         save_figure(figure, results_folder() / "study" / "frontier.png")
 
 
@@ -201,6 +209,8 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(NETWORKS):
         parser.error(f"expected names of {', '.join(NETWORKS)}, got {', '.join(sorted(unknown))}")
+    if arguments.workers < 1 or (arguments.seeds is not None and arguments.seeds < 1):
+        parser.error("expected at least 1 worker and at least 1 seed")
     for one in arguments.names or NETWORKS:
         wanted = arguments.seeds or (10 if one in RECORDS else 5)
         study(one, wanted, arguments.workers, arguments.again)

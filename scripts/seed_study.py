@@ -3,11 +3,13 @@
     python scripts/seed_study.py [--seeds 0 1 2 3 4] [--again]
 
 Each record is written as soon as its run ends; a second call trains only the seeds that have no
-record with the present network and recipe. The first seed's weights and score are kept as well, and
-a figure of all scores is drawn.
+record with a network of the present size and the present recipe: after another change of the
+network, `--again`. The first seed's weights and score are kept as well, and a figure of all scores
+is drawn.
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ FOLDER = "s3_assignment"
 
 def still_valid(record: dict, recipe: Recipe, parameters: int) -> bool:
     """Whether a record was made with this recipe and a network of this size."""
-    return Recipe(**record["recipe"]) == recipe and record["parameters"] == parameters
+    recorded = dataclasses.asdict(Recipe()) | record["recipe"]
+    return recorded == dataclasses.asdict(recipe) and record["parameters"] == parameters
 
 
 def known_records(recipe: Recipe, parameters: int) -> dict[int, dict]:

@@ -1,5 +1,6 @@
 """The notebooks as files: paired, commented, executed in order, without red boxes, small enough."""
 
+import re
 from pathlib import Path
 
 import jupytext
@@ -20,6 +21,12 @@ def test_there_are_notebooks_and_each_has_its_pair():
     pairs = sorted((REPOSITORY / "notebooks" / "src").glob("*.py"))
     assert NOTEBOOKS
     assert [path.stem for path in NOTEBOOKS] == [path.stem for path in pairs]
+
+
+def test_the_readme_has_a_row_for_each():
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[(\w+)\]\(notebooks/\1\.ipynb\) \|", readme, re.MULTILINE)
+    assert rows == [path.stem for path in NOTEBOOKS]
 
 
 @each_notebook

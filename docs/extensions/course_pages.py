@@ -53,7 +53,7 @@ class Module:
 
     Attributes:
         name: without the package.
-        summary: the first sentence of its docstring.
+        summary: the first paragraph of its docstring.
     """
 
     name: str
@@ -103,7 +103,7 @@ def table_rows(text: str) -> list[dict[str, str]]:
         text: Markdown.
 
     Returns:
-        For each row, its cells by the heads of their columns. A name in backquotes loses them.
+        For each row, its cells by the heads of their columns, without backquotes at the ends.
     """
     rows = []
     for table in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
@@ -175,7 +175,7 @@ def copy_notebooks(root: Path, docs: Path, covers: dict[str, int]) -> list[Noteb
         content = (root / "notebooks" / f"{name}.ipynb").read_bytes()
         notebook = json.loads(content)
         write_if_changed(docs / "notebooks" / f"{name}.ipynb", content)
-        number = covers[name[:2]]
+        number = covers.get(name[:2], 1)
         cover = figures(notebook)[number - 1]
         write_if_changed(docs / "notebooks" / COVERS / f"{name}.png", cover)
         title = first_heading(notebook).partition(":")[0]
@@ -251,7 +251,7 @@ def toctree(names: list[str]) -> str:
 
 def for_pages(text: str) -> str:
     """Make README's links lead on from a page of `docs/`: its files lie one folder up."""
-    files = r"outputs/[^)]+|[A-Z_]+(?:\.md)?"
+    files = r"(?:outputs|tests)/[^)]+|[A-Z_]+(?:\.md)?"
     text = re.sub(rf"!\[([^]]*)\]\(({files})\)", r"![\1](../\2)", text)
     return re.sub(rf"(?<!!)\[([^]]*)\]\(({files})\)", _download, text)
 

@@ -35,14 +35,12 @@ def with_weights(model: keras.Model, seed: int = 0) -> keras.Model:
     """A network whose weights come from NumPy: He's spread, and statistics of their own."""
     random = np.random.default_rng(seed)
     values = []
-    for variable in model.variables:
-        shape = tuple(variable.shape)
+    for weight in model.weights:
+        shape = tuple(weight.shape)
         if len(shape) > 1:
             values.append(random.normal(size=shape) * np.sqrt(2 / np.prod(shape[:-1])))
-        elif np.issubdtype(np.dtype(variable.dtype), np.floating):
-            values.append(random.uniform(0.5, 1.5, shape))
         else:
-            values.append(ops.convert_to_numpy(variable))
+            values.append(random.uniform(0.5, 1.5, shape))
     model.set_weights(values)
     return model
 

@@ -72,6 +72,7 @@ def test_links_to_notebooks_lead_to_their_pages(link, expected):
 
 def test_files_of_the_repository_become_downloads_and_images_stay_images():
     text = "![dots](outputs/a.png) and [`a.json`](outputs/a.json), [MIT](LICENSE), [x](#y)"
+    assert course_pages.for_pages("[b](tests/b.py)") == "{download}`b <../tests/b.py>`"
     assert course_pages.for_pages(text) == (
         "![dots](../outputs/a.png) and {download}`a.json <../outputs/a.json>`, "
         "{download}`MIT <../LICENSE>`, [x](#y)"
