@@ -113,6 +113,17 @@ def test_several_gpus(tmp_path: Path, driver: Path) -> None:
     assert [gpu.memory_bytes for gpu in found.gpus] == [1000, 1001, None]
 
 
+def test_a_gpu_that_no_variable_hides(tmp_path: Path, driver: Path) -> None:
+    from notebook_calls import write_notebook
+
+    write_keras(tmp_path, "torch", 1, "Apple GPU")
+    write_notebook(tmp_path / "notebooks" / "a.ipynb", "1")
+    places = {"notebook_folder": tmp_path / "notebooks", "output_folder": tmp_path / "out"}
+    with pytest.raises(RuntimeError, match="expected no GPU, but Keras on torch uses Apple GPU"):
+        run_notebooks(device="cpu", **places)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_keras_that_cannot_be_imported(tmp_path: Path, driver: Path) -> None:
     (tmp_path / "keras.py").write_text("raise ImportError('no backend here')\n")
     with pytest.raises(RuntimeError, match=r"could not be asked.*no backend here"):

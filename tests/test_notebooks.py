@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat import v4
 from notebook_calls import KERNEL, partial_files, read_report, tagged, write_notebook
@@ -154,6 +155,10 @@ def test_refusals_come_before_anything_runs(folder: Path, out: Path) -> None:
         run_notebooks(cell_timeout=0, **places)
     with pytest.raises(ValueError, match="no parameters"):
         run_notebooks(store_outputs=True, parameters={"EPOCHS": 1}, **places)
+    with pytest.raises(ValueError, match="a plain value for EPOCHS, .* got a int64"):
+        run_notebooks(parameters={"EPOCHS": np.int64(5)}, **places)
+    with pytest.raises(ValueError, match=r"expected a folder to write to, got .*01_a\.ipynb"):
+        run_notebooks(notebook_folder=folder, output_folder=folder / "01_a.ipynb")
     with pytest.raises(ValueError, match="output folder other than"):
         run_notebooks(notebook_folder=folder, output_folder=folder)
     with pytest.raises(ValueError, match=r"found none at .*nowhere"):
@@ -162,6 +167,16 @@ def test_refusals_come_before_anything_runs(folder: Path, out: Path) -> None:
         run_notebooks(device="gpu", **places)
     assert not ran.exists()
     assert not out.exists()
+
+
+def test_a_notebook_that_is_gone_does_not_stop_the_others(folder: Path, out: Path) -> None:
+    write_notebook(folder / "01_a.ipynb", "1 + 1")
+    (folder / "02_b.ipynb").symlink_to(folder / "moved.ipynb")
+    write_notebook(folder / "03_c.ipynb", "1 + 1")
+    places: dict[str, Any] = {"notebook_folder": folder, "output_folder": out}
+    runs = run_notebooks(resume=True, **places)
+    assert [run.passed for run in runs] == [True, False, True]
+    assert "No such file" in (runs[1].error or "")
 
 
 @pytest.mark.parametrize(
