@@ -85,8 +85,8 @@ RECORDS = {
 # records for size and accuracy stand between and after them.
 _SIZES = ((3, 6), (6, 9), (8, 12), (12, 24), (16, 32), (16, 44))
 
-# The fewer weights, the longer they go on learning, and the less an image may move.
-_SMALL = Recipe(epochs=30, rotation=4.0, scale=0.06, shear=0.06, shift=1.25, moved_share=0.5)
+# The fewer weights, the longer they go on learning, and the less an image should move.
+_SMALL = Recipe(epochs=20, rotation=4.0, scale=0.06, shear=0.06, shift=1.25, moved_share=0.5)
 _LARGE = Recipe(epochs=15, moved_share=0.5)
 
 FRONTIER = {
