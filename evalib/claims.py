@@ -131,7 +131,10 @@ def find_places(folder: Path) -> list[Place]:
     """
     places, problems = [], []
     for path in sorted(folder.glob("*.ipynb")):
-        found, wrong = _read_notebook(path)
+        try:
+            found, wrong = _read_notebook(path)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{path}: expected a notebook") from error
         places += found
         problems += wrong
     if problems:
@@ -217,10 +220,7 @@ def _read_table(
 
 def _read_notebook(path: Path) -> tuple[list[Place], list[str]]:
     """The places of one notebook, and what is wrong with its tags."""
-    try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: expected a notebook") from error
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     places: list[Place] = []
     problems: list[str] = []
     sources = [_source(cell) for cell in cells if _is_code(cell)]

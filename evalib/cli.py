@@ -160,8 +160,9 @@ def _add_grade(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "which can be edited.",
         epilog="--execute runs somebody else's code with your rights. It protects the original "
         "file (a copy is run, in a temporary folder that is removed), your time (--timeout), and "
-        "you from processes that stay behind (they are killed). It is no sandbox: the code can "
-        "read, change and delete your files, read your environment variables, and use the network. "
+        "you from processes that stay behind (they are killed, unless the code works against "
+        "that). It is no sandbox: the code can read, change and delete your files, read your "
+        "environment variables, and use the network. "
         "For people whom you do not trust, run it in a container or on Colab. Exit status: 0 if no "
         "rule failed, 1 if one failed (with --strict also if one warned), 2 if the input was "
         "refused, 130 after an interrupt.",

@@ -157,8 +157,8 @@ def set_revision(revision: str, folder: Path) -> tuple[str, list[Path]]:
         The commit's 40 hexadecimal digits, and the files that changed.
 
     Raises:
-        ValueError: It is no commit of this branch's history, or evalib lacks there what the
-            notebooks need. Nothing is written then.
+        ValueError: It is no commit of this branch's history, evalib lacks there what the notebooks
+            need, or a percent script is no Python. Nothing is written then.
     """
     commit = find_commit(revision, folder)
     if missing := missing_at(commit, folder):
@@ -210,17 +210,20 @@ def missing_at(revision: str, folder: Path) -> list[str]:
 
     Returns:
         Lines `notebook: module.name` and `notebook: outputs/file`; empty if nothing is missing.
+
+    Raises:
+        ValueError: A script, or a module of that revision, is no Python.
     """
     files = set(_git(folder, "ls-tree", "-r", "--name-only", revision).stdout.splitlines())
     names: dict[str, set[str]] = {}
     lines: list[str] = []
     for script in sorted((folder / "notebooks" / "src").glob("*.py")):
-        tree = ast.parse(script.read_text(encoding="utf-8"))
+        tree = _parsed(script.read_text(encoding="utf-8"), script.name)
         for module, name in _names_from_evalib(tree):
             path = f"{module.replace('.', '/')}.py" if "." in module else f"{module}/__init__.py"
             if path not in names:
                 shown = _git(folder, "show", f"{revision}:./{path}").stdout
-                names[path] = set(_defined_names(ast.parse(shown)))
+                names[path] = set(_defined_names(_parsed(shown, f"{path} of {revision}")))
             if name not in names[path] and f"{module}/{name}.py" not in files:
                 lines.append(f"{script.stem}: {module}.{name}")
         lines += [
@@ -229,6 +232,14 @@ def missing_at(revision: str, folder: Path) -> list[str]:
             if f"outputs/{name}" not in files
         ]
     return list(dict.fromkeys(lines))
+
+
+def _parsed(source: str, name: str) -> ast.Module:
+    """Read a source, and say which one it is where that is no Python."""
+    try:
+        return ast.parse(source)
+    except SyntaxError as error:
+        raise ValueError(f"{name}:{error.lineno}: expected Python, {error.msg}") from None
 
 
 def _names_from_evalib(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -240,6 +251,11 @@ def _names_from_evalib(tree: ast.Module) -> Iterator[tuple[str, str]]:
                 yield str(node.module), alias.name
                 if node.module == "evalib":
                     modules[alias.asname or alias.name] = f"evalib.{alias.name}"
+        for alias in node.names if isinstance(node, ast.Import) else ():
+            package, _, name = alias.name.partition(".")
+            if package == "evalib":
+                modules[alias.asname or alias.name] = alias.name
+                yield from [(package, name)] if name else []
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and (module := modules.get(ast.unparse(node.value))):
             yield module, node.attr

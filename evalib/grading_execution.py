@@ -53,7 +53,8 @@ def run_submission(submission: Submission, names: Sequence[str], *, timeout: flo
     """Run a notebook's code cells in order, up to the first error.
 
     The kernel runs in a temporary folder that holds a copy of the notebook. At the end this folder
-    is removed and every process that the notebook has started is killed.
+    is removed and every process that the notebook has started is killed, unless its code works
+    against that: it can end the process that keeps count of them.
 
     Args:
         submission: The notebook.

@@ -10,8 +10,9 @@ import ast
 import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
-from evalib.grading_source import parse
+from evalib.grading_source import call_name, dotted, dotted_names, parse
 from evalib.submissions import Cell
 
 Labels = frozenset[str]
@@ -20,6 +21,7 @@ NOTHING: Labels = frozenset()
 _LOADERS = {"load_data", "load_mnist"}
 _JOINS = {"concatenate", "concat", "vstack", "append", "r_"}
 _COPIES = {"repeat", "tile"}
+_AXIS_PLACES = {"concatenate": 1, "concat": 1, "repeat": 2, "append": 2}  # as functions
 _MODULES = {"np", "numpy", "tf", "keras", "ops", "K", "jnp"}
 # What these give are numbers about the images, or predictions: no images any more.
 _NO_IMAGES = {"len", "range", "print", "type", "mean", "std", "var", "min", "max", "sum", "argmax",
@@ -38,6 +40,8 @@ LOOPS = SCOPES[:7]
 # Bounds that no notebook written by hand comes near: reading must end soon for any.
 _LOOK_BACK = 50  # assignments to one name
 _MOST_ORIGINS = 50  # expressions that a value comes from
+_MOST_NAMES = 400  # names that are followed for these
+MOST_TARGETS = 10  # of `a = b = c = ...`
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,13 @@ class Flow:
         """Where a name got the value that it has at a place, and from what if that is seen."""
         bound = self.bindings.get(name, [])
         earlier = bisect.bisect_left(bound, here.order, key=lambda item: item[0].order)
-        return next((b for b in reversed(bound[:earlier][-_LOOK_BACK:]) if here.sees(b[0])), None)
+        near = bound[max(0, earlier - _LOOK_BACK) : earlier]
+        return next((b for b in reversed(near) if here.sees(b[0])), None)
+
+    def next_binding(self, name: str, here: Place) -> Place | None:
+        """Where a name gets another value after a place; None where either is in a function."""
+        bound = self.bindings.get(name, []) if not here.functions else []
+        return next((p for p, _ in bound if p.order > here.order and not p.functions), None)
 
     def is_bound_in(self, name: str, node: ast.AST) -> bool:
         """Whether a name is assigned somewhere inside a loop."""
@@ -145,12 +155,15 @@ class Flow:
         """An expression and its place, then those that its names were last assigned from, etc."""
         seen: set[str] = set()
         waiting = [(value, here)]
+        left = _MOST_NAMES
         for _ in range(_MOST_ORIGINS):
             if not waiting:
                 return
             expression, place = waiting.pop(0)
             yield expression, place
-            for name in dotted_names(expression):
+            names = dotted_names(expression)[:left]
+            left -= len(names)
+            for name in names:
                 bound = None if name in seen else self.last_binding(name, place)
                 if bound is not None and bound[1] is not None:
                     seen.add(name)
@@ -196,7 +209,7 @@ class Flow:
         if name in _NO_IMAGES:
             return NOTHING
         receiver = node.func.value if isinstance(node.func, ast.Attribute) else None
-        of_module = isinstance(receiver, ast.Name) and receiver.id in _MODULES
+        of_module = _is_module(receiver)
         given = [*node.args, *(option.value for option in node.keywords)]
         if name in _JOINS and not _along_channels(node):
             listed = [a.elts for a in node.args if isinstance(a, (ast.List, ast.Tuple))]
@@ -258,7 +271,7 @@ class Flow:
     def _note_call(self, place: Place, node: ast.Call) -> None:
         receiver = node.func.value if isinstance(node.func, ast.Attribute) else None
         name = call_name(node)
-        call = Call(place.cell, node, place.order, place.around, node, name, _dotted(receiver))
+        call = Call(place.cell, node, place.order, place.around, node, name, dotted(receiver))
         first = node.args[0] if node.args else call.argument("x", "generator")
         checked = call.argument("validation_data")
         images = self.labels_of(first) if first is not None else NOTHING
@@ -277,8 +290,9 @@ class Flow:
         if node.value is None:
             return
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        for target in targets:
-            labels = self.labels_of(node.value)
+        value_labels = self.labels_of(node.value)
+        for target in targets[:MOST_TARGETS]:
+            labels = value_labels
             if isinstance(node, ast.AugAssign):
                 labels |= self.labels_of(target)
             self._assign(target, node.value, labels)
@@ -287,7 +301,7 @@ class Flow:
 
     def _bind(self, place: Place, target: ast.expr, value: ast.expr | None) -> None:
         named = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
-        for name in filter(None, map(_dotted, named)):
+        for name in filter(None, map(dotted, named)):
             self._bind_name(place, name, value)
 
     def _bind_name(self, place: Place, name: str, value: ast.expr | None) -> None:
@@ -337,25 +351,8 @@ def _wording(name: str) -> Labels:
     return frozenset(word for word in ("train", "test") if word in name.lower())
 
 
-def call_name(node: ast.Call) -> str:
-    """The last part of a called name: "fit" of `model.fit(...)`."""
-    if isinstance(node.func, ast.Attribute):
-        return node.func.attr
-    return node.func.id if isinstance(node.func, ast.Name) else ""
-
-
-def dotted_names(expression: ast.AST) -> list[str]:
-    """The names in an expression, and those with attributes, as `self.model`."""
-    nodes = (node for node in ast.walk(expression) if isinstance(node, (ast.Name, ast.Attribute)))
-    return list(dict.fromkeys(filter(None, map(_dotted, nodes))))
-
-
-def _dotted(node: ast.AST | None) -> str:
-    parts = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+def _is_module(node: ast.AST | None) -> bool:
+    return dotted(node).split(".")[0] in _MODULES
 
 
 def _is_none_or_dots(node: ast.expr) -> bool:
@@ -365,8 +362,12 @@ def _is_none_or_dots(node: ast.expr) -> bool:
 def _along_channels(node: ast.Call) -> bool:
     """Whether images are joined or repeated along an axis other than the first."""
     axis = next((option.value for option in node.keywords if option.arg == "axis"), None)
+    place = _AXIS_PLACES.get(call_name(node))
+    if axis is None and place is not None:
+        of_method = isinstance(node.func, ast.Attribute) and not _is_module(node.func.value)
+        axis = next(islice(node.args, place - of_method, None), None)
     if axis is None and call_name(node) == "tile" and len(node.args) > 1:
-        counts = node.args[1].elts if isinstance(node.args[1], ast.Tuple) else []
+        counts = node.args[1].elts if isinstance(node.args[1], (ast.Tuple, ast.List)) else []
         return bool(counts) and isinstance(counts[0], ast.Constant) and counts[0].value == 1
     if isinstance(axis, ast.UnaryOp):
         return True

@@ -9,9 +9,11 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from evalib.grading_flow import Call, Flow, Place, call_name
+from evalib.grading_flow import Call, Flow, Place
 from evalib.grading_results import Score
+from evalib.grading_source import call_name
 from evalib.submissions import Submission, printable
 
 TRAINING_IMAGES = 60_000
@@ -19,6 +21,8 @@ SURELY_TRAINED = 0.99  # a fresh network does not have this accuracy over its fi
 
 _WATCHERS = {"ModelCheckpoint", "EarlyStopping", "ReduceLROnPlateau"}
 _EXTREMES = {"max", "amax", "nanmax", "argmax", "min", "amin", "nanmin", "argmin", "sorted"}
+_VALIDATION_KEY = re.compile(r"val_\w{0,40}(?:acc|loss|error|mse|mae)\w{0,10}")
+_DEEPEST = 8  # levels of arithmetic: the work doubles with each
 _DRAWING = {"plt", "ax", "axes", "axs", "fig", "pyplot", "sns", "pylab"}
 _FIRST_EPOCH = re.compile(r"Epoch 1/\d+(.*?)(?=Epoch \d|\Z)", re.DOTALL)
 _TRAINING_ACCURACY = re.compile(r"(?<!val_)\b(?:acc|accuracy): (\d\.\d+)")
@@ -64,11 +68,13 @@ def _choices_on_test_images(flow: Flow, fits: Sequence[Call]) -> Iterator[Findin
     repair = "hold back some of the training images (validation_split=0.1) to choose by"
     checked = [call for call in fits if "test" in call.validation]
     watched = [call for call in checked if call.argument("callbacks") is not None]
+    # A callback may come by ways that are not seen: only those of other fits are left out.
+    others = _given_callbacks(flow, fits, checked)
     restored = flow.named("load_weights", "load_model", "set_weights")
+    later = [call for call in restored if watched and call.order > watched[0].order]
     for call in flow.calls if watched else ():
-        if call.name not in _WATCHERS or not _watches_validation(call):
+        if call.name not in _WATCHERS or not _watches_validation(call) or id(call.call) in others:
             continue
-        later = [other for other in restored if other.order > watched[0].order]
         best = call.argument("save_best_only")
         keeps = isinstance(best, ast.Constant) and bool(best.value)
         if call.name == "ModelCheckpoint" and not (keeps or later):
@@ -94,6 +100,21 @@ def _choices_on_test_images(flow: Flow, fits: Sequence[Call]) -> Iterator[Findin
         ):
             what = "the test images are scored again and again while the model is trained"
             yield Finding("choice", _cells(call), what, "score them once, after the last epoch")
+
+
+def _given_callbacks(flow: Flow, fits: Sequence[Call], without: Sequence[Call]) -> set[int]:
+    """The ids of the calls that make the callbacks of some fits, and of no others."""
+    excluded = set(map(id, without))
+    made: dict[bool, dict[int, ast.expr]] = {True: {}, False: {}}
+    for fit in fits:
+        given = fit.argument("callbacks")
+        for origin, _ in flow.origins(given, fit) if given is not None else ():
+            made[id(fit) in excluded][id(origin)] = origin
+    own, other = (
+        {id(node) for origin in made[which].values() for node in ast.walk(origin)}
+        for which in (False, True)
+    )
+    return own - other
 
 
 def _watches_validation(call: Call) -> bool:
@@ -128,12 +149,24 @@ def _best_epochs(flow: Flow) -> Iterator[Finding]:
         if isinstance(call.call.func, ast.Attribute):
             given = [call.call.func.value, *given]
         values = [origin for argument in given for origin, _ in flow.origins(argument, call)]
-        constants = (n.value for v in values for n in ast.walk(v) if isinstance(n, ast.Constant))
-        key = next((c for c in constants if isinstance(c, str) and c.startswith("val_")), None)
+        key = next(filter(None, map(_validation_key, values)), None)
         if key is not None:
             what = f"{call.name}() picks the best epoch's {printable(key, 40)}"
             repair = "report model.evaluate after the last epoch: the best of many is partly luck"
             yield Finding("best epoch", _cells(call), what, repair)
+
+
+@lru_cache(maxsize=4096)
+def _validation_key(expression: ast.expr) -> str | None:
+    """The first of a history's keys in an expression that is a number about the validation."""
+    for node in ast.walk(expression):
+        key = node.slice if isinstance(node, ast.Subscript) else None
+        if isinstance(node, ast.Call) and call_name(node) == "get" and node.args:
+            key = node.args[0]
+        text = key.value if isinstance(key, ast.Constant) else None
+        if isinstance(text, str) and _VALIDATION_KEY.fullmatch(text):
+            return text
+    return None
 
 
 def _repeated_fits(flow: Flow, fits: Sequence[Call]) -> Iterator[Finding]:
@@ -212,17 +245,23 @@ def _images_an_epoch(flow: Flow, fit: Call) -> float | None:
     count = _number(flow, steps, fit) if steps is not None else None
     given = [*fit.call.args[:1], *filter(None, [fit.argument("x", "generator")])]
     made = [origin for value in given for origin, _ in flow.origins(value, fit)]
-    calls = [node for value in made for node in ast.walk(value) if isinstance(node, ast.Call)]
+    own = fit.argument("batch_size") or next(filter(None, map(_batch_size, made)), None)
+    size = _number(flow, own, fit) if own is not None else 32.0
+    return count * size if count is not None and size is not None else None
+
+
+@lru_cache(maxsize=4096)
+def _batch_size(expression: ast.expr) -> ast.expr | None:
+    """The batch size that a generator or a dataset is made with."""
+    calls = [node for node in ast.walk(expression) if isinstance(node, ast.Call)]
     sizes = [o.value for call in calls for o in call.keywords if o.arg == "batch_size"]
     sizes += [call.args[0] for call in calls if call_name(call) == "batch" and call.args]
-    own = fit.argument("batch_size")
-    size = _number(flow, own or sizes[0], fit) if own is not None or sizes else 32.0
-    return count * size if count is not None and size is not None else None
+    return sizes[0] if sizes else None
 
 
 def _number(flow: Flow, value: ast.expr, here: Place, depth: int = 0) -> float | None:
     """The value of plain arithmetic; the length of the training images is known."""
-    if depth > 20:
+    if depth > _DEEPEST:
         return None
     if isinstance(value, ast.Constant):
         plain = isinstance(value.value, (int, float)) and abs(value.value) < 1e12

@@ -5,11 +5,26 @@ score of, and that model's summary.
 """
 
 import ast
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 
-from evalib.grading_flow import Call, Flow, Place, call_name, dotted_names
+from evalib.grading_flow import MOST_TARGETS, Call, Flow, Place
+from evalib.grading_source import (
+    EVALUATES,
+    call_name,
+    called_names,
+    dotted,
+    dotted_names,
+    first_words,
+    is_first,
+    is_percent,
+    outside_evaluate,
+    takes_from_one,
+)
 from evalib.submissions import Cell, Submission
 
 # Every repetition has a bound: a hostile output must not keep an expression busy.
@@ -22,17 +37,24 @@ _LABELED = re.compile(
 )
 _ALONE = re.compile(rf"(?m)^[ \t]{{0,20}}{_FLOAT}[ \t]{{0,4}}(%?)[ \t]{{0,20}}$")
 _PERCENT = re.compile(rf"(?<![\w.]){_FLOAT}[ \t]{{0,4}}(%)")
-_ANY = re.compile(r"(?<![\w.])([01]\.\d{1,40})()(?![\w.])")
+_ANY = re.compile(r"(?<![\w.])([01]\.\d{1,40})()(?!\w|\.\d)")
+_HUNDREDTHS = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,40})?)()(?!\w|\.\d)")
 _INTEGER = re.compile(r"(?<![\w.,])\d[\d,]{0,15}(?!\w|[.,]\d)")
+_DIGIT = re.compile(r"\d")
+_FIELD = re.compile(r"%[-+ #0-9.,]*[A-Za-z%]|\{[^{}]*\}")  # where a format puts a value
 # Progress bars and logs of epochs: their numbers are not the score.
 _PROGRESS = re.compile(
-    r"━|\[[=>.]{4}|\d/step|us/sample|ETA:|^\s{0,9}- \d{1,6}m?s\b|^Epoch \d|\bval_\w"
+    r"━|\[[=>.]{4}|s/(?:step|sample|epoch)|ETA:|^Epoch \d|\bval_\w|"
+    r"^\s{0,9}(?:\d{1,9}/\d{1,9} )?- \d{1,6}m?s\b"
 )
 _TOTAL = re.compile(r"Total params:\s{0,20}([\d,]{1,20})", re.IGNORECASE)
 _PART = re.compile(
     r"(?m)^[^\w\n]{0,20}(Trainable|Non-trainable|Optimizer) params:\s{0,20}([\d,]{1,20})",
     re.IGNORECASE,
 )
+_NO_SCORES = {"fit", "fit_generator", "predict", "print", "summary", "compile"}
+_MOST_TEXTS = 50  # of a cell's source that are looked for in its output
+_MOST_CALLS = 10  # of `count_params` in one value
 _SUMMARY_END = 600  # characters behind the total
 _ACCURACIES = {"acc", "accuracy", "categorical_accuracy", "sparse_categorical_accuracy",
                "CategoricalAccuracy", "SparseCategoricalAccuracy", "Accuracy"}  # fmt: skip
@@ -85,14 +107,14 @@ def find_score(submission: Submission, flow: Flow) -> Score:
     cells = {cell.number: cell for cell in submission.cells}
     candidates = list(_candidates(flow))
     named = [item for item in candidates if item[3]]
-    calls = {id(call.call): call for call in flow.named("evaluate", "evaluate_generator")}
+    calls = {id(call.call): call for call in flow.named(*EVALUATES)}
     for place, expression, names, _ in (named or candidates)[-1:]:
         origins = list(flow.origins(expression, place))
         nodes = [node for origin, _ in origins for node in ast.walk(origin)]
         evaluated = next((calls[id(node)] for node in nodes if id(node) in calls), None)
         index = _accuracy_index(flow, evaluated)
         return Score(
-            _shown_value(cells[place.cell], index, expression),
+            _shown_value(flow, cells[place.cell], index, expression, place),
             place.cell,
             evaluated.receiver if evaluated else _model_among(flow, origins),
             evaluated=evaluated,
@@ -113,13 +135,17 @@ def accuracy_of(value: object, index: int = 1) -> float | None:
 
 def find_parameters(submission: Submission, flow: Flow, score: Score) -> Parameters:
     """Find the parameters of the scored model in stored summaries and printed counts."""
-    found = [item for cell in submission.cells for item in _counts(cell, flow)]
+    since, until = _cells_of_model(flow, score)
+    found = [
+        item
+        for cell in submission.cells
+        for item in _counts(cell, flow)
+        if item.model != score.model or cell.number < until
+    ]
     if not found:
         reason = "no cell shows a summary or a count"
         return Parameters(None, score.model, None, "nothing", reason)
     if score.model is not None and score.place is not None:
-        bound = flow.last_binding(score.model, score.place)
-        since = bound[0].cell if bound else 0
         own = [item for item in found if item.model == score.model and (item.cell or 0) >= since]
         if own:
             among = _among(found, own[-1], f"`{score.model}` is the model that was scored")
@@ -133,6 +159,16 @@ def find_parameters(submission: Submission, flow: Flow, score: Score) -> Paramet
     return Parameters(last.count, last.model, last.cell, last.source, f"{which}, for {why}")
 
 
+def _cells_of_model(flow: Flow, score: Score) -> tuple[int, float]:
+    """The cell from which the scored model has its name, and that from which another has it."""
+    if score.model is None or score.place is None:
+        return 0, math.inf
+    bound = flow.last_binding(score.model, score.place)
+    since = bound[0].cell if bound else 0
+    later = flow.next_binding(score.model, score.place)
+    return since, max(later.cell, since + 1) if later else math.inf
+
+
 def live_parameters(models: Mapping[str, int | None], flow: Flow, score: Score) -> Parameters:
     """Choose among the models that a kernel held after the last cell.
 
@@ -142,6 +178,9 @@ def live_parameters(models: Mapping[str, int | None], flow: Flow, score: Score) 
         score: The score, whose model is wanted.
     """
     source = "the executed model"
+    if score.model is not None and score.place and flow.next_binding(score.model, score.place):
+        reason = f"another model is called `{score.model}` by then"
+        return Parameters(None, score.model, None, source, reason)
     if score.model is not None and score.model in models:
         reason = f"`{score.model}` is the model that was scored"
         return Parameters(models[score.model], score.model, None, source, reason)
@@ -158,31 +197,63 @@ def _candidates(flow: Flow) -> Iterator[tuple[Place, ast.expr, list[str], bool]]
     """What is shown and comes from `evaluate` or is called a score.
 
     Yields:
-        The place, the expression, its names, and whether it is called a score or is a call of
-        `evaluate` itself.
+        The place, the expression, the names in it that may hold the score, and whether it is called
+        a score or is a call of `evaluate` itself.
     """
     for place, expression in sorted(flow.prints, key=lambda item: item[0].order):
-        names = [name for name in dotted_names(expression) if name not in flow.models]
-        called = {call_name(node) for node in ast.walk(expression) if isinstance(node, ast.Call)}
-        if called & {"fit", "fit_generator", "predict", "print", "summary", "compile"}:
+        if called_names(expression) & _NO_SCORES or _is_error_rate(flow, expression, place):
             continue
-        if isinstance(expression, ast.Subscript) and _is_zero(expression.slice):
-            continue  # `score[0]`, the loss
-        evaluated = any(
-            call_name(node) in ("evaluate", "evaluate_generator")
-            for origin, _ in flow.origins(expression, place)
-            for node in ast.walk(origin)
-            if isinstance(node, ast.Call)
-        )
-        direct = bool(called & {"evaluate", "evaluate_generator"})
+        names = [name for name in _value_names(flow, expression, place) if name not in flow.models]
+        calls = (node for node in outside_evaluate(expression) if isinstance(node, ast.Call))
+        direct = any(call_name(call) in EVALUATES for call in calls)
+        evaluated = direct or any(_is_evaluated(flow, name, place) for name in names)
         called_score = any(name in ("score", "scores") for name in names)
         if evaluated or called_score:
             like_score = any("score" in name.lower() for name in names)
             yield place, expression, names, direct or called_score or like_score
 
 
-def _is_zero(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value == 0
+def _is_evaluated(flow: Flow, name: str, here: Place) -> bool:
+    """Whether the value that a name has at a place comes from `evaluate`."""
+    bound = flow.last_binding(name, here)
+    if bound is None or bound[1] is None:
+        return False
+    origins = flow.origins(bound[1], bound[0])
+    return any(called_names(origin) & EVALUATES for origin, _ in origins)
+
+
+def _value_names(flow: Flow, expression: ast.expr, place: Place) -> list[str]:
+    """The names whose values are shown, without those that hold the loss alone."""
+    nodes = outside_evaluate(expression)
+    names = dict.fromkeys(filter(None, map(dotted, nodes)))
+    return [name for name in names if not _holds_loss(flow, name, place)]
+
+
+def _holds_loss(flow: Flow, name: str, here: Place) -> bool:
+    """Whether a name is `loss` of `loss, accuracy = model.evaluate(...)` or `loss = score[0]`."""
+    place, value = flow.last_binding(name, here) or (here, None)
+    if isinstance(value, ast.Subscript):
+        return is_first(value.slice) and _is_evaluation(flow, value.value, place)
+    targets = place.node.targets[:MOST_TARGETS] if isinstance(place.node, ast.Assign) else []
+    tuples = [target.elts for target in targets if isinstance(target, (ast.Tuple, ast.List))]
+    leads = any(dotted(parts[0]) == name for parts in tuples if parts)
+    return leads and value is not None and _is_evaluation(flow, value, place)
+
+
+def _is_evaluation(flow: Flow, node: ast.expr, here: Place) -> bool:
+    """Whether a value is all that a call of `evaluate` gave."""
+    if isinstance(node, ast.Name):
+        bound = flow.last_binding(node.id, here)
+        node = (bound and bound[1]) or node
+    return isinstance(node, ast.Call) and call_name(node) in EVALUATES
+
+
+def _is_error_rate(flow: Flow, expression: ast.expr, place: Place) -> bool:
+    """Whether a value is `1 - accuracy` or `100 - 100 * accuracy`, or a name of such a one."""
+    names = (node for node in outside_evaluate(expression) if isinstance(node, ast.Name))
+    bound = (flow.last_binding(name.id, place) for name in names)
+    values = [b[1] for b in bound if b is not None and isinstance(b[1], ast.BinOp)]
+    return any(map(takes_from_one, [expression, *values]))
 
 
 def _model_among(flow: Flow, origins: Sequence[tuple[ast.expr, Place]]) -> str | None:
@@ -218,25 +289,63 @@ def _accuracy_index(flow: Flow, evaluated: Call | None) -> int | None:
     return 1
 
 
-def _shown_value(cell: Cell, index: int | None, expression: ast.expr) -> float | None:
+def _shown_value(
+    flow: Flow, cell: Cell, index: int | None, expression: ast.expr, place: Place
+) -> float | None:
+    """The accuracy as it stands in a cell's output; None where none is seen."""
     if index is None:
         return None
     lines = cell.text("stdout", "result").split("\n")
-    text = "\n".join(line for line in lines if not _PROGRESS.search(line))
-    lists = list(filter(None, (_numbers(match[1]) for match in _LIST.finditer(text))))
-    values = [values[index] for values in lists if index < len(values) <= _MOST_VALUES]
+    logs = [line for line in lines if _PROGRESS.search(line)]
+    shown = [line for line in lines if not _PROGRESS.search(line)]
+    nodes = [other.node for other, _ in flow.prints if other.cell == place.cell]
+    for passage in _passages(shown, place.node, nodes):
+        value = _accuracy_in("\n".join(passage), index, in_percent=is_percent(expression))
+        if value is not None:
+            return value
+    if "evaluate" in called_names(expression):
+        drawn = [match for line in logs for match in _LABELED.finditer(line)]
+        return float(drawn[-1][1]) if drawn else None
+    return None
+
+
+def _accuracy_in(text: str, index: int, *, in_percent: bool) -> float | None:
+    """The last accuracy in a text: of a list, beside the word, alone in its line, or any."""
+    lists = (_numbers(match[1]) for match in _LIST.finditer(text))
+    values = [listed[index] for listed in lists if index < len(listed) <= _MOST_VALUES]
+    values = [value for value in values if 0 <= value <= 1]
     if values:
         return values[-1]
-    for pattern in (_LABELED, _ALONE, _PERCENT, _ANY):
+    for pattern in (_LABELED, _ALONE, _PERCENT, _HUNDREDTHS if in_percent else _ANY):
         values = [_share(match[1], match[2]) for match in pattern.finditer(text)]
         values = [value for value in values if 0 <= value <= 1]
         if values:
             return values[-1]
-    called = [call_name(node) for node in ast.walk(expression) if isinstance(node, ast.Call)]
-    if "evaluate" in called:
-        drawn = [m for line in lines if _PROGRESS.search(line) for m in _LABELED.finditer(line)]
-        return float(drawn[-1][1]) if drawn else None
     return None
+
+
+def _passages(
+    lines: Sequence[str], shown: ast.AST, nodes: Sequence[ast.AST]
+) -> Iterator[Sequence[str]]:
+    """The lines of a cell's output that one call of `print` may have written, the likeliest first.
+
+    Args:
+        lines: What the cell shows.
+        shown: The call, or another node that shows its value.
+        nodes: All such nodes of the cell.
+    """
+    own = first_words(shown)
+    others = tuple(islice(dict.fromkeys(map(first_words, nodes)), _MOST_TEXTS))
+    others = tuple(words for words in others if words and words != own)
+    places = [n for n, line in enumerate(lines) if own and line.lstrip().startswith(own)]
+    places = places or [n for n, line in enumerate(lines) if own and own in line]
+    if not places:
+        yield [line for line in lines if not line.lstrip().startswith(others)]
+        return
+    yield [lines[n] for n in places]
+    following = range(places[-1] + 1, len(lines))
+    end = next((n for n in following if lines[n].lstrip().startswith(others)), len(lines))
+    yield lines[places[-1] : end]
 
 
 def _numbers(listed: str) -> list[float]:
@@ -269,20 +378,55 @@ def _counts(cell: Cell, flow: Flow) -> Iterator[Parameters]:
 
 
 def _printed_counts(cell: Cell, flow: Flow) -> Iterator[Parameters]:
-    """What a cell prints of `model.count_params()`."""
-    counts = {id(call.call): call.receiver for call in flow.named("count_params")}
-    text = cell.text("stdout", "result")
-    lines = [line for line in text.split("\n") if "param" in line.lower()]
-    shown = _INTEGER.findall("\n".join(lines) or text)
-    for place, expression in flow.prints if shown else ():
-        if place.cell == cell.number:
-            origins = flow.origins(expression, place)
-            nodes = (node for origin, _ in origins for node in ast.walk(origin))
-            model = next((counts[id(node)] for node in nodes if id(node) in counts), None)
-            if model:
-                source = "the printed count"
-                yield Parameters(_integer(shown[0]), model, cell.number, source, "")
-                return
+    """What a cell prints of `model.count_params()`.
+
+    Numbers are told from each other by the words in front of them; those of the source's own texts
+    do not count. Where there are more or fewer than were counted, none is taken.
+    """
+    shown = [item for item in flow.prints if item[0].cell == cell.number]
+    lines = cell.text("stdout", "result").split("\n")
+    lines = [line for line in lines if not _PROGRESS.search(line)]
+    alike: dict[str, list[tuple[Place, ast.expr]]] = {}
+    for place, expression in shown:
+        alike.setdefault(first_words(place.node), []).append((place, expression))
+    for printed in islice(alike.values(), _MOST_TEXTS):
+        models = [model for place, value in printed for model in _counted(flow, value, place)]
+        passages = _passages(lines, printed[0][0].node, [place.node for place, _ in shown])
+        named = [line for line in lines if "param" in line.lower()]
+        texts = (_without_texts(part, printed) for part in (*passages, named) if models)
+        found = (numbers for numbers in map(_INTEGER.findall, texts) if len(numbers) == len(models))
+        for model, number in zip(models, next(found, []), strict=False):
+            yield Parameters(_integer(number), model, cell.number, "the printed count", "")
+
+
+def _counted(flow: Flow, expression: ast.expr, place: Place) -> list[str]:
+    """The models whose `count_params()` a shown value comes from."""
+    if "print" in called_names(expression):
+        return []  # a cell's last value: what is printed there is listed by itself
+    origins = flow.origins(expression, place)
+    calls = dict.fromkeys(call for origin, _ in origins for call in _count_calls(origin))
+    receivers = (call.func.value for call in calls if isinstance(call.func, ast.Attribute))
+    return list(filter(None, map(dotted, receivers)))
+
+
+@lru_cache(maxsize=4096)
+def _count_calls(expression: ast.expr) -> tuple[ast.Call, ...]:
+    calls = (node for node in ast.walk(expression) if isinstance(node, ast.Call))
+    return tuple(islice((c for c in calls if call_name(c) == "count_params"), _MOST_CALLS))
+
+
+def _without_texts(lines: Sequence[str], printed: Sequence[tuple[Place, ast.expr]]) -> str:
+    """The lines without what the source itself says in digits, such as "Model 2 has"."""
+    calls = {id(place.node): place.node for place, _ in printed}
+    nodes = (node for call in calls.values() for node in ast.walk(call))
+    texts = (node.value for node in nodes if isinstance(node, ast.Constant))
+    pieces = (p.strip() for text in texts if isinstance(text, str) for p in _FIELD.split(text))
+    shown = "\n".join(lines)
+    for piece in islice((piece for piece in pieces if _DIGIT.search(piece)), _MOST_TEXTS):
+        before = r"(?<![\w.,])" if piece[0].isalnum() else ""
+        after = r"(?!\w|[.,]\d)" if piece[-1].isalnum() else ""
+        shown = re.sub(before + re.escape(piece) + after, " ", shown)
+    return shown
 
 
 def _among(found: Sequence[Parameters], taken: Parameters, reason: str) -> str:

@@ -1,4 +1,4 @@
-"""A cell's source as Python, and what its comments are worth.
+"""A cell's source as Python: what its comments are worth, and what its expressions name and show.
 
 Nothing is run: the source goes through Python's own parser and tokenizer. IPython's magics are
 taken out before, line by line, so that line numbers stay.
@@ -18,10 +18,17 @@ from functools import lru_cache
 MAX_SOURCE = 100_000  # characters of a cell that are analyzed
 MIN_LETTERS = 3  # of a comment: "# CNN" says something, "# --" and "# 26" do not
 
+EVALUATES = {"evaluate", "evaluate_generator"}
+_LEAST_WORDS = 3  # characters by which a printed line is known
 _PYTHON_MAGICS = {"capture", "prun", "py", "pypy", "python", "python3", "time", "timeit"}
+_PROGRAM_MAGICS = {"bash", "file", "perl", "ruby", "script", "sh", "writefile"}
 _LIBRARIES = {"cv2", "keras", "matplotlib", "np", "numpy", "pandas", "PIL", "plt", "pylab",
               "scipy", "skimage", "sklearn", "tensorflow", "tf", "torch", "vis"}  # fmt: skip
-_DIRECTIVE = re.compile(r"!|-\*-|coding[:=]|noqa|type: ?ignore|pylint|fmt:|ruff|@param|In ?\[")
+# What a comment says to a program: "# !pip install keras", not "# !important: 28x28 images".
+_DIRECTIVE = re.compile(
+    r"!(?=/|\s?(?:pip|apt|conda|curl|wget|git|ls|cd|cp|mv|mkdir|unzip|tar|python|nvidia)\d?\b)|"
+    r"-\*-|coding[:=]|noqa|type: ?ignore|pylint|fmt:|ruff:|@param|In ?\["
+)
 _PRINT_STATEMENT = re.compile(
     r"(?m)^([ \t]{0,40})print(?:[ \t]{1,4}(?![(=])([^\n#]{0,400}?),?)?[ \t]{0,4}(#[^\n]*)?$"
 )
@@ -57,10 +64,14 @@ def parse(source: str) -> Parsed:
     if first.startswith("%%"):
         magic = re.match(r"%%\s*(\w+)", first)
         if magic is None or magic[1] not in _PYTHON_MAGICS:
-            return Parsed(source, None, is_python=False)
+            of_program = magic is not None and magic[1] in _PROGRAM_MAGICS
+            note = "hands its text to another program" if of_program else None
+            return Parsed(source, None, note, is_python=False)
         source = "\n" + rest
-    blanked = "\n".join(_without_magics(source.split("\n")))
-    for text in (source, blanked, textwrap.dedent(blanked)):
+    # A line of `% score[1])` may go on with the one above: it is no magic if all is Python so.
+    close = "\n".join(_without_magics(source.split("\n"), r"%{1,2}[A-Za-z]|[!?]"))
+    blanked = "\n".join(_without_magics(source.split("\n"), "[%!?]"))
+    for text in (source, close, blanked, textwrap.dedent(blanked)):
         tree = _tree(text)
         if tree is not None:
             return Parsed(text, tree)
@@ -183,8 +194,13 @@ def _tree(text: str) -> ast.Module | None:
         return None
 
 
-def _without_magics(lines: Sequence[str]) -> Iterator[str]:
-    """The lines with `pass` in place of magics, shell commands and questions for help."""
+def _without_magics(lines: Sequence[str], begin: str) -> Iterator[str]:
+    """The lines with `pass` in place of magics, shell commands and questions for help.
+
+    Args:
+        lines: The lines of a cell.
+        begin: A pattern of how magics and commands begin.
+    """
     goes_on = False
     for line in lines:
         content = line.strip()
@@ -192,7 +208,7 @@ def _without_magics(lines: Sequence[str]) -> Iterator[str]:
         assigned = re.match(r"([\w., ]{1,80}?) {0,4}= {0,4}[!%]", content)
         if goes_on:
             yield ""
-        elif content[:1] in ("%", "!", "?") or re.fullmatch(r"[\w.]+\?\??", content):
+        elif re.match(begin, content) or re.fullmatch(r"[\w.]+\?\??", content):
             goes_on = content.endswith("\\")
             yield f"{indent}pass"
             continue
@@ -201,3 +217,90 @@ def _without_magics(lines: Sequence[str]) -> Iterator[str]:
         else:
             yield line
         goes_on = (goes_on or bool(assigned)) and content.endswith("\\")
+
+
+def call_name(node: ast.Call) -> str:
+    """The last part of a called name: "fit" of `model.fit(...)`."""
+    if isinstance(node.func, ast.Attribute):
+        return node.func.attr
+    return node.func.id if isinstance(node.func, ast.Name) else ""
+
+
+@lru_cache(maxsize=4096)
+def dotted_names(expression: ast.AST) -> tuple[str, ...]:
+    """The names in an expression, and those with attributes, as `self.model`."""
+    nodes = (node for node in ast.walk(expression) if isinstance(node, (ast.Name, ast.Attribute)))
+    return tuple(dict.fromkeys(filter(None, map(dotted, nodes))))
+
+
+@lru_cache(maxsize=4096)
+def called_names(expression: ast.AST) -> frozenset[str]:
+    """The last parts of all names that are called in an expression."""
+    calls = (node for node in ast.walk(expression) if isinstance(node, ast.Call))
+    return frozenset(map(call_name, calls))
+
+
+def dotted(node: ast.AST | None) -> str:
+    """A name with its attributes, as `self.model`; empty for any other expression."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+
+
+def outside_evaluate(expression: ast.expr) -> Iterator[ast.AST]:
+    """The nodes of an expression, without what `evaluate` is called with and losses taken from it.
+
+    A loss is the first of what `evaluate` gives: `score[0]` or `score['loss']`.
+    """
+    waiting: list[ast.AST] = [expression]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        of_loss = isinstance(node, ast.Subscript) and is_first(node.slice)
+        if not of_loss and not (isinstance(node, ast.Call) and call_name(node) in EVALUATES):
+            waiting += reversed(list(ast.iter_child_nodes(node)))
+
+
+@lru_cache(maxsize=4096)
+def takes_from_one(expression: ast.expr) -> bool:
+    """Whether an expression is `1 - accuracy` or `100 - 100 * accuracy`, or holds such a one."""
+    return any(
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Sub)
+        and isinstance(node.left, ast.Constant)
+        and node.left.value in (1, 100)
+        for node in outside_evaluate(expression)
+    )
+
+
+def is_first(node: ast.expr) -> bool:
+    """Whether an index is that of the loss in what `evaluate` gives."""
+    return isinstance(node, ast.Constant) and node.value in (0, "loss")
+
+
+def is_percent(expression: ast.expr) -> bool:
+    """Whether a shown value was multiplied by 100."""
+    products = (node for node in ast.walk(expression) if isinstance(node, ast.BinOp))
+    return any(
+        isinstance(side, ast.Constant) and side.value == 100
+        for node in products
+        if isinstance(node.op, ast.Mult)
+        for side in (node.left, node.right)
+    )
+
+
+def first_words(shown: ast.AST) -> str:
+    """The words that a call of `print` begins its line with; empty where it begins with a value."""
+    first = shown.args[0] if isinstance(shown, ast.Call) and shown.args else None
+    while first is not None and not isinstance(first, ast.Constant):
+        if isinstance(first, ast.BinOp):  # "..." % value
+            first = first.left
+        elif isinstance(first, ast.Call) and isinstance(first.func, ast.Attribute):
+            first = first.func.value  # "...".format(value)
+        else:
+            first = first.values[0] if isinstance(first, ast.JoinedStr) and first.values else None
+    text = first.value if first is not None and isinstance(first.value, str) else ""
+    words = re.split("[%{]", text)[0].strip().split("\n")[-1].strip()
+    return words if len(words) >= _LEAST_WORDS else ""

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,21 +68,25 @@ class _Client(NotebookClient):
             data = out.get("data", {})
             for kind in [kind for kind in data if kind not in ("text/plain", PROBE_TYPE)]:
                 del data[kind]  # a figure, or a table as HTML
-        self._cut(outs)
+        keep_end(outs)
         return out
 
-    def _cut(self, outs: Any) -> None:
+
+def keep_end(outputs: Sequence[Any]) -> None:
+    """Cut a cell's outputs, in place, to the last `MOST_OUTPUT` characters of their texts."""
+    left = MOST_OUTPUT
+    for output in reversed(outputs):
+        holder, kind = (
+            (output, "text") if "text" in output else (output.get("data", {}), "text/plain")
+        )
+        text = holder.get(kind)
+        if text is None:
+            continue
+        if not left and not text:
+            break  # what comes before has been emptied already
         # Emptied, not taken out: `update_display` finds outputs by their place.
-        left = MOST_OUTPUT
-        for output in reversed(outs):
-            text = output.get("text") or output.get("data", {}).get("text/plain") or ""
-            if left <= 0 and not text:
-                break
-            left -= len(text)
-            if left <= 0 and "text" in output:
-                output["text"] = output["text"][left:] if left + len(text) > 0 else ""
-            elif left <= 0 and "text/plain" in output.get("data", {}):
-                output["data"]["text/plain"] = ""
+        holder[kind] = text[max(0, len(text) - left) :]
+        left = max(0, left - len(text))
 
 
 def main() -> None:

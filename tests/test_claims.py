@@ -258,8 +258,22 @@ def test_all_that_is_wrong_is_told_at_once(checkout):
     assert len(str(error.value).splitlines()) == 3  # two tags without a claim, one claim without
 
 
-def test_what_is_no_notebook_is_told_by_name(checkout):
-    (checkout / "notebooks" / "03.ipynb").write_text("{")
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[" * 100_000,
+        '{"cells": 3}',
+        '{"cells": [3]}',
+        '{"cells": [{"cell_type": "code"}]}',
+        '{"cells": [{"cell_type": "code", "source": "1", "metadata": []}]}',
+        '{"cells": [{"cell_type": "code", "source": "1", "metadata": {"tags": null}}]}',
+        '{"cells": [{"cell_type": "code", "source": "1", "metadata": {"tags": [3]}}]}',
+    ],
+    ids=lambda content: content[:80],
+)
+def test_what_is_no_notebook_is_told_by_name(checkout, content):
+    (checkout / "notebooks" / "03.ipynb").write_text(content)
     with pytest.raises(ValueError, match=r"03\.ipynb: expected a notebook"):
         claims_page(checkout)
 

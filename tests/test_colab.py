@@ -254,6 +254,10 @@ NEEDS = """
 from evalib import plots, pictures as images
 from evalib.results import read_results, results_folder
 
+import evalib.figures
+import evalib.tables as tables
+
+evalib.figures.draw(tables.make())
 plots.show_scores(read_results("study/seeds.json"), unknown.attribute)
 images.stack()
 weights = results_folder() / "study" / "model.keras"
@@ -276,6 +280,8 @@ def history(checkout: Path) -> tuple[Path, str, str]:
     lacking = commit(checkout)
     (package / "plots.py").write_text("try:\n    from x import show_scores\nexcept E: ...\n")
     (package / "pictures.py").write_text("from numpy import stack\n")
+    (package / "figures.py").write_text("def draw(): ...\n")
+    (package / "tables.py").write_text("def make(): ...\n")
     (package / "results.py").write_text("read_results = results_folder = None\n")
     (results / "model.keras").write_text("")
     return checkout, lacking, commit(checkout)
@@ -285,11 +291,15 @@ def test_what_a_revision_lacks(history: tuple[Path, str, str]) -> None:
     checkout, lacking, complete = history
     assert missing_at(complete, checkout) == []
     assert sorted(missing_at(lacking, checkout)) == [
+        "05_s3_assignment: evalib.figures",
+        "05_s3_assignment: evalib.figures.draw",
         "05_s3_assignment: evalib.pictures",
         "05_s3_assignment: evalib.pictures.stack",
         "05_s3_assignment: evalib.plots.show_scores",  # a method of that name is not it
         "05_s3_assignment: evalib.results.read_results",
         "05_s3_assignment: evalib.results.results_folder",
+        "05_s3_assignment: evalib.tables",
+        "05_s3_assignment: evalib.tables.make",
         "05_s3_assignment: outputs/study/model.keras",
     ]
 
@@ -326,6 +336,25 @@ def test_revisions_that_are_refused(history: tuple[Path, str, str]) -> None:
         set_revision(complete, checkout)
     git(checkout, "checkout", "--quiet", complete)
     assert contents(checkout / "notebooks") == before
+
+
+def test_a_script_that_is_no_python_is_told(
+    history: tuple[Path, str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkout, _, _ = history
+    (checkout / "notebooks" / "src" / "06_broken.py").write_text("x = 1\ny = (\n")
+    before = contents(checkout / "notebooks")
+    assert main(["colab", "--folder", str(checkout), "--pin"]) == 2
+    assert "06_broken.py:2: expected Python" in capsys.readouterr().err
+    assert contents(checkout / "notebooks") == before
+
+
+def test_a_module_that_was_no_python_is_told(history: tuple[Path, str, str]) -> None:
+    checkout, _, _ = history
+    (checkout / "evalib" / "tables.py").write_text("def make(\n")
+    broken = commit(checkout)
+    with pytest.raises(ValueError, match=rf"evalib/tables\.py of {broken}:1: expected Python"):
+        missing_at(broken, checkout)
 
 
 def test_the_command(history: tuple[Path, str, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,6 +96,12 @@ def test_a_cell_without_a_comment(path: Path, compile_cell: str, found: str) -> 
         ("# Größe der Bilder\nx = 1", "real"),
         ("# खोज परिणाम\nx = 1", "real"),
         ("# noqa\nx = 1", "empty"),
+        ("# !pip3 install keras\nx = 1", "empty"),
+        ("#!/usr/bin/env python3\nx = 1", "empty"),
+        ("# ruff: noqa\nx = 1", "empty"),
+        ("# !important: the images are 28x28\nx = 1", "real"),
+        ("# !!! run this once only\nx = 1", "real"),
+        ("# ruffle the images\nx = 1", "real"),
         ("# -*- coding: utf-8 -*-\nx = 1", "empty"),
         ("# for i in range(3):\n#     print(i)\nx = 1", "code"),
         ("# model.add(Conv2D(\n#     32, 3))\nx = 1", "code"),
@@ -203,7 +209,20 @@ def test_a_model_of_the_same_name_that_was_replaced_does_not_count(path: Path) -
     assert (grade.parameters.count, grade.parameters.cell) == (12_345, 4)
     later = [*good(), ("# a larger one\n" + made.MODEL.split("\n", 1)[1], summary_of(90_000))]
     grade = grade_notebook(write(path, later))
-    assert grade.parameters.count == 90_000  # its name is the scored one's, its count is last
+    assert (grade.parameters.count, grade.parameters.cell) == (12_345, 3)
+
+
+def test_a_later_model_of_the_scored_one_s_name_does_not_count(path: Path) -> None:
+    """As for looking at kernels: `model` is then a piece of the network."""
+    large = (made.MODEL, summary_of(68_260))
+    piece = "# the first layer\nmodel = Model(inputs, first)\nmodel.summary()"
+    cells = [*changed(model=large), (piece, summary_of(160))]
+    check = assert_only(grade_notebook(write(path, cells)), FAIL, "parameters")
+    assert check.found.startswith("68,260 of `model`")
+    # Where the network itself was never shown, its size is not known.
+    cells = [*changed(model=(made.MODEL, None)), (piece, summary_of(160))]
+    check = assert_only(grade_notebook(write(path, cells)), FAIL, "parameters")
+    assert check.found.startswith("unknown")
 
 
 def test_a_summary_of_the_model_before_is_named_as_such(path: Path) -> None:
@@ -235,6 +254,38 @@ def test_a_printed_count(path: Path) -> None:
     assert (grade.parameters.count, grade.parameters.source) == (19_999, "the printed count")
 
 
+COUNT = "print('Model 2 has', model.count_params(), 'parameters')"
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "count"),
+    [
+        (COUNT, "Model 2 has 68260 parameters\n", 68_260),
+        ("print(f'Parameters of model 2: {model.count_params()}')",
+         "Parameters of model 2: 68260\n", 68_260),
+        ("n = model.count_params()\nprint('{:,} of 20,000'.format(n))",
+         "68,260 of 20,000\n", 68_260),
+        ("print(small.count_params())\nprint(model.count_params())", "12345\n68260\n", 68_260),
+        ("print('small', small.count_params())\nprint('model', model.count_params())",
+         "small 12345\nmodel 68260\n", 68_260),
+        ("print(X_train.shape)\nprint('Size:', model.count_params())",
+         "(60000, 28, 28, 1)\nSize: 68260\n", 68_260),
+        ("print(model.count_params())\nmodel.fit(x, epochs=1, verbose=2)",
+         "68260\nEpoch 1/1\n10/10 - 3s - 2ms/step - loss: 1\n", 68_260),
+        ("model.count_params()", result("68260"), 68_260),
+        # Two numbers, and no word that says which is meant.
+        ("print(model.count_params(), epochs)", "68260 20\n", None),
+    ],
+)  # fmt: skip
+def test_which_number_is_the_printed_count(
+    path: Path, source: str, shown: made.Shown, count: int | None
+) -> None:
+    cells = changed(model=(made.MODEL.replace("model.summary()", source), shown))
+    grade = grade_notebook(write(path, cells))
+    assert grade.parameters.count == count
+    assert checks(grade, "parameters")[0].status == FAIL
+
+
 # ---------------------------------------------------------------- score
 
 
@@ -256,6 +307,12 @@ def test_a_printed_count(path: Path) -> None:
          "313/313 ━━━━━━━━━━━━━━━━━━━━ 1s 2ms/step - accuracy: 0.9933 - loss: 0.0301\n", 0.9933),
         ("print(model.evaluate(X_test, Y_test, return_dict=True)) # once more",
          "{'accuracy': 0.9949, 'loss': 0.0213}\n", 0.9949),
+        ("print('Test score: %.4f.' % score[1]) # in words", "Test score: 0.9945.\n", 0.9945),
+        ("print('Score: %.2f' % (100 * score[1])) # in percent", "Score: 99.45\n", 0.9945),
+        ("%matplotlib inline\nprint('Test accuracy: %.4f' # both lines\n      % score[1])",
+         "Test accuracy: 0.9945\n", 0.9945),
+        ("print(score) # and other numbers\nprint('image', [28, 28])",
+         "[0.02, 0.91]\nimage [28, 28]\n", 0.91),
     ],
 )  # fmt: skip
 def test_ways_to_show_a_score(path: Path, source: str, shown: made.Shown, value: float) -> None:
@@ -277,6 +334,58 @@ def test_a_score_beside_a_training_log(path: Path) -> None:
     source = f"{made.FIT}\n{made.EVALUATE}\n{made.PRINT}"
     log = made.LOG + "Epoch 3/20\n - 7s - loss: 0.0100 - acc: 0.9999 - val_acc: 0.9990\n"
     cells = [*good()[:4], (source, log + "\r" + made.SCORE)]
+    assert grade_notebook(write(path, cells)).score.value == 0.9945
+
+
+SCORED = "score = model.evaluate(X_test, Y_test, verbose=0)"
+RATE = "# of errors\nrate = 100 - 100 * score[1]\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "value"),
+    [
+        # The training's accuracy beside the test's.
+        ("print('Test accuracy:', score[1]) # both\nprint('Train accuracy:', h['accuracy'][-1])",
+         "Test accuracy: 0.9731\nTrain accuracy: 0.9999\n", 0.9731),
+        ("print('accuracy:', score[1]) # both\nprint('Train accuracy:', h['accuracy'][-1])",
+         "accuracy: 0.9731\nTrain accuracy: 0.9999\n", 0.9731),
+        ("print(score[1]) # both\nprint(f'Train accuracy: {h[-1]:.4f}')",
+         "0.9731\nTrain accuracy: 0.9999\n", 0.9731),
+        ("print('Test:\\n', score[1]) # both\nprint('Training:\\n', h[-1])",
+         "Test:\n 0.9731\nTraining:\n 0.9999\n", 0.9731),
+        (f"model.fit(x, epochs=1, verbose=2) # both\n{SCORED}\nprint(score[1])",
+         "Epoch 1/1\n9/9 - 3s - 2ms/step - accuracy: 0.9999 - loss: 0.0001\n0.9731\n", 0.9731),
+        (f"model.fit(x, epochs=1, verbose=2) # both\n{SCORED}\nprint(score[1])",
+         "Epoch 1/1\n9/9 - 3s - loss: 0.0001 - accuracy: 0.9999\n0.9731\n", 0.9731),
+        # The loss behind the accuracy.
+        ("print('Accuracy: %.4f' % score[1]) # both\nprint('Loss: %.4f' % score[0])",
+         "Accuracy: 0.9731\nLoss: 0.9999\n", 0.9731),
+        ("loss, acc = model.evaluate(X_test, Y_test) # both\nprint('Right:', acc)\n"
+         "print('Loss:', loss)", "Right: 0.9731\nLoss: 0.9999\n", 0.9731),
+        ("a = score[1] # both\nb = score[0]\nprint('Right:', a)\nprint('Loss:', b)",
+         "Right: 0.9731\nLoss: 0.9999\n", 0.9731),
+        ("score, acc = model.evaluate(X_test, Y_test) # both\nprint('Test accuracy:', acc)\n"
+         "print('Test score:', score)", "Test accuracy: 0.9731\nTest score: 0.9999\n", 0.9731),
+        ("print('Right:', score[1]) # both\n"
+         "print('Loss:', model.evaluate(X_test, Y_test, verbose=0)[0])",
+         "Right: 0.9731\nLoss: 0.9999\n", 0.9731),
+        # The errors, which are no accuracy.
+        ("print('CNN Error: %.2f%%' % (100 - score[1] * 100)) # errors",
+         "CNN Error: 0.55%\n", None),
+        (RATE + "print('Error: %.2f%%' % rate)", "Error: 0.55%\n", None),
+        (RATE + "print(score[1])\nprint('Error: %.2f%%' % rate)", "0.9731\nError: 2.69%\n", 0.9731),
+    ],
+)  # fmt: skip
+def test_numbers_that_are_not_the_score(
+    path: Path, source: str, shown: str, value: float | None
+) -> None:
+    grade = grade_notebook(write(path, changed(print=(source, shown))))
+    assert grade.score.value == value
+    assert checks(grade, "score")[0].status == FAIL
+
+
+def test_a_score_of_images_that_were_inverted(path: Path) -> None:
+    cells = changed(evaluate="# white on black\nX_test = 1 - X_test\n" + SCORED)
     assert grade_notebook(write(path, cells)).score.value == 0.9945
 
 
@@ -337,6 +446,22 @@ def test_an_error_output(path: Path) -> None:
     ]
     check = assert_only(grade_notebook(write(path, cells)), FAIL, "errors")
     assert (check.cells, check.found) == ((8,), "NameError: no vis")
+
+
+def test_an_error_that_a_tag_expects_is_named(path: Path) -> None:
+    cells = [*good(), ("1 / 0  # breaks", error("ZeroDivisionError", "division by zero"))]
+    notebook = json.loads(write(path, cells).read_text())
+    notebook["cells"][-1]["metadata"] = {"tags": ["raises-exception"]}
+    path.write_text(json.dumps(notebook))
+    check = assert_only(grade_notebook(path), WARN, "errors")
+    assert (check.cells, check.found) == ((8,), "ZeroDivisionError: division by zero")
+
+
+@pytest.mark.parametrize("magic", ["%%writefile train.py", "%%bash", "%%script python"])
+def test_a_program_in_a_cell_is_not_read(path: Path, magic: str) -> None:
+    cells = [*good(), (f"{magic}\n# train on all\nmodel.fit(X_test, Y_test, epochs=9)", None)]
+    check = assert_only(grade_notebook(write(path, cells)), WARN, "readable")
+    assert (check.cells, check.found) == ((8,), "hands its text to another program")
 
 
 # ---------------------------------------------------------------- what is refused, and the command

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,6 +19,7 @@ from evalib.cli import main
 from evalib.grading import FAIL, Check, Grade, format_grade, grade_notebook
 from evalib.grading_execution import FOLDER_PREFIX, run_submission
 from evalib.grading_processes import MARK
+from evalib.grading_worker import MOST_OUTPUT, keep_end
 from evalib.submissions import read_submission
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups of POSIX")
@@ -79,7 +81,7 @@ def test_a_fresh_run_is_judged(path: Path, temporary: Path) -> None:
         path,
         [
             ("# files of its own\nopen('left.txt', 'w').write('x')\n!touch ../up.txt", None),
-            ("# is a copy of it here?\nimport os\nassert os.listdir() != []", None),
+            ("# is a copy of it here?\nimport os\nassert 'submission.ipynb' in os.listdir()", None),
             ("# elsewhere, and tidied up too\nimport tempfile\nt = tempfile.mkdtemp()", None),
             (f"# where?\nassert t.startswith({str(temporary)!r})", None),
             (SUMMARY, "Total params: 99,999\n"),
@@ -98,7 +100,7 @@ def test_a_fresh_run_is_judged(path: Path, temporary: Path) -> None:
     assert grade.executed
     assert grade.score.value == pytest.approx(0.9945)
     assert grade.score.source == "`score` in the executed kernel"
-    assert (grade.parameters.count, grade.parameters.source) == (12_345, "the stored summary")
+    assert (grade.parameters.count, grade.parameters.source) == (12_345, "this run's summary")
     assert path.read_bytes() == before
     assert [item.name for item in path.parent.iterdir()] == ["submission.ipynb"]
 
@@ -203,9 +205,32 @@ def test_too_much_output_keeps_its_end(path: Path) -> None:
     write(path, cells(flood + "print([0.1, 0.9951])", "# what is asked for\nscore = 1\nscore"))
     run = run_submission(read_submission(path), [], timeout=120)
     assert run.end == "finished"
-    text = run.submission.cells[0].text()
-    assert text.endswith("[0.1, 0.9951]\n")
-    assert len(text) < 3_000_000
+    assert run.submission.cells[0].text().endswith("[0.1, 0.9951]\n")
+
+
+@pytest.mark.parametrize(
+    ("lengths", "kept"),
+    [
+        ((10_000_000,), (MOST_OUTPUT,)),
+        ((MOST_OUTPUT + 1,), (MOST_OUTPUT,)),
+        ((MOST_OUTPUT,), (MOST_OUTPUT,)),
+        ((5, MOST_OUTPUT - 1, 1, 10), (0, MOST_OUTPUT - 11, 1, 10)),
+        ((5, 3 * MOST_OUTPUT, 10), (0, MOST_OUTPUT - 10, 10)),
+        ((5, MOST_OUTPUT), (0, MOST_OUTPUT)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["text", "text/plain"])
+def test_the_end_of_the_outputs_is_kept(
+    lengths: tuple[int, ...], kept: tuple[int, ...], kind: str
+) -> None:
+    texts = ["<" + "x" * (length - 2) + ">" if length > 1 else ">" for length in lengths]
+    outputs: list[Any] = [
+        {"text": text} if kind == "text" else {"data": {kind: text}} for text in texts
+    ]
+    keep_end(outputs)
+    left = [output.get("data", output)[kind] for output in outputs]
+    assert tuple(map(len, left)) == kept
+    assert all(old.endswith(new) for old, new in zip(texts, left, strict=True))
 
 
 def test_an_expected_error_and_magics(path: Path) -> None:
@@ -218,6 +243,43 @@ def test_an_expected_error_and_magics(path: Path) -> None:
     path.write_text(json.dumps(notebook))
     grade = grade_notebook(path, execute=True, timeout=120)
     assert grade.passed, format_grade(grade)
+    assert check_of(grade, "errors").cells == (2,)
+
+
+# A model that says what it is asked: the kernel knows Keras's by the names of their classes.
+MODEL = """\
+# a model that is quickly there
+class Model:
+    built = True
+    def __init__(self, count): self.count = count
+    def count_params(self): return self.count
+    def evaluate(self, images, labels): return [0.996, 0.61]
+    def summary(self): print("Total params:", self.count)
+Model.__module__ = "keras.models"
+model = Model(68260)
+"""
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        "loss, acc = model.evaluate(0, 0)\nprint('Accuracy:', acc)\nprint('Loss:', loss)",
+        "y_val = [7, 1, 0]\nprint(model.evaluate(0, y_val))",
+    ],
+)
+def test_neither_a_loss_nor_a_label_is_the_score(path: Path, judge: str) -> None:
+    write(path, cells(MODEL, f"# the score\n{judge}"))
+    assert grade_notebook(path, execute=True, timeout=120).score.value == 0.61
+
+
+@pytest.mark.parametrize("shown", ["model.summary()", ""])
+def test_a_later_model_of_the_same_name_is_not_counted(path: Path, shown: str) -> None:
+    judge = "# the score\nscore = model.evaluate(0, 0)\nprint(score)"
+    write(path, cells(MODEL + shown, judge, "# a piece of it\nmodel = Model(160)"))
+    grade = grade_notebook(path, execute=True, timeout=120)
+    assert grade.parameters.count == (68_260 if shown else None)
+    expected = "this run's summary" if shown else "another model is called `model` by then"
+    assert expected in check_of(grade, "parameters").found
 
 
 @pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGKILL])

@@ -57,6 +57,7 @@ def test_choices_on_test_images(path: Path, fit: str, word: str) -> None:
     ("source", "word"),
     [
         ("# the best\nprint(max(history.history['val_accuracy']))", "max()"),
+        ("# the best\nprint(max(history.history.get('val_accuracy')))", "val_accuracy"),
         ("# the best\nv = history.history['val_acc']\nprint(np.max(v))", "val_acc"),
         ("# the best\nv = np.array(history.history['val_acc'])\nv.max()", "val_acc"),
         ("# the best\nsorted(history.history['val_acc'])[-1]", "sorted()"),
@@ -69,6 +70,40 @@ def test_the_best_of_all_epochs(path: Path, source: str, word: str) -> None:
     check = assert_only(grade_notebook(write(path, cells)), WARN, "best epoch")
     assert word in check.found
     assert check.cells == (6,)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "# of the training\nprint(max(history.history['accuracy']))",
+        "# the answers\nbest = load_model('val_best.h5')\nnp.argmax(best.predict(X_test), axis=1)",
+        "# the brightest\nprint(np.max(data['val_images']))",
+    ],
+)
+def test_a_largest_value_that_is_not_the_validation_s(path: Path, source: str) -> None:
+    fit = fit_with("validation_split=0.1, callbacks=[EarlyStopping(monitor='val_loss')]")
+    cells = changed(fit=fit.replace("model.fit", "history = model.fit"))
+    cells[5:5] = [(source, None)]
+    assert not checks_that_warn(path, cells)
+
+
+def test_the_callbacks_of_another_fit(path: Path) -> None:
+    """One fit has test images and a plain schedule, another is stopped by its own part."""
+    scheduled = fit_with(f"{CHECKED}, callbacks=[LearningRateScheduler(rate)]")
+    other = "\nother.compile()\nother.fit(X_train, Y_train, validation_split=0.1, callbacks={})"
+    stopped = scheduled + other.format("[EarlyStopping()]")
+    assert not checks_that_warn(path, changed(fit=stopped))
+    # Given to both, or by a way that is not seen, it is told.
+    both = "both = [EarlyStopping()]\n" + fit_with(f"{CHECKED}, callbacks=both")
+    assert checks_that_warn(path, changed(fit=both + other.format("both"))) == {"choice"}
+    unseen = "def stop():\n    return [EarlyStopping()]\n" + fit_with(
+        f"{CHECKED}, callbacks=stop()"
+    )
+    assert checks_that_warn(path, changed(fit=unseen)) == {"choice"}
+
+
+def checks_that_warn(path: Path, cells: list[tuple[str, made.Shown]]) -> set[str]:
+    return {check.rule for check in grade_notebook(write(path, cells)).warnings}
 
 
 @pytest.mark.parametrize(
@@ -88,6 +123,10 @@ def test_the_best_of_all_epochs(path: Path, source: str, word: str) -> None:
         ("# train\nX = np.repeat(X_train, 3, axis=0)\nmodel.fit(X, Y, epochs=9)",
          "passes", "several copies"),
         ("# train\nX_train = np.tile(X_train, (2, 1, 1, 1))\nmodel.fit(X_train, Y, epochs=9)",
+         "passes", "several copies"),
+        ("# train\nX = keras.ops.repeat(X_train, 3, 0)\nmodel.fit(X, Y, epochs=9)",
+         "passes", "several copies"),
+        ("# train\nX = X_train.repeat(3, 0)\nmodel.fit(X, Y, epochs=9)",
          "passes", "several copies"),
         ("# train\nd = tf.data.Dataset.from_tensor_slices((X_train, Y_train)).repeat(5).batch(32)\n"
          "model.fit(d, epochs=9)", "passes", "repeats itself"),
@@ -133,6 +172,10 @@ def assert_only_or_more(grade: Grade, rule: str) -> Check:
         ("# draw\nplt.ylim(0, max(h.history['val_loss']))\n" + FIT_ON.format(""), None),
         ("# three channels\nX_train = np.repeat(X_train, 3, axis=-1)\n"
          "X_train = np.concatenate([X_train, X_train], axis=3)\n" + FIT_ON.format(""), None),
+        *[(f"# three channels\nX_train = {gray}\n" + FIT_ON.format(""), None) for gray in (
+            "np.repeat(X_train, 3, -1)", "X_train.repeat(3, -1)", "keras.ops.repeat(X_train, 3, 3)",
+            "tf.concat([X_train, X_train, X_train], 3)", "np.append(X_train, X_train, 3)",
+            "np.tile(X_train, [1, 1, 1, 3])")],
         ("# joined again\na, b = X_train[:10], X_train[10:]\nX_train = np.concatenate([a, b])\n"
          + FIT_ON.format(""), None),
         ("# all of them\nX = np.concatenate([X_train, X_test])\nX = X - X.mean()\n"

@@ -107,6 +107,32 @@ def test_hostile_sources_take_little_time(path: Path, source: str) -> None:
     assert time.process_time() - start < 20
 
 
+def sums(name: str, levels: int) -> str:
+    """A sum of 2**levels times the same."""
+    return name if levels == 0 else f"({sums(name, levels - 1)} + {sums(name, levels - 1)})"
+
+
+@pytest.mark.parametrize(
+    ("first", "line"),
+    [
+        ("x = [" + "0, " * 25_000 + "]\nscore = evaluate(x)", "print(x)"),
+        ("x = [" + "0, " * 25_000 + "]", "max(x)"),
+        ("x = [" + "0, " * 25_000 + "]", "m.fit(x, epochs=1, steps_per_epoch=9, callbacks=x)"),
+        ("x = [" + "0, " * 25_000 + "]\nn = m.count_params()", "print(x, n)"),
+        ("a = " * 8_000 + "[" + "0, " * 8_000 + "]", "print(a)"),
+        (f"a = {sums('1', 9)}\nb = {sums('a', 9)}", "m.fit(g, steps_per_epoch=b)"),
+    ],
+    ids=["print", "max", "fit", "count", "names", "sum"],
+)
+def test_one_long_value_that_is_used_often_takes_little_time(
+    path: Path, first: str, line: str
+) -> None:
+    write(path, [(first, None), *[(f"{line}\n" * 1_000, "0.9\n")] * 3])
+    start = time.process_time()
+    grade_notebook(path)
+    assert time.process_time() - start < 10
+
+
 def test_nothing_of_a_submission_is_run(path: Path, tmp_path: Path) -> None:
     trap = tmp_path / "ran"
     (tmp_path / "trap.py").write_text(f"open({str(trap)!r}, 'w')")
