@@ -21,8 +21,8 @@ Where to find what:
   `experiment_plots`, `feature_plots`, `field_plots`, `filter_plots`, `kernel_plots`,
   `network_plots`, `record_plots`, `training_plots`, `window_plots`;
 - marking what others hand in: `submissions` (read safely), `grading`, and behind it
-  `grading_source` (comments), `grading_flow` (where images and models go), `grading_results`
-  (score, parameters), `grading_honesty` (warnings), `grading_execution`, `grading_worker`,
+  `grading_source` (comments), `grading_flow` (where images and models go), `grading_score`,
+  `grading_parameters`, `grading_honesty` (warnings), `grading_execution`, `grading_worker`,
   `grading_processes` (a run that leaves nothing behind);
 - running notebooks: `notebooks`, `notebook_selection` (which ones), `notebook_process`,
   `notebook_execution`, `notebook_kernels` (where one runs), `notebook_fingerprint` (what need not

@@ -14,14 +14,8 @@ from typing import Any
 from evalib.grading_execution import Execution, run_submission
 from evalib.grading_flow import Flow
 from evalib.grading_honesty import Finding, find_dishonesty
-from evalib.grading_results import (
-    Parameters,
-    Score,
-    accuracy_of,
-    find_parameters,
-    find_score,
-    live_parameters,
-)
+from evalib.grading_parameters import Parameters, find_parameters, live_parameters
+from evalib.grading_score import Score, accuracy_of, find_score
 from evalib.grading_source import comment_kind, comment_texts, parse
 from evalib.submissions import Submission, printable, read_submission
 

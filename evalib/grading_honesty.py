@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from evalib.grading_flow import Call, Flow, Place
-from evalib.grading_results import Score
+from evalib.grading_score import Score
 from evalib.grading_source import call_name
 from evalib.submissions import Submission, printable
 
