@@ -30,7 +30,7 @@
 import sys
 
 REPOSITORY = "https://github.com/OWNER/REPOSITORY"
-REVISION = "e4e579dcf12abcc02fb0fb73ab4ab18e5a0b1dd7"
+REVISION = "4b2c1ae15bcf7a654481b49a5c565029f448763f"
 
 if "google.colab" in sys.modules:
     import subprocess
