@@ -118,10 +118,10 @@ def test_a_gpu_that_no_variable_hides(tmp_path: Path, driver: Path) -> None:
 
     write_keras(tmp_path, "torch", 1, "Apple GPU")
     write_notebook(tmp_path / "notebooks" / "a.ipynb", "1")
-    places = {"notebook_folder": tmp_path / "notebooks", "output_folder": tmp_path / "out"}
+    folder, out = tmp_path / "notebooks", tmp_path / "out"
     with pytest.raises(RuntimeError, match="expected no GPU, but Keras on torch uses Apple GPU"):
-        run_notebooks(device="cpu", **places)
-    assert not (tmp_path / "out").exists()
+        run_notebooks(device="cpu", notebook_folder=folder, output_folder=out)
+    assert not out.exists()
 
 
 def test_a_keras_that_cannot_be_imported(tmp_path: Path, driver: Path) -> None:

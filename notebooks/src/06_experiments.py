@@ -932,7 +932,7 @@ alike = likeness(lean, train_labels, distances)
 _ = experiment_plots.show_likeness(distances, alike)
 
 # %% [markdown]
-# **Figure 5.** How much two training digits lean alike, beyond being the same digit; 0 for digits that have nothing to do with each other. An even number of places apart they are of the same collection. There the likeness falls over some hundred places: so long is what one person wrote.
+# **Figure 5.** How much two training digits lean alike, beyond being the same digit; 0 for digits that have nothing to do with each other. An even number of places apart they are of the same collection. There the likeness falls for some 250 places: so long is what a person wrote, in turns with somebody of the other collection.
 
 # %%
 # Neighbors of one collection are alike, more so than digits farther apart. In another order nothing of this is left.
