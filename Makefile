@@ -37,7 +37,7 @@ run: $(READY)
 
 # A notebook's cells stay together; as many notebooks run at once as there are cores.
 test: lint
-	$(BIN)/python -m pytest --doctest-modules $(ELSEWHERE) --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n auto --doctest-modules $(ELSEWHERE) --cov --cov-report=term:skip-covered
 	$(BIN)/python -m pytest -n auto --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=1800 -p no:cacheprovider $(NOTEBOOKS)
 
 lint: $(READY)
