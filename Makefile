@@ -66,7 +66,7 @@ test-latest: .venv-latest/.ready
 # is large, so it is not installed here: `.venv/bin/pip install torch` adds it.
 test-backends: .venv/.jax-ready
 	for backend in jax $$($(BIN)/python -c 'import torch; print("torch")' 2>/dev/null); do \
-	KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests $(ELSEWHERE) && \
+	KERAS_BACKEND=$$backend $(BIN)/python -m pytest -n auto tests $(ELSEWHERE) && \
 	KERAS_BACKEND=$$backend $(BIN)/python -m evalib run --out outputs/executed/$$backend || exit 1; \
 	done
 	$(BIN)/python -m pytest tests/backends/check_agreement.py -rP

@@ -776,7 +776,7 @@ assert best_shift(coins["ten layers 3x3"], coin) == (0, 0)
 #
 # ### Do two 3x3 see as much as one 5x5?
 #
-# **Yes: 5x5 > 3x3 > 1x1.** The part of the picture that an output can see is its *receptive field*. Each further layer adds one pixel to it on every side.
+# **Yes: from 5x5 pixels the first leaves 3x3, and the second leaves 1x1.** (The course writes 5x5 > 3x3 > 1x1.) The part of the picture that an output can see is its *receptive field*; [notebook 03](03_receptive_fields.ipynb) computes it for any layer. Each further layer adds one pixel to it on every side.
 
 # %% tags=["proves:two-3x3-see-5x5"]
 # The receptive field of stacks of one to five 3x3 layers, and of one layer as large; both taken from real models.
@@ -897,7 +897,7 @@ print(kernels_in.shape, "then", kernels_out.shape, "equals", composed.shape)
 # %% [markdown]
 # ### What does the ReLU between them add?
 #
-# **Answers that no single kernel can give.** Take an everyday wish: find edges, no matter which side is the brighter one. A single kernel cannot do that. Turn black into white, and all its answers change their sign.
+# **Answers that no single kernel can give.** Take an everyday wish: find edges, no matter which side is the brighter one. A single kernel cannot do that. To give nothing on even areas its weights must sum to zero; but then, turn black into white, and all its answers change their sign.
 #
 # Two layers can. The first has four kernels: Sobel-x and Sobel-y, and both with the opposite sign. Its ReLU keeps of each what is positive. The second adds the four up, over 3x3 pixels.
 
@@ -1255,7 +1255,7 @@ for size in (5, 28, 199, 200, 400):
 # %% [markdown]
 # ### What would pooling save?
 #
-# **About 89 of the 99 convolutions.** Nobody builds the chain of 99. A 2x2 *max pooling* keeps the largest of each two by two values. It halves height and width at once, and each convolution after it reaches twice as far. The course's pattern is some convolutions, then a pooling; here it is two and one, over and over.
+# **89 of the 99 convolutions.** Nobody builds the chain of 99. A 2x2 *max pooling* keeps the largest of each two by two values. It halves height and width at once, and each convolution after it reaches twice as far. The course's pattern is some convolutions, then a pooling; here it is two and one, over and over.
 
 # %%
 # Two convolutions and a pooling, until there is no room for a 3x3 kernel; a last pooling makes 1x1 of 2x2.
@@ -1315,7 +1315,8 @@ print("99 convolutions:", receptive_field(deep).size)
 print("with poolings:  ", receptive_field(pooled).size)
 
 # %%
-# Not quite. A row that is left out is as wide as the stride at its place, and three poolings find an odd number.
+# Not quite. A row that is left out is as wide as the stride at its place, by how many pixels of the picture neighbors lie
+# apart there: each pooling doubles it. Three poolings find an odd number.
 lost, stride = {}, 1
 for side, layer in zip(pooled_sides[:-1], pooled.layers[1:], strict=True):
     if isinstance(layer, layers.MaxPooling2D):
@@ -1327,12 +1328,12 @@ assert lost == {195: 1, 93: 2, 17: 8}
 assert receptive_field(pooled).size == (199 - 11, 199 - 11)
 
 # %% [markdown]
-# **Take away.** Without padding, n convolutions of 3x3 take 2n pixels from height and width: 99 of them lead from 199x199 to 1x1, and that one pixel sees the whole picture, most of it faintly. Real networks pool on the way, and need a tenth of the layers.
+# **Take away.** Without padding, n convolutions of 3x3 take 2n pixels from height and width: 99 of them lead from 199x199 to 1x1, and that one pixel sees the whole picture, most of it faintly ([notebook 03](03_receptive_fields.ipynb), *Does an output pixel use all that it sees?*). Real networks pool on the way, and need a tenth of the convolutions.
 
 # %% [markdown]
 # ## How are kernels initialized?
 #
-# **With small random numbers: random, so that kernels differ, and with a variance of 1/n to 2/n, where n is the number of products in each output, so that signals neither die out nor blow up on their way through the layers.** Xavier's rule takes the 1 and suits tanh (Keras calls it Glorot's: both are names of Xavier Glorot); He's rule takes the 2, because a ReLU throws half of the signal away.
+# **With small random numbers: random, so that kernels differ, and with a variance of 1/n to 2/n, where n is the number of products in each output, so that signals neither die out nor blow up on their way through the layers.** Xavier's rule takes the 1 and suits tanh (Keras calls it Glorot's: both are names of Xavier Glorot); He's rule takes the 2, because a ReLU throws half of the signal away. Both are *activation functions*, what a layer does to each of its sums: tanh bends them until they lie between -1 and 1, and [notebook 04](04_activation_functions.ipynb) compares many such functions. For Xavier n is, strictly, the mean of two counts, the products in each output and the outputs that each input goes into (*fan in* and *fan out* in Keras); they are equal where a layer is as wide as the one before it.
 #
 # ### How large is "too large" in 50 layers?
 #
@@ -1512,7 +1513,7 @@ assert spread["He"][1] > 0.6 * spread["He"][0]
 # ### Who learns, who stands still, who diverges?
 
 # %%
-# 160 steps of plain gradient descent on real digits, the same steps and the same rate for all.
+# 160 steps of plain gradient descent, each on a batch of real digits; the same batches and the same rate for all.
 from evalib.training_watch import StartingPoint, compile_classifier, watch_training
 
 chance = np.log(10)  # the loss of one who gives each of ten digits the probability 1/10
@@ -1576,7 +1577,7 @@ for activation, name, rate in [
     print(f"{name:9} at rate {rate:g}: still nothing learned")
 
 # %% [markdown]
-# A good start does not ask for 50 layers to be remembered: Xavier's and He's rules know only the size of each layer. The course says they go by the number of layers, too. It is the other way round: the more layers there are, the more often the factor is multiplied with itself, and the closer to 1 it has to be.
+# A good start need not know that there are 50 layers: Xavier's and He's rules look at the size of each layer alone. The course says they go by the number of layers, too. It is the other way round: the more layers there are, the more often the factor is multiplied with itself, and the closer to 1 it has to be.
 #
 # ### Why not start with equal weights?
 #
@@ -1759,7 +1760,7 @@ print(f"middle and sides {one[0].round(3)}, probabilities {p[0].round(3)}, loss 
 # %% [markdown]
 # ### How do the slopes come back?
 #
-# **By the chain rule, from the loss to the front.** At the end stands the simplest formula of all: the gradient before the softmax is *what was said minus what was right*. Each step back goes through a layer: to a weight, times what the weight had read; to the layer before, times the weight. A ReLU lets the gradient pass where it was open.
+# **By the chain rule, from the loss to the front.** At the end stands the simplest formula of all: the gradient before the softmax is *what was said minus what was right*. From there each step back goes through one layer. The gradient of a weight is the gradient of the sum that it feeds, times the value that the weight had read. The gradient of that value is the gradient of each sum that it feeds, times the weight between them, added up. A ReLU lets the gradient pass where its sum was above zero, and stops it elsewhere.
 
 
 # %%
@@ -1847,7 +1848,8 @@ for slope, by_keras in zip(slopes_of_batch, gradients(tiny_network(), batch, bat
 
 
 # %%
-# Each returns the step to take, and what to remember. The constants are those that Keras takes unless told otherwise.
+# Each returns the step to take, and what to remember. The constants are those that Keras takes unless told otherwise,
+# but for momentum's 0.9: there Keras has 0, which is plain SGD.
 def sgd(g, m, v, t, rate):
     return -rate * g, m, v
 
@@ -1944,7 +1946,7 @@ _ = training_plots.show_paths(
 )
 
 # %% [markdown]
-# **Figure 22.** From the circle to the dot in 60 steps, darker is lower. SGD goes to the floor of the valley first and then crawls along it. Momentum gathers speed and overshoots; Nesterov looks ahead and does so less. AdaGrad, RMSProp and Adam begin with steps of the same length in both weights, however steep it is: they start off at 45 degrees. RMSProp is at the bottom soon, and goes on jumping about there.
+# **Figure 22.** From the circle to the dot in 60 steps, darker is lower. SGD goes to the floor of the valley first and then crawls along it. Momentum gathers speed and overshoots; Nesterov does so less, since it looks ahead, and here also since its best rate is lower. AdaGrad, RMSProp and Adam begin with steps of the same length in both weights, however steep it is: they start off at 45 degrees. RMSProp walks to the bottom at a nearly even pace, takes about forty steps to reach it, and then goes on jumping about there.
 
 # %%
 # SGD can be checked by a formula: along an axis of the valley with curvature c, a step leaves 1 - rate x c.
@@ -2042,7 +2044,7 @@ _ = training_plots.show_steps(
 print(f"{len(x_fit) / 64:.0f} steps are one epoch; accuracy {100 * accuracy[-1]:.1f} % on unseen digits")
 
 # %% [markdown]
-# **Figure 24.** One epoch of training. The loss is in *nats*, for its logarithm is the natural one. Most of it is gone in the first 100 steps, when the network has seen one image in eight. The dotted lines are the moments of the next figure.
+# **Figure 24.** One *epoch* of training, in which each image is seen once. The loss is in *nats*, for its logarithm is the natural one. Most of it is gone in the first 100 steps, when the network has seen one image in eight. The dotted lines are the moments of the next figure.
 
 # %% tags=["proves:forward-gradient-update"]
 # One epoch is enough to learn, and the first eighth of it does most of the work.
@@ -2156,7 +2158,7 @@ assert max(best_losses) < 0.5
 assert np.ptp(final[:4].mean(axis=1)) < np.ptp(final[:4], axis=1).max()
 
 # %% [markdown]
-# **Figure 27.** The contest at the chosen rates. Left: the loss on unseen digits, mean of three starts. Right: where each start ends. RMSProp and Adam are ahead here. Among the other four the points of one lie about as far apart as their means do, so three starts do not rank them. Another network or a longer training may give another order: this one holds for this network and 200 steps.
+# **Figure 27.** The contest at the chosen rates. Left: the loss on unseen digits, mean of three starts. Right: where each start ends. RMSProp and Adam are ahead here. Among the other four the three points of one optimizer can lie farther apart than the four means do, so three starts do not rank them. Another network or a longer training may give another order: this one holds for this network and 200 steps.
 #
 # ### What if there are few images?
 
@@ -2221,8 +2223,8 @@ assert dropped["unseen"][-1, 1] > plain["unseen"][-1, 1]
 # %% [markdown]
 # ### Where does the course say it more simply than it is?
 #
-# - It lets a network end in fully connected layers. Of five well-known networks one does: see [notebook 03](03_receptive_fields.ipynb), *What does the fully connected layer cost?*
-# - It has the layers find edges, then textures, patterns, parts and objects. To the eye they do: [notebook 02](02_kernel_visualization.ipynb) draws what each of five layers looks for.
+# - It lets a network end in fully connected layers. Of five well-known networks one does so as the course draws it; the others average over positions first: see [notebook 03](03_receptive_fields.ipynb), *What does the fully connected layer cost?*
+# - It has the layers find edges, then textures, patterns, parts and objects. As far as parts, the eye agrees: [notebook 02](02_kernel_visualization.ipynb) draws what each of five layers looks for.
 # - The course says of its optimizers that they make sure of the optimum, in the fewest epochs. None does: two starts ended in two valleys above, with every optimizer, and on digits a learning rate that did not fit cost more than the wrong name.
 # - It calls backpropagation a way to find the best value. It finds the slopes; what is done with them is up to the optimizer.
 # - It has weights updated whenever an image passes. Here, as nearly always, that happens once for each batch, by the mean of its gradients.

@@ -289,7 +289,8 @@ def learn(kernel_size, data, held_out, *, stride, seed, steps):
     keras.utils.set_random_seed(seed)
     network = first_kernel_network(kernel_size, data[0].shape[1:], int(data[1].max()) + 1, stride)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=decay)
-    # Only the first kernels decay: what the gradients do not renew there fades away.
+    # Keras multiplies the decay by the rate, so each step takes a small share of a weight. Only the first kernels decay:
+    # what the gradients do not renew there fades away.
     optimizer.exclude_from_weight_decay(var_list=network.trainable_variables[1:])
     compile_classifier(network, optimizer)
     marks, score_on = (0, steps), {"held out": held_out}
@@ -814,7 +815,7 @@ _ = plots.show_images(ideal, titles, columns=5, cell_size=1.3)
 assert (sure.argmax(axis=1) == np.arange(10)).all()
 
 # %% [markdown]
-# And objects in color? VGG16's own classes stand behind its dense layers, 528 MB of weights that come only from the internet. Where they lie in Keras's cache already, the next cell draws five of them; `keras.applications.VGG16()` puts them there.
+# And objects in color? VGG16's own classes stand behind its dense layers. The whole network, 528 MB of weights, comes only from the internet. Where they lie in Keras's cache already, the next cell draws five of them; `keras.applications.VGG16()` puts them there.
 
 # %% tags=["nbval-ignore-output"]
 # Five of ImageNet's thousand classes, where the weights of the whole network are at hand.
@@ -852,12 +853,12 @@ for wrong in [
         raise AssertionError("expected a refusal")
 
 # %% [markdown]
-# **Take away.** The course is right: edges, textures, patterns, parts and objects can all be seen. They are what channels answer to most, not what a kernel's nine numbers look like: beyond the first layer a kernel has one slice for each channel below it (see [notebook 03](03_receptive_fields.ipynb)), and only the picture that excites it says what it stands for. The pictures depend on how they are drawn. A picture that a channel likes best is not all that it answers to: the photographs beside it show what it meets in practice.
+# **Take away.** The course is right about the order: edges, textures and patterns can be seen, and then what begins to be parts. Whole objects were not seen here; the classes of a network that reads digits give strokes of the digit, several times over. All these are what channels answer to most, not what a kernel's nine numbers look like: beyond the first layer a kernel has one slice for each channel below it (see [notebook 03](03_receptive_fields.ipynb)), and only the picture that excites it says what it stands for. The pictures depend on how they are drawn. A picture that a channel likes best is not all that it answers to: the photographs beside it show what it meets in practice.
 
 # %% [markdown]
 # ## What happens to one photograph inside a trained network?
 #
-# **Layer by layer there are fewer positions and more channels; each value sees more of the photograph; and in most layers most values are zero.** One photograph goes through VGG16, with the weights named above. At the last convolution of each of its five blocks we stop, look at a few feature maps, and ask which patch of the photograph lights each of them up.
+# **From block to block there are fewer positions and, up to the fourth, more channels; each value sees more of the photograph; and in most layers most values are zero.** One photograph goes through VGG16, with the weights named above. At the last convolution of each of its five blocks we stop, look at a few feature maps, and ask which patch of the photograph lights each of them up.
 
 # %%
 # One pass through all thirteen convolutions. Each has its ReLU in itself, so its values are zero or more.
@@ -1037,7 +1038,7 @@ assert coverage(401, 3).sum() == 9 * 399 * 399
 # %% [markdown]
 # ### When are the visits even?
 #
-# **Only where the stride divides the kernel size.** Along one axis, a pixel is visited by those taps of the kernel that share its remainder modulo the stride. A kernel of 3 has two even taps, 0 and 2, and one odd tap, 1. So "a stride of more than 1" is not enough to make trouble: 2x2 at stride 2 visits each pixel once.
+# **Only where the stride divides the kernel size.** Along one axis, a pixel is visited by those *taps* of the kernel, its places, that share its remainder modulo the stride. A kernel of 3 has two even taps, 0 and 2, and one odd tap, 1. So "a stride of more than 1" is not enough to make trouble: 2x2 at stride 2 visits each pixel once.
 
 # %%
 # Fewest and most visits along one axis, far from the border, for every small kernel and stride.
@@ -1357,7 +1358,7 @@ for title in gradient_shares:
 _ = coverage_plots.show_gradients(drawn, (14, 41), 25)
 
 # %% [markdown]
-# **Figure 17.** Gradients by the photograph, blue for negative and red for positive; below, the place of the face. Left: one layer of ones, the coverage itself. Middle: three strided convolutions with random weights; a grid of period 8 with finer grids inside, over the face and the wall alike. Right: convolutions at stride 1 and averages; the gradient follows the picture. The empty patches are the black of the helmet, where ReLU lets nothing through.
+# **Figure 17.** Gradients by the photograph, blue for negative and red for positive; below, the place of the face. Left: one layer of ones, the coverage, drawn less its mean. Middle: three strided convolutions with random weights; a grid of period 8 with finer grids inside, over the face and the wall alike. Right: convolutions at stride 1 and averages; the gradient follows the picture. The empty patches are the black of the helmet, where ReLU lets nothing through.
 #
 # And after training? Two small networks of both kinds learn to read digits, from 4,000 of them. They end in ten scores; `from_logits=True` tells the loss to make probabilities of these itself.
 

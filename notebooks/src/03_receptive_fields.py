@@ -667,6 +667,8 @@ _ = channel_plots.show_layer_costs(network)
 # By hand for the most expensive layer: 390 x 390 places, 3x3 kernels from 256 to 512 channels.
 assert largest.multiplications == 390 * 390 * 3 * 3 * 256 * 512
 assert largest.multiplications > total / 2
+block1 = sum(cost.multiplications for name, cost in costs.items() if name.startswith("block1"))
+assert 0.75 < block1 / total < 0.8
 assert max(costs.values(), key=lambda cost: cost.multiplications) == largest
 
 # The same layer has as many parameters in all three blocks.
@@ -677,7 +679,7 @@ squeezes = costs["transition1_mix"].multiplications + costs["transition2_mix"].m
 assert squeezes < 0.01 * total
 
 # %% [markdown]
-# **Figure 7.** Squeeze and expand, layer by layer. Above: channels go up to 512 and come back to 32. Middle: parameters repeat from block to block; the head's 1x1 convolution to 1,000 classes adds to them. Below: the multiplications are nearly all in block 1, where the picture is largest, and most of them in a single layer.
+# **Figure 7.** Squeeze and expand, layer by layer. Above: channels go up to 512 and come back to 32. Middle: parameters repeat from block to block; the head's 1x1 convolution to 1,000 classes adds to them. Below: more than three quarters of the multiplications are in block 1, where the picture is largest, and more than half of all in a single layer.
 #
 # ### What do blocks of 64, 128, 256 and 512 save?
 #
@@ -859,7 +861,7 @@ assert list(stages(tables["ResNet50"]).values())[1:] == [256, 512, 1024, 2048]
 # %% [markdown]
 # ### Does nearly every network start from 56x56?
 #
-# **Of these five two do: ResNet and DenseNet.** They share a stem of a 7x7 convolution of stride 2 and a pooling of stride 2: 224 / 4 = 56. VGG16 starts at the full 224x224, MobileNet at 112x112, Inception at 35x35. What is true of all: the work begins where the picture is small enough to be cheap and large enough to hold edges.
+# **Of these five two do: ResNet and DenseNet.** They share a stem of a 7x7 convolution of stride 2 and a pooling of stride 2: 224 / 4 = 56. VGG16 starts at the full 224x224, MobileNet at 112x112, Inception at 35x35. What four of the five share: a few layers make the picture smaller before the blocks begin, so that the blocks are cheap. VGG16 begins at full size.
 
 # %% tags=["corrects:networks-start-at-56x56"]
 # The height of the first block's output in each network.
@@ -874,7 +876,7 @@ assert starts == {
 # %% [markdown]
 # ### What does the fully connected layer cost?
 #
-# **In VGG16, nine tenths of all parameters.** Its first FC layer gives each of 7x7 positions x 512 channels its own weight to each of 4,096 units. A global average needs no weight at all; then one weight for each channel and class is enough. Of these five, only VGG16 has FC layers, and it is the oldest.
+# **In VGG16, nine tenths of all parameters.** Its first FC layer gives each of 7x7 positions x 512 channels its own weight to each of 4,096 units. A global average needs no weight at all; then one weight for each channel and class is enough. ResNet, Inception and DenseNet still end in one FC layer, and MobileNet in a 1x1 convolution, but these read one average for each channel. Of the five only VGG16, the oldest, has FC layers that read every position.
 
 # %%
 # VGG16 as it is, its convolutions alone, and a dense layer from 512 channel averages to 1,000 classes.
@@ -903,7 +905,7 @@ assert [head(table)[0] for table in tables.values()] == ["FC", "GAP", "GAP", "GA
 #
 # ### How is influence measured?
 #
-# **By the gradient: how much does the output move when this pixel moves a little?** `effective_field` takes the middle position of a layer, puts a signal of one on each of its channels and carries it back to the input. It does so for many images and averages the absolute values. Nothing is trained: the gradient is the step that one `fit` step would take on the image.
+# **By the gradient: how much does the output move when this pixel moves a little?** `effective_field` takes the middle position of a layer, puts a signal of one on each of its channels and carries it back to the input. It does so for many images and averages the absolute values. The weights stay as they are; only the slope by each pixel is read off.
 
 # %%
 # The simplest case first: ten 3x3 convolutions whose weights are all equal, without ReLU.
@@ -953,7 +955,7 @@ assert np.allclose(np.square(gaussian_fit(equal_field).sigma), 10 * 2 / 3)
 assert gaussian_fit(equal_field).r_squared > 0.999
 
 # %% [markdown]
-# The *effective side* is that of a square with as many pixels as have more than 4.55 % of the greatest influence: the paper's measure, for two standard deviations of a bell hold the other 95.45 %.
+# The *effective side* is that of a square with as many pixels as have more than 4.55 % of the greatest influence. That is the paper's measure, and its number is borrowed: 95.45 % of a bell's *area* lies within two standard deviations. To 4.55 % of its *height* a bell falls at 2.5 of them.
 #
 # ### How much of a photograph does an untrained network use?
 #
@@ -983,7 +985,7 @@ assert gaussian_fit(field).r_squared > 0.8
 # %% [markdown]
 # ### Do more layers help?
 #
-# **Less than one would think: four times as many layers see four times as far, and use twice as much.** Each layer adds 2 pixels to the theoretical side, $1 + 2n$ in all. But it adds its *variance* to the bell, and the width of a bell is the root of its variance:
+# **Less than one would think: four times as many layers see four times as far, but use only twice as far.** Each layer adds 2 pixels to the theoretical side, $1 + 2n$ in all. But it adds its *variance* to the bell, and the width of a bell is the root of its variance:
 #
 # - equal weights: variance $\tfrac{2}{3}n$, as counted above;
 # - random weights: the gradient is a sum of many terms of random sign, so its *square* is what spreads like the paths. The gradient itself is the root of such a bell, which is again a bell, of twice the variance: $\tfrac{4}{3}n$.
@@ -1051,7 +1053,7 @@ print(f"{'theoretical':20}", *(f"{size:5}" for size in theoretical), "pixels")
 _ = field_plots.show_growth(depths, theoretical, measured, predicted)
 
 # %% [markdown]
-# **Figure 12.** Points are measured, lines predicted. Left: the theoretical side grows with every layer by the same amount, the effective one ever more slowly. Right: so the share that is used shrinks; with forty layers it is less than half of each side, which is less than a sixth of the pixels.
+# **Figure 12.** Points are measured, lines predicted. Left: the theoretical side grows with every layer by the same amount, the effective one ever more slowly. Right: so the share that is used shrinks; with forty layers less than a sixth of the pixels are used.
 
 # %%
 # Sizes are as predicted, within a tenth, and the power of n is about a half: a line through the logarithms has that slope.
@@ -1209,6 +1211,6 @@ assert np.mean(noise_growth) < (sides["after"] - sides["before"]).mean()
 assert (sides["after"] < 0.95 * sight.size[0]).all()
 
 # %% [markdown]
-# **Take away.** The theoretical field says what a pixel *cannot* see. What it does use is a bell in the middle, and more 3x3 layers widen that bell only like the root of their number. A network that must judge a whole object therefore wants a theoretical field clearly larger than the object, or steps that widen each layer's spread: pooling, strides, dilation. Training helped in every network here, on the images it was made for; in the small one because it opened units that blank paper had shut.
+# **Take away.** The theoretical field says what a pixel *cannot* see. What it does use is a bell in the middle, and more 3x3 layers widen that bell only like the root of their number. A network that must judge a whole object therefore wants a theoretical field clearly larger than the object, or steps that widen each layer's spread: pooling, strides, or kernels with gaps between their weights (*dilation*). Training helped in every network here, on the images it was made for; in the small one because it opened units that blank paper had shut.
 #
 # **Read on.** [Notebook 04](04_activation_functions.ipynb) asks what stands between two convolutions, and why. [Every claim of the course](../docs/claims.md) stands beside the cell that checks it.

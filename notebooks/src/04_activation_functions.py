@@ -22,7 +22,7 @@
 #
 # - why a network without activation functions is one linear map, and what one ReLU layer adds;
 # - what sigmoid, tanh and ReLU do to signals, to gradients and to a photograph;
-# - which of twelve activation functions to use, from one network trained with all of them.
+# - which of twelve activation functions to use, from one small network that was trained with each of them.
 
 # %%
 # On Colab, install evalib and nothing else (--no-deps), so that Colab's own TensorFlow stays as it is.
@@ -453,7 +453,7 @@ assert np.allclose(values_of("tanh", wide), 2 * values_of("sigmoid", 2 * wide) -
 # %% [markdown]
 # ### What is left of a gradient after 20 layers?
 #
-# **With ReLU all of it, give or take; with tanh a quarter; with the sigmoid a million-millionth.** On its way back, each layer multiplies the gradient by its weights and by the slopes of its activation function. [Notebook 01](01_python101_answers.ipynb) predicts both for tanh and ReLU, for different initial kernels. Here each function gets kernels by its usual rule (Glorot's, which notebook 01 calls Xavier's, for sigmoid and tanh; He's for ReLU), and the sigmoid joins in. The factor a layer is $\sqrt{n v\,\mathrm{E}[f'(z)^2]}$, with $v$ the variance of the weights, $n$ their number in a sum, and $z$ the sums themselves.
+# **With ReLU all of it, give or take; with tanh a quarter; with the sigmoid a million-millionth.** On its way back, each layer multiplies the gradient by its weights and by the slopes of its activation function. [Notebook 01](01_python101_answers.ipynb) predicts what comes of it for tanh and ReLU, with several kinds of initial kernels. Here each function gets kernels by its usual rule (Glorot's, which notebook 01 calls Xavier's, for sigmoid and tanh; He's for ReLU), and the sigmoid joins in. The factor a layer is $\sqrt{n v\,\mathrm{E}[f'(z)^2]}$, with $v$ the variance of the weights, $n$ their number in a sum, and $z$ the sums themselves.
 
 # %%
 # The prediction: a sum's variance is n v times the mean square of what it reads; normal distribution, integrated.
@@ -630,7 +630,7 @@ assert abs(by_entropy[0]) > 0.999
 assert abs(by_square[0]) < 0.001
 
 # %% [markdown]
-# A gate is multiplied with a signal. Open, it holds or passes; shut, it forgets. LSTM and GRU have such gates, and so has squeeze-and-excitation (Hu et al., 2018), which turns whole channels of a picture up or down. Here saturation is what is wanted: a gate that is clearly open should be one.
+# A gate is multiplied with a signal. Open, it holds or passes; shut, it forgets. LSTM and GRU, layers that read a sequence step by step and keep a memory, have such gates, and so has squeeze-and-excitation (Hu et al., 2018), which turns whole channels of a picture up or down. Here saturation is what is wanted: a gate that is clearly open should be one.
 
 # %%
 # Keras's LSTM with one unit and gates set by hand: what is left of a memory of 0.8 after 100 steps?
@@ -776,7 +776,7 @@ three = np.array([[-1.0, 0.0, 1.0]])
 number = keras.Input((3,))
 slope = input_gradient(keras.Model(number, layers.Activation("relu")(number)), three)[0]
 assert slope.tolist() == [0, 0, 1]
-print(np.abs(slope).tolist())
+print(np.abs(slope).tolist())  # abs, because a backend may give -0.0
 
 # %% [markdown]
 # ### Has it no vanishing gradient problem?
@@ -853,7 +853,7 @@ for title, name in (("ReLU", "relu"), ("leaky ReLU", "leaky_relu")):
 _ = decision_plots.show_rate_effects({"dead units, %": dead, "digits named right, %": right})
 
 # %% [markdown]
-# **Figure 7.** Left: the higher the learning rate, the more units of ReLU are dead after 150 steps; the leaky ones all live. Right: up to a point the dead are not missed, since those that are left do the work. At the highest rate most units are dead, and the network only guesses, while the leaky one still names most digits right.
+# **Figure 7.** Left: at usual rates few units of ReLU are dead after 150 steps, at the two highest most; the leaky ones all live. Right: up to a point the dead are not missed, since those that are left do the work. At the highest rate most units are dead, and the network only guesses, while the leaky one still names most digits right.
 
 # %% tags=["proves:leaky-relu-leaks", "refines:relu-is-sparse"]
 # Few die at usual rates, most at the highest; no leaky unit dies, and at the highest rate that pays.
@@ -917,7 +917,7 @@ convolution = keras.Sequential([keras.Input((28, 28, 64)), layers.Conv2D(64, 3)]
 assert multiplications(convolution) == 26 * 26 * 64 * 576
 
 # %% [markdown]
-# **Take away.** ReLU keeps what is above zero, silences about half of a layer's values before training, and passes gradients without fading through every open unit. Its price is that a shut unit learns nothing: with He's kernels and a moderate learning rate that is no trouble, with a high one units die for good.
+# **Take away.** ReLU keeps what is above zero, silences about half of a layer's values before training, and passes gradients without fading through every open unit. Its price is that a shut unit learns nothing: with He's kernels and a moderate learning rate that is no trouble, with a high one units die.
 
 # %% [markdown]
 # ## What came after ReLU?
@@ -926,8 +926,8 @@ assert multiplications(convolution) == 26 * 26 * 64 * 576
 #
 # | name | formula | in Keras | proposed by |
 # |---|---|---|---|
-# | leaky ReLU | $x$ above zero, $0.2\,x$ below | `LeakyReLU` | Maas et al., 2013, with 0.01 |
-# | PReLU | $x$ above zero, $a\,x$ below, $a$ learned | `PReLU` | He et al., 2015 |
+# | leaky ReLU | $x$ above zero, $0.2\,x$ below | `LeakyReLU(0.2)`; alone it takes 0.3 | Maas et al., 2013, with 0.01 |
+# | PReLU | $x$ above zero, $a\,x$ below, $a$ learned | `PReLU(shared_axes=[1, 2])`; alone it learns a slope for each place, too | He et al., 2015 |
 # | ELU | $x$ above zero, $e^x-1$ below | `"elu"` | Clevert et al., 2016 |
 # | SELU | $\lambda x$ above zero, $\lambda\alpha(e^x-1)$ below, $\lambda=1.0507$, $\alpha=1.6733$ | `"selu"` | Klambauer et al., 2017 |
 # | SReLU | slope $a_l$ below $t_l$, $x$ up to $t_r$, slope $a_r$ beyond, all four learned | `evalib.layers.SReLU` | Jin et al., 2016 |
@@ -979,7 +979,7 @@ for name in ("relu", "leaky_relu", "elu", "selu", "silu", "hard_silu", "gelu", "
 # %% [markdown]
 # ### What slope does PReLU learn?
 #
-# **A gentle one, different in each channel, and largest in the first layer.** The idea is the course's "get the network to figure out what it should be". He et al. start every slope at 0.25, and report that the first layer ends with large slopes while deeper layers become more like ReLU. They explain it by the first layer's kernels, which find edges: there the negative side says as much as the positive. A small network shows the same after 500 steps on 6,000 digits.
+# **A gentle one, different in each channel, and on average largest in the first layer.** The idea is the course's "get the network to figure out what it should be". He et al. start every slope at 0.25, and report that the first layer ends with large slopes while deeper layers become more like ReLU. They explain it by the first layer's kernels, which find edges: there the negative side says as much as the positive. A small network shows the same after 500 steps on 6,000 digits.
 
 # %% tags=["nbval-ignore-output"]
 # Three 3x3 convolutions and a dense layer, with PReLU behind each: 136 channels, 136 slopes.
@@ -1160,7 +1160,7 @@ _ = activation_plots.show_depth(moments)
 #
 # ### What is compared, and how?
 #
-# **One small network, twelve activation functions, the same 600 steps for all, five seeds each, and for each function the learning rate that suits it.** The network has three 3x3 convolutions, a dense layer and no normalization, so that nothing makes up for what the activation function does. Initial kernels are those that each function's theory asks for: LeCun's for SELU, Glorot's for linear, sigmoid and tanh, He's for the others. A batch has 128 of 55,000 training digits; 600 steps are a little more than one epoch. Adam's rate is chosen among four, by the loss on 5,000 digits that are not trained on, with a seed of its own; it warms up for 30 steps and then falls to zero. The 10,000 test digits are scored once, after the last step.
+# **One small network, twelve activation functions, the same 600 steps for all, five seeds each, and for each function the learning rate that suits it.** The network has three 3x3 convolutions, a dense layer and no normalization, so that nothing makes up for what the activation function does. Initial kernels are those that each function's theory asks for: LeCun's for SELU, Glorot's for linear, sigmoid and tanh, He's for the others. A batch has 128 of 55,000 training digits; 600 steps are about 1.4 epochs. Adam's rate is chosen among four, by the loss on 5,000 digits that are not trained on, with a seed of its own; it warms up for 30 steps and then falls to zero. The 10,000 test digits are scored once, after the last step.
 #
 # The records come from a file that `scripts/activation_study.py` wrote. Setting the parameter `run_study` makes this notebook run it again, which takes about half an hour.
 
@@ -1246,7 +1246,7 @@ assert all((accuracy[name] > accuracy["selu"].max()).all() for name in group_of_
 assert accuracy["selu"].min() > accuracy["tanh"].max() > accuracy["linear"].max() + 4
 assert accuracy["linear"].max() < 93
 
-# Sigmoid: four seeds between linear and tanh, one that never left the plateau at the start.
+# Sigmoid: four seeds between linear and ReLU, one that never left the plateau at the start.
 lucky = np.sort(accuracy["sigmoid"])[1:]
 assert accuracy["linear"].max() < lucky.min() < lucky.max() < accuracy["relu"].min()
 assert accuracy["sigmoid"].min() < 20
@@ -1262,7 +1262,7 @@ panels = {
 _ = activation_plots.show_ranking(panels, reference="ReLU")
 
 # %% [markdown]
-# **Figure 11.** Left: the test error, on a logarithmic axis. At the top the points of one function overlap with those of the next; from SELU down they no longer do. The gap in sigmoid's row is a seed that learned nothing in 600 steps. Right: the first time that the validation accuracy was 97 %. Tanh gets there with two seeds of five.
+# **Figure 11.** Left: the test error, on a logarithmic axis. At the top the points of one function overlap with those of the next; from SELU down they no longer do. The lone point far to the right in sigmoid's row is a seed that learned next to nothing in 600 steps; it alone draws the mean away from the other four. Right: the first time that the validation accuracy was 97 %. Tanh gets there with two seeds of five.
 #
 # ### Which differences are more than luck?
 #
@@ -1334,7 +1334,7 @@ assert len(speed["tanh"]) < 5
 #
 # ### Is ReLU six times faster than tanh?
 #
-# **It was, in one experiment, which is not this one.** The course says that ReLU had been proved to converge six times faster than tanh. The number comes from figure 1 of Krizhevsky, Sutskever and Hinton (2012): a network of four convolutional layers reaches 25 % *training* error on CIFAR-10 in a sixth of the epochs with ReLU. They used stochastic gradient descent without regularization, chose each network's rate to make it as fast as possible, and write in the caption that the size of the effect varies with the architecture. It is a measurement, not a proof. Here is ours: the same question for digits, with Adam, and with stochastic gradient descent and momentum as they used it.
+# **It was, in one experiment, which is not this one.** The course says that ReLU had been proved to converge six times faster than tanh. The number comes from figure 1 of Krizhevsky, Sutskever and Hinton (2012): a convolutional network of four layers reaches 25 % *training* error on CIFAR-10 in a sixth of the epochs with ReLU. They used stochastic gradient descent without regularization, chose each network's rate to make it as fast as possible, and write in the caption that the size of the effect varies with the architecture. It is a measurement, not a proof. Here is ours: the same question for digits, with Adam, and with stochastic gradient descent and momentum as they used it.
 
 # %%
 # How many times as many steps tanh needs, for several goals, with both optimizers: ratios seed by seed.
@@ -1366,7 +1366,7 @@ assert 1.2 < factors["momentum", 0.97].min() < factors["momentum", 0.97].max() <
 assert len(factors["adam", 0.97]) < 5
 
 # %% [markdown]
-# So the direction of the claim holds here, and its size does not. To 90 % both are about equally fast. To 95 % tanh needs about four times as many steps with Adam, and less than twice as many with momentum. With Adam it mostly does not reach 97 % within this budget. "ReLU learns several times faster" is a fair summary of such measurements. "Six times" belongs to one network, one data set and one goal.
+# So the direction of the claim holds here, and its size does not. To 90 % both are about equally fast. To 95 % tanh needs about four times as many steps with Adam, and less than twice as many with momentum. With Adam it mostly does not reach 97 % within this budget. "ReLU learns faster, by up to several times" is a fair summary of such measurements. "Six times" belongs to one network, one data set and one goal.
 #
 # ### What do they cost?
 #
@@ -1388,6 +1388,6 @@ assert max(times, key=lambda one: times[one]["to_relu"]) == "srelu"
 assert all(times[name]["to_relu"] < 2 for name in times if name != "srelu")
 
 # %% [markdown]
-# **Take away.** Any curve of ReLU's kind will do; which of them it is makes a tenth of a percent here, and a learning rate chosen badly makes more. Begin with ReLU and He's kernels. Try GELU or SiLU when the last tenth counts, and then with several seeds, for one seed proves nothing: it can even make sigmoid look harmless. Keep sigmoid and tanh out of the hidden layers of such networks. All this was measured on one small network, without normalization and for one epoch of MNIST; on another one, measure again.
+# **Take away.** Any curve of ReLU's kind will do; which of them it is makes a tenth of a percent here, and a learning rate chosen badly makes more. Begin with ReLU and He's kernels. Try GELU or SiLU when the last tenth counts, and then with several seeds, for one seed proves nothing: it can even make sigmoid look harmless. Keep sigmoid and tanh out of the hidden layers of such networks. All this was measured on one small network, without normalization and for one or two epochs of MNIST; on another one, measure again.
 #
 # **Read on.** [Notebook 05](05_s3_assignment.ipynb) puts kernels, receptive fields and ReLU together in one small network. [Every claim of the course](../docs/claims.md) stands beside the cell that checks it.

@@ -66,7 +66,7 @@ epochs = 26  # @param {type:"slider", min:1, max:40, step:1}
 # %% [markdown]
 # ## Part 1. What does each cell of the course's first notebook do?
 #
-# **It teaches a network of 68,260 parameters to name handwritten digits, and reaches 97 to 98 %.** Most of its calls have changed their names since it was written, and one cell no longer runs at all. Here is every cell in its order, commented, in the words of Keras 3:
+# **It teaches a network of 68,260 parameters to name handwritten digits, and reaches 97 to 98 %.** Several of its calls have other names today, and its last cell has to be done in another way. Here is every cell in its order, commented, in the words of Keras 3:
 #
 # | the course wrote | today |
 # |---|---|
@@ -308,12 +308,12 @@ print(f"{model.count_params():,} parameters")
 #
 # | choice | reason |
 # |---|---|
-# | 3x3 kernels | two of them see 5x5 for 18 weights instead of 25 ([notebook 01](01_python101_answers.ipynb)), and bend the picture twice |
+# | 3x3 kernels | two of them see 5x5 for 18 weights instead of 25 ([notebook 01](01_python101_answers.ipynb)), and have two ReLUs instead of one |
 # | no padding | digits stand in the middle: a border of zeros would cost time and tell nothing |
 # | pooling after the first convolution | everything behind it works on a quarter of the pixels: this is what makes training take minutes |
 # | pooling *before* normalization and ReLU | ReLU and max pooling can change places (proved below), and this order does a quarter of the work |
 # | batch normalization, no bias | meant to keep the values of every layer at one scale, so that a high learning rate is safe; it subtracts the mean, so a bias would be subtracted too |
-# | a 1x1 convolution to ten channels | one map a digit: *where* does it look like a seven? |
+# | a 1x1 convolution to ten channels ([notebook 03](03_receptive_fields.ipynb) tells what that does) | one map a digit: *where* does it look like a seven? |
 # | global average pooling | turns each map into one number without a single weight |
 # | nothing between that number and the softmax | a ReLU there would forbid "surely not"; normalization or dropout would blur the answer ([notebook 06](06_experiments.ipynb) shows all three) |
 
@@ -365,6 +365,8 @@ for name, value in dataclasses.asdict(recipe).items():
     print(f"{name:20} {value}")
 
 # %% [markdown]
+# The first lines are the optimizer and its learning rate; `rotation` to `moved_share` say how the images are moved, which is called *augmentation* and shown below. What stands at 0 is switched off here: spreading the truth over all classes (label smoothing), an average of the weights, and a second network to imitate, to which the temperature belongs.
+#
 # ### How was it chosen?
 #
 # **On images that are neither trained on nor in the test set.** The table comes from a file that `scripts/recipe_choices.py` wrote: each candidate is trained on 50,000 of the training images, for fewer epochs than the final recipe has, and judged by the other 10,000. One wrong digit there is 0.01 %, and another seed moves a score by some hundredths: the loss, which counts how sure each answer was, tells candidates apart better than the accuracy does.
@@ -411,7 +413,7 @@ _ = plots.show_images(keras.ops.convert_to_numpy(augmentation(nine, training=Tru
 # **Figure 3.** One nine as twenty trainings would see it: turned, stretched, slanted and shifted, each time by other amounts. It stays a nine, and the network cannot learn it by heart.
 
 # %%
-# The learning rate at each step: up in a straight line while the weights are still random, then down to zero.
+# The learning rate at each step: up in a straight line, since fresh weights cannot stand long steps, then down to zero.
 steps = -(-len(images_train) // recipe.batch_size) * recipe.epochs
 schedule = WarmupThenDecay(recipe.peak_learning_rate, steps, recipe.warmup_share)
 every = np.arange(0, steps, 10)
@@ -586,6 +588,8 @@ assert averages.argmax() == y_test[0] == 7
 
 # %% [markdown]
 # ### What maximizes a channel?
+#
+# **In the first layer stripes, later textures and pieces of digits.** [Notebook 02](02_kernel_visualization.ipynb) explains the climb, and shows the same for a network of photographs.
 
 # %% tags=["nbval-ignore-output"]
 # The picture that each of eight channels of three layers likes best, climbed to from faint noise.
