@@ -264,6 +264,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
     from evalib.devices import NO_GPU, changed_environment
     from evalib.toml_files import read_toml
 
+    if arguments.spec.exists() and not arguments.spec.is_file():
+        raise ValueError(f"expected a file, got {arguments.spec}")  # a pipe can be read only once
     read_toml(arguments.spec)  # refuses what is no TOML before Keras takes its seconds
     # This process builds each network to check it: accelerators' memory is for the workers.
     with changed_environment(NO_GPU):

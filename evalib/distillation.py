@@ -15,7 +15,8 @@ class Distillation(keras.Model):
     Args:
         augmentation: moves the images in training.
         student: images to probabilities; its weights are trained.
-        teacher: images to probabilities of the same classes; left as it is.
+        teacher: images to probabilities of the same classes. Its weights are left as they are, and
+            it is frozen: set `trainable` before you train it again.
         share: of the teacher in the loss, above 0 to 1; the rest is the labels'.
         temperature: by which logits are divided, above 0; 1 leaves probabilities as they are.
 
@@ -56,7 +57,12 @@ class Distillation(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):  # type: ignore[no-untyped-def]
         """The weighted mean of both cross-entropies, in nats."""
         by_student, by_teacher = y_pred
-        from_labels = ops.mean(keras.losses.sparse_categorical_crossentropy(y, by_student))
+        losses = keras.losses  # smoothed labels are a probability for each class
+        smoothed = len(y.shape) == len(by_student.shape) and y.shape[-1] == by_student.shape[-1]
+        by_label = (
+            losses.categorical_crossentropy if smoothed else losses.sparse_categorical_crossentropy
+        )
+        from_labels = ops.mean(by_label(y, by_student))
         soft_teacher = ops.stop_gradient(soften(by_teacher, self.temperature))
         soft_student = soften(by_student, self.temperature)
         from_teacher = ops.mean(keras.losses.categorical_crossentropy(soft_teacher, soft_student))

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -104,7 +105,9 @@ def experiment_record(experiment: Experiment, run: Run) -> dict[str, Any]:
     for name in ("recipe", "seed"):  # they stand under "experiment"
         del record[name]
     record["accuracy"] = record.pop("test_accuracy")
-    record["loss"] = record.pop("test_loss")
+    del record["test_loss"]
+    record["loss"] = _known(run.test_loss)
+    record["history"] = {name: list(map(_known, values)) for name, values in run.history.items()}
     return {"key": experiment.key(), "experiment": experiment.as_dict(), **record}
 
 
@@ -115,6 +118,11 @@ def experiment_data(experiment: Experiment) -> tuple[Arrays, Arrays]:
     if count == 0:
         raise ValueError(f"a data share of {experiment.data_share} leaves no image")
     return (split_validation(*fit, count)[1] if count < len(fit[1]) else fit), scored
+
+
+def _known(number: float) -> float | None:
+    """A number that JSON can hold: a training that diverged has others."""
+    return number if math.isfinite(number) else None
 
 
 @cache

@@ -29,8 +29,8 @@ def fold_normalization(model: keras.Model) -> keras.Model:
     Returns:
         A new functional model without the batch normalizations that could be folded. It gives
         what the model gives outside training, to rounding. A batch normalization stays where the
-        layer before it is not a convolution or dense layer without activation, or where more than
-        the batch normalization reads that layer.
+        layer before it is not a convolution or dense layer without activation, where more than the
+        batch normalization reads that layer, or where it does not normalize the last axis.
 
     Raises:
         ValueError: the model has no graph.
@@ -74,34 +74,47 @@ def fold_normalization(model: keras.Model) -> keras.Model:
 
 def _find_folds(model: keras.Model) -> dict[int, layers.BatchNormalization]:
     """For the `id` of each layer that can take it, the batch normalization that follows."""
-    calls: list[Call] = []
+    # A token stands for each value that is carried: through the borders of models inside, too.
+    makers: dict[object, tuple[Call, list[object]]] = {}
 
-    def visit(call: Call, _: list[None]) -> list[None]:
-        calls.append(call)
-        return [None] * len(call.outputs)
+    def visit(call: Call, inputs: list[object]) -> list[object]:
+        made = [object() for _ in call.outputs]
+        makers.update(dict.fromkeys(made, (call, inputs)))
+        reads.extend(inputs)
+        calls.append((call, inputs))
+        return made
 
-    run_through_graph(model, [None] * len(model.inputs), visit)
-    maker = {id(call.outputs[0]): call for call in calls}
-    readers = Counter(id(tensor) for call in calls for tensor in call.inputs)
-    times = Counter(id(call.layer) for call in calls)
+    calls: list[tuple[Call, list[object]]] = []
+    reads: list[object] = []
+    reads += run_through_graph(model, [object() for _ in model.inputs], visit)
+    readers = Counter(reads)
+    times = Counter(id(call.layer) for call, _ in calls)
     folds = {}
-    for call in calls:
-        if not isinstance(call.layer, layers.BatchNormalization):
+    for call, inputs in calls:
+        if not _normalizes_channels(call):
             continue
-        tensor, pooled = call.inputs[0], False
-        while readers[id(tensor)] == 1 and isinstance(_layer(maker, tensor), _MAXIMA):
-            tensor, pooled = maker[id(tensor)].inputs[0], True
-        source = _layer(maker, tensor)
-        alone = readers[id(tensor)] == times[id(source)] == times[id(call.layer)] == 1
+        value, pooled = inputs[0], False
+        while readers[value] == 1 and isinstance(_layer(makers, value), _MAXIMA):
+            value, pooled = makers[value][1][0], True
+        source = _layer(makers, value)
+        alone = readers[value] == times[id(source)] == times[id(call.layer)] == 1
         takes_it = isinstance(source, _LINEAR) and source.activation is keras.activations.linear
         if alone and takes_it and not (pooled and (_scale_and_shift(call.layer)[0] < 0).any()):
             folds[id(source)] = call.layer
     return folds
 
 
-def _layer(maker: dict[int, Call], tensor: keras.KerasTensor) -> Any:
-    """The layer that gives a tensor; None for an input of the model."""
-    return maker[id(tensor)].layer if id(tensor) in maker else None
+def _normalizes_channels(call: Call) -> bool:
+    """Whether a call is a batch normalization of the last axis, with its running averages."""
+    if not isinstance(call.layer, layers.BatchNormalization):
+        return False
+    last = len(call.inputs[0].shape) - 1
+    return call.layer.axis in (-1, last) and not call.arguments[1].get("training")
+
+
+def _layer(makers: dict[object, tuple[Call, list[object]]], value: object) -> Any:
+    """The layer that gives a value; None for an input of the model."""
+    return makers[value][0].layer if value in makers else None
 
 
 def _scale_and_shift(norm: layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:

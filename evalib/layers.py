@@ -91,6 +91,20 @@ def _check_images(inputs: keras.KerasTensor) -> None:
         raise ValueError(f"expected (batch, height, width, channels), got shape {inputs.shape}")
 
 
+def check_movement(rotation: float, scale: float, shear: float, shift: float, share: float) -> None:
+    """Raise a ValueError where a bound of `RandomAffine` is out of its range."""
+    if not 0 <= rotation <= 180:
+        raise ValueError(f"expected a rotation from 0 to 180 degrees, got {rotation}")
+    if not 0 <= scale < 1:
+        raise ValueError(f"expected a scale from 0 to below 1, got {scale}")
+    if not (0 <= shear < math.inf and 0 <= shift < math.inf):
+        raise ValueError(
+            f"expected a finite shear and shift of at least 0, got {shear} and {shift}"
+        )
+    if not 0 < share <= 1:
+        raise ValueError(f"expected a share above 0 and up to 1, got {share}")
+
+
 @keras.saving.register_keras_serializable("evalib")
 class RandomAffine(keras.layers.Layer):
     """Turn, stretch, slant and move each training image by its own random amount.
@@ -123,14 +137,7 @@ class RandomAffine(keras.layers.Layer):
         **options: object,
     ) -> None:
         super().__init__(**options)
-        if not 0 <= rotation <= 180:
-            raise ValueError(f"expected a rotation from 0 to 180 degrees, got {rotation}")
-        if not 0 <= scale < 1:
-            raise ValueError(f"expected a scale from 0 to below 1, got {scale}")
-        if shear < 0 or shift < 0:
-            raise ValueError(f"expected shear and shift of at least 0, got {shear} and {shift}")
-        if not 0 < share <= 1:
-            raise ValueError(f"expected a share above 0 and up to 1, got {share}")
+        check_movement(rotation, scale, shear, shift, share)
         self.rotation, self.scale, self.shear, self.shift = rotation, scale, shear, shift
         self.share, self.seed = share, seed
         # TensorFlow's XLA compiler has no kernel for the transformation.

@@ -32,10 +32,10 @@ def read_results(name: str) -> Any:
     """
     file = results_folder() / name
     if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing: `make study` writes it")
+        raise FileNotFoundError(f"{file} is missing: a script in `scripts/` writes it")
     return json.loads(file.read_text(encoding="utf-8"))
 
 
 def write_results(file: Path, values: object) -> None:
     """Write one JSON file, with its folder if need be."""
-    write_atomically(file, json.dumps(values, indent=1) + "\n")
+    write_atomically(file, json.dumps(values, indent=1, allow_nan=False) + "\n")

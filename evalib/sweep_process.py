@@ -109,9 +109,11 @@ def main() -> None:
 
 
 def _receive(tasks: "queue.SimpleQueue[dict[str, Any]]") -> None:
-    for line in sys.stdin.buffer:
-        tasks.put(json.loads(line))
-    os._exit(0)  # the worker is gone: nobody waits for what is running
+    try:
+        for line in sys.stdin.buffer:
+            tasks.put(json.loads(line))
+    finally:  # the worker is gone, maybe within a line: nobody waits for what is running
+        os._exit(0)
 
 
 if __name__ == "__main__":

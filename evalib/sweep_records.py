@@ -222,6 +222,10 @@ def _lock(descriptor: int) -> bool:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except (
+        OSError
+    ):  # some network disks know no locks; Windows says the same of a lock that is taken
+        return sys.platform != "win32"
     return True

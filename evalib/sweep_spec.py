@@ -251,7 +251,7 @@ def _network_refusal(plan: NetworkPlan) -> str | None:
     try:
         build_network(plan)
     except Exception as error:  # Keras and its backend raise many kinds
-        return f"network: {str(error).strip().splitlines()[0]}"
+        return f"network: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
     return None
 
 

@@ -172,9 +172,10 @@ def serve(
 
 
 def _receive(tasks: "queue.SimpleQueue[dict[str, Any]]", end: Callable[[], None]) -> None:
-    for line in sys.stdin.buffer:
-        tasks.put(json.loads(line))
     try:
+        with contextlib.suppress(ValueError):  # whoever asks may be killed within a line
+            for line in sys.stdin.buffer:
+                tasks.put(json.loads(line))
         end()
     finally:
         os._exit(0)

@@ -58,7 +58,7 @@ def key_lines(text: str) -> dict[Key, int]:
         if header := re.match(r"""\s*\[\s*([A-Za-z][\w.\s"'-]*)\]""", line):
             table = _split(header[1])
             lines.setdefault(table, number)
-        elif key := re.match(r"""\s*((?:"[^"]*"|'[^']*'|[\w-]+|\s*\.\s*)+?)\s*=""", line):
+        elif key := re.match(r"""\s*((?:"[^"]*"|'[^']*'|[\w-]++|\s*\.\s*)+?)\s*=""", line):
             lines.setdefault((*table, *_split(key[1])), number)
     return lines
 

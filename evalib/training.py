@@ -1,6 +1,7 @@
 """The training recipe: one rate schedule, one augmentation, one seed, one score at the end."""
 
 import dataclasses
+import importlib
 import math
 import platform
 import sys
@@ -15,7 +16,7 @@ from tqdm import tqdm
 
 from evalib.data import Arrays, prepare_images
 from evalib.distillation import Distillation
-from evalib.layers import RandomAffine
+from evalib.layers import RandomAffine, check_movement
 from evalib.optimizers import ConvolutionMuon
 
 OPTIMIZERS = ("muon", "adamw", "sgd")
@@ -34,8 +35,9 @@ class Recipe:
         peak_learning_rate: the optimizer's highest rate; see `WarmupThenDecay`.
         warmup_share: the share of all steps during which the rate rises, above 0 and below 1.
         schedule: how the rate falls after its peak: `"linear"`, `"cosine"` or `"constant"`.
-        weight_decay: how much of a kernel's weights a step takes away, times the learning rate
+        weight_decay: how much of each weight a step takes away, times the learning rate
             (Loshchilov and Hutter, *Decoupled Weight Decay Regularization*, 2019); at least 0.
+            With `"muon"` of the kernels larger than 1x1 alone: all else keeps Keras's 0.004.
         momentum: how much of the last steps' direction the next one keeps, 0 to below 1.
         rotation: the largest angle of the augmentation, in degrees; see `RandomAffine`.
         scale: the largest relative change of width and of height.
@@ -79,8 +81,9 @@ class Recipe:
                 f"expected at least 1 epoch and 1 image a batch, got {self.epochs} and "
                 f"{self.batch_size}"
             )
-        if not self.peak_learning_rate > 0:
-            raise ValueError(f"expected a rate above 0, got {self.peak_learning_rate}")
+        if not 0 < self.peak_learning_rate < math.inf:
+            raise ValueError(f"expected a finite rate above 0, got {self.peak_learning_rate}")
+        check_movement(self.rotation, self.scale, self.shear, self.shift, self.moved_share)
         if not 0 < self.warmup_share < 1:
             raise ValueError(f"expected a share between 0 and 1, got {self.warmup_share}")
         if not self.weight_decay >= 0:
@@ -199,7 +202,8 @@ def train(
     """Train a network from fresh weights and score it once, after the last epoch.
 
     The weights are drawn anew from the seed, whatever the model held before, so that no run
-    continues another. The same seed on the same machine gives the same bits.
+    continues another. The same seed on the same machine, with as many threads, gives the same
+    bits.
 
     Args:
         model: images of shape `(batch, 28, 28, 1)` in [0, 1] to class probabilities.
@@ -285,7 +289,10 @@ def build_trainer(
 def initialize(model: keras.Model, seed: int) -> None:
     """Seed every random generator and draw the model's weights anew."""
     keras.utils.set_random_seed(seed)
-    model.set_weights(keras.models.clone_model(model).get_weights())
+    fresh = keras.models.clone_model(model)
+    # Not the weights alone: dropout's random numbers have a state as well.
+    for variable, value in zip(model.variables, fresh.variables, strict=True):
+        variable.assign(value)
 
 
 def smooth_labels(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:
@@ -337,7 +344,10 @@ def check_fit(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> Non
 
 
 def device() -> str:
-    """`"gpu"` where Keras sees one, otherwise `"cpu"`."""
+    """`"gpu"` where the backend sees one, otherwise `"cpu"`."""
+    if keras.backend.backend() == "torch":  # for which Keras lists no devices
+        torch = importlib.import_module("torch")
+        return "gpu" if torch.cuda.is_available() or torch.backends.mps.is_available() else "cpu"
     try:
         return "gpu" if keras.distribution.list_devices("gpu") else "cpu"
     except RuntimeError:  # what JAX answers where it finds none
@@ -351,8 +361,16 @@ def versions() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "backend": backend,
-        **{name: metadata.version(name) for name in sorted(packages)},
+        **{name: _version(name) for name in sorted(packages)},
     }
+
+
+def _version(name: str) -> str:
+    """The version of a package, under whatever name it was installed: tensorflow-cpu is one."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return str(getattr(importlib.import_module(name), "__version__", "unknown"))
 
 
 class EpochProgress(keras.callbacks.Callback):

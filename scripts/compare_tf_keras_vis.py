@@ -8,7 +8,6 @@ its documentation, on pixels from 0 to 255. Both run once to warm up, then in tu
 times go to outputs/kernel_visualization/, where notebook 02 reads them.
 """
 
-import os
 import time
 from collections.abc import Callable
 from statistics import median
@@ -18,6 +17,7 @@ from evalib.feature_visualization import (
     mean_values,
     values_before_activation,
 )
+from evalib.files import replacing
 from evalib.results import results_folder, write_results
 from evalib.training import versions
 from evalib.trunk import prepare_for_vgg16, vgg16_trunk
@@ -102,10 +102,9 @@ def compare() -> None:
             "versions": versions(),
         },
     )
-    partial = folder / "comparison.partial.npz"
     levels = {name: np.rint(255 * np.clip(p, 0, 1)).astype("uint8") for name, p in pictures.items()}
-    np.savez_compressed(partial, **levels)
-    os.replace(partial, folder / "comparison.npz")
+    with replacing(folder / "comparison.npz") as partial, partial.open("wb") as file:
+        np.savez_compressed(file, **levels)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ import keras
 
 from evalib.data import Arrays, load_mnist, prepare_images
 from evalib.disturbances import disturb
-from evalib.files import replacing
+from evalib.files import claimed, replacing
 from evalib.folding import fold_normalization
 from evalib.record_plots import show_frontier
 from evalib.records import FRONTIER, PEERS, RECORDS, RecordNetwork, reference_network
@@ -92,9 +92,11 @@ def known_entry(name: str, again: bool) -> dict[str, Any]:
 
 def keep_entry(name: str, entry: dict[str, Any]) -> None:
     """Write one network's entry and leave the others as they are."""
-    entries = known_entries(name) | {name: entry}
-    in_order = {known: entries[known] for known in NETWORKS if known in entries}
-    write_results(results_folder() / file_of(name), in_order)
+    file = results_folder() / file_of(name)
+    with claimed(file.parent):  # two studies may run side by side
+        entries = known_entries(name) | {name: entry}
+        in_order = {known: entries[known] for known in NETWORKS if known in entries}
+        write_results(file, in_order)
 
 
 def run_once(name: str, seed: int) -> dict[str, Any]:
@@ -112,11 +114,12 @@ def run_once(name: str, seed: int) -> dict[str, Any]:
         "seconds": round(run.seconds, 1),
         "device": run.device,
     }
+    if name == "speed":
+        values |= train_reference(seed, data)
+    # Last, for an interrupt before would leave new weights beside an old score.
     if name in RECORDS and seed == 0:
         with replacing(model_file(name)) as partial:
             model.save(partial)
-    if name == "speed":
-        values |= train_reference(seed, data)
     return values
 
 
@@ -170,6 +173,8 @@ def study(name: str, seeds: int, workers: int, again: bool) -> None:
     known = {run["seed"] for run in entry["runs"]}
     print(f"{name}: {len(known)} of {max(seeds, len(known))} seeds have their runs", flush=True)
     for run in all_runs(name, sorted(set(range(seeds)) - known), 1 if name == "speed" else workers):
+        if versions() != entry["versions"]:
+            run["versions"] = versions()  # the entry's are those of its first run
         entry["runs"] = sorted([*entry["runs"], run], key=lambda one: one["seed"])
         keep_entry(name, entry)
         reference = f", reference {run['reference_seconds']} s" if name == "speed" else ""

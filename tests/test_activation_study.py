@@ -1,6 +1,5 @@
 """The study of activation functions: its choices, its resumption and its committed records."""
 
-import importlib.util
 import math
 from types import ModuleType
 
@@ -14,14 +13,8 @@ from evalib.training_watch import Watch
 
 
 @pytest.fixture(scope="module")
-def script(repository) -> ModuleType:
-    file = repository / "scripts" / "activation_study.py"
-    spec = importlib.util.spec_from_file_location("activation_study", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_script) -> ModuleType:
+    return load_script("activation_study")
 
 
 def choice(script, rate: float, losses: list[float]) -> dict:

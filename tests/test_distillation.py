@@ -10,7 +10,7 @@ from evalib.distillation import Distillation, soften
 from evalib.layers import RandomAffine
 from evalib.models import s3_network
 from evalib.network_plan import NetworkPlan, build_network
-from evalib.training import Recipe, train
+from evalib.training import Recipe, smooth_labels, train
 
 SMALL = NetworkPlan(channels=(4, 4), pool_after=(1, 2))
 
@@ -44,6 +44,18 @@ def test_the_loss_by_hand(generator, share, temperature):
     p, q = (one / one.sum(axis=1, keepdims=True) for one in (p, q))
     from_teacher = -(q * np.log(p)).sum(axis=1).mean() * temperature**2
     assert loss == pytest.approx((1 - share) * from_labels + share * from_teacher, rel=1e-4)
+
+
+def test_the_loss_with_smoothed_labels_by_hand(generator):
+    images = generator.random((8, 28, 28, 1), dtype=np.float32)
+    labels = smooth_labels(generator.integers(0, 10, 8), 10, 0.2)
+    student, teacher = build_network(SMALL), build_network(NetworkPlan(channels=(6,)))
+    model = Distillation(still(), student, teacher, share=0.4)
+    model.compile(loss="mse")
+    loss = model.evaluate(images, labels, batch_size=8, verbose=0)
+    p, q = (one.predict(images, verbose=0).astype("float64") for one in (student, teacher))
+    both = 0.6 * labels + 0.4 * q
+    assert loss == pytest.approx(-(both * np.log(p)).sum(axis=1).mean(), rel=1e-4)
 
 
 def test_the_student_comes_to_agree_with_its_teacher_against_the_labels(mnist):

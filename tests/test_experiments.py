@@ -1,14 +1,21 @@
 """Experiments: read from plain values, told apart by their keys, run on the images they name."""
 
 import json
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
-from evalib.experiments import Experiment, experiment_data, experiment_from, run_experiment
+from evalib.experiments import (
+    Experiment,
+    experiment_data,
+    experiment_from,
+    experiment_record,
+    run_experiment,
+)
 from evalib.network_plan import NetworkPlan, build_network
-from evalib.training import Recipe, train
+from evalib.training import Recipe, Run, train
 
 TINY: dict[str, Any] = {
     "network": {"channels": [4, 4], "pool_after": [1, 2]},
@@ -82,6 +89,15 @@ def test_a_share_of_the_data_has_the_mixture_of_the_whole(mnist):
     again = experiment_data(experiment_from({"data_share": 0.01, "scored_on": "test", "seed": 6}))
     assert (images == again[0][0]).all()
     assert np.array_equal(scored, mnist[1][0])
+
+
+def test_a_run_that_diverged_leaves_a_record_that_json_can_hold():
+    experiment = experiment_from(TINY)
+    history = {"loss": [1.0, math.inf]}
+    run = Run(0, experiment.recipe, 9, history, 0.1, math.nan, 1.0, {}, "cpu")
+    record = experiment_record(experiment, run)
+    assert json.loads(json.dumps(record, allow_nan=False))["history"]["loss"] == [1.0, None]
+    assert record["loss"] is None
 
 
 def test_a_record_says_what_was_run_and_what_came_out():

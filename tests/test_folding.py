@@ -70,6 +70,45 @@ def test_what_cannot_be_folded_stays(generator):
     assert agree(model, folded, generator)
 
 
+@pytest.mark.parametrize("reader", ["an output", "a model inside"])
+def test_what_is_read_elsewhere_stays_as_it_was(generator, reader):
+    image = keras.Input((8, 8, 2))
+    seen = layers.Conv2D(2, 3)(image)
+    normalized = layers.BatchNormalization()(seen)
+    inside = keras.Sequential([keras.Input((6, 6, 2)), layers.ReLU()])
+    outputs = (
+        [seen, normalized] if reader == "an output" else layers.Add()([normalized, inside(seen)])
+    )
+    model = trained_statistics(keras.Model(image, outputs), generator)
+    images = generator.random((7, 8, 8, 2), dtype=np.float32)
+    folded = fold_normalization(model)
+    assert folded.count_params() == model.count_params()
+    first, second = (keras.tree.flatten(one.predict(images, verbose=0)) for one in (model, folded))
+    for expected, found in zip(first, second, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_another_axis_or_the_statistics_of_the_batch_stay(generator):
+    """As many rows as channels: the wrong axis would fit."""
+    image = keras.Input((4, 4, 4))
+    rows = layers.BatchNormalization(axis=1)(layers.Conv2D(4, 1)(image))
+    batch = layers.BatchNormalization()(layers.Conv2D(4, 1)(rows), training=True)
+    model = trained_statistics(keras.Model(image, batch), generator)
+    folded = fold_normalization(model)
+    assert folded.count_params() == model.count_params()
+    assert agree(model, folded, generator)
+
+
+def test_a_model_inside_is_folded_together_with_what_follows_it(generator):
+    image = keras.Input((8, 8, 2))
+    inside = keras.Sequential([keras.Input((8, 8, 2)), layers.Conv2D(3, 3)])
+    model = keras.Model(image, layers.BatchNormalization()(inside(image)))
+    trained_statistics(model, generator)
+    folded = fold_normalization(model)
+    assert folded.count_params() == 3 * 3 * 2 * 3 + 3
+    assert agree(model, folded, generator)
+
+
 def test_a_maximum_does_not_change_places_with_a_negative_factor(generator):
     model = trained_statistics(s3_network(), generator)
     gamma = model.get_layer("block1_norm1").gamma

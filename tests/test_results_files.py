@@ -26,7 +26,7 @@ def test_missing_results_are_named_with_their_mend(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="expected a folder outputs"):
         results_folder()
     (tmp_path / "outputs").mkdir()
-    with pytest.raises(FileNotFoundError, match="`make study` writes it"):
+    with pytest.raises(FileNotFoundError, match="a script in `scripts/` writes it"):
         read_results("none.json")
 
 

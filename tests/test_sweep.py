@@ -3,6 +3,7 @@
 Most runs are short functions in a file that workers import; the last test trains real networks.
 """
 
+import errno
 import json
 import logging
 import os
@@ -352,6 +353,24 @@ def test_a_lock_ends_with_its_process(tmp_path):
         assert (tmp_path / ".lock").read_text().startswith(f" process {os.getpid()} on ")
     with locked_folder(tmp_path):
         pass
+
+
+def test_a_disk_without_locks_is_no_other_sweep(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def unknown(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    with locked_folder(tmp_path):
+        assert (tmp_path / ".lock").is_file()
+
+
+@pytest.mark.parametrize("written", [b"", b'{"key": "half a ta'])
+def test_a_run_ends_with_its_worker_even_within_a_line(written):
+    command = [sys.executable, "-m", "evalib.sweep_process"]
+    ended = subprocess.run(command, input=written, capture_output=True, timeout=60, check=False)
+    assert ended.stdout == b""
 
 
 def test_what_is_no_record_runs_again(tmp_path):

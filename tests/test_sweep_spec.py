@@ -3,6 +3,7 @@ refused."""
 
 import itertools
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,8 @@ def test_the_examples_are_good(file):
         ("[network]\nnormalize = 1", "2: expected network.normalize to be true or false, got 1"),
         ("[recipe]\nepochs = true", "2: expected recipe.epochs to be a whole number, got true"),
         ("[recipe]\nshift = " + "9" * 400, "2: expected recipe.shift to be a finite number"),
+        ("[recipe]\nrotation = 200", "2: recipe.rotation = 200.0: expected a rotation"),
+        ("[vary]\nrecipe.moved_share = [0, 1]", "2: recipe.moved_share = 0.0: expected a"),
         ("[recipe]\n\nepochs = 0", "3: recipe.epochs = 0: expected at least 1 epoch"),
         ("[recipe]\nteacher_share = 0.5", "2: recipe.teacher_share = 0.5: a sweep has no teacher"),
         ("recipe = { epochs = 0 }", "1: recipe.epochs = 0: expected at least 1 epoch"),
@@ -206,6 +209,13 @@ def test_lines_of_keys():
         ("d", "e", "g"): 3,
         ("d", "e", "h"): 7,
     }
+
+
+def test_a_long_word_is_read_at_once():
+    """Each more letter used to take twice the time: thirty of them took minutes."""
+    start = time.perf_counter()
+    assert key_lines("a" * 30 + "\n" + "b" * 60 + " = 1") == {("b" * 60,): 2}
+    assert time.perf_counter() - start < 1
 
 
 def test_a_notebook_must_have_what_is_set(tmp_path):

@@ -3,7 +3,10 @@
 import dataclasses
 import math
 import statistics
+import sys
 import time
+import types
+from importlib import metadata
 
 import keras
 import numpy as np
@@ -15,10 +18,12 @@ from evalib.training import (
     Recipe,
     WarmupThenDecay,
     check_fit,
+    device,
     initialize,
     score,
     smooth_labels,
     train,
+    versions,
 )
 
 SHORT = Recipe(epochs=2, batch_size=64)
@@ -122,6 +127,37 @@ def test_two_trainings_with_one_seed_are_equal_to_the_bit_and_with_two_are_not(f
     assert not same_bits(first, other.get_weights())
 
 
+def test_what_dropout_draws_follows_from_the_seed_too(few):
+    model = build_network(NetworkPlan(channels=(4, 4), dropout=0.5))
+    histories = [train(model, SHORT, few, seed=3, verbose=False).history for _ in range(2)]
+    twin = build_network(NetworkPlan(channels=(4, 4), dropout=0.5))
+    histories.append(train(twin, SHORT, few, seed=3, verbose=False).history)
+    assert histories[0] == histories[1] == histories[2]
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_on_torch_the_device_is_what_torch_sees(monkeypatch, found):
+    """Keras lists no devices there; a stand-in answers as torch does."""
+    seen = types.SimpleNamespace(is_available=lambda: found)
+    none = types.SimpleNamespace(is_available=lambda: False)
+    torch = types.SimpleNamespace(cuda=seen, backends=types.SimpleNamespace(mps=none))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    assert device() == ("gpu" if found else "cpu")
+
+
+def test_a_package_under_another_name_has_its_version_all_the_same(monkeypatch):
+    """As tensorflow-cpu is: installed, imported as tensorflow, and unknown by that name."""
+
+    def unknown(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    before = versions()
+    monkeypatch.setattr(metadata, "version", unknown)
+    assert versions()["keras"] == before["keras"] == keras.__version__
+    assert versions()["evalib"] == "unknown"
+
+
 def test_training_learns_and_its_record_holds_what_it_says(few):
     model = s3_network()
     run = train(model, dataclasses.replace(SHORT, epochs=8), few, seed=0, verbose=False)
@@ -207,6 +243,13 @@ def test_data_that_do_not_fit_are_refused(images, labels, message):
         {"epochs": 0},
         {"batch_size": 0},
         {"peak_learning_rate": 0.0},
+        {"peak_learning_rate": math.inf},
+        {"rotation": 181.0},
+        {"scale": 1.0},
+        {"shear": -0.1},
+        {"shift": math.nan},
+        {"shift": math.inf},
+        {"moved_share": 0.0},
         {"warmup_share": 1.0},
         {"weight_decay": -1.0},
         {"momentum": 1.0},

@@ -1388,7 +1388,7 @@ for strided, title in ((True, "stride 2, trained"), (False, "average, trained"))
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         # On TensorFlow, XLA would take longer to compile than it saves.
-        jit_compile=keras.backend.backend() != "tensorflow",
+        jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
     )
     history = network.fit(digits[500:], y_train[500:4500], batch_size=32, epochs=2, verbose=0)
     accuracies[title] = history.history["accuracy"][-1]
@@ -1452,7 +1452,7 @@ for how in learners:
         keras.optimizers.Adam(0.002),
         "mse",
         # On TensorFlow, XLA would take longer to compile than it saves.
-        jit_compile=keras.backend.backend() != "tensorflow",
+        jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
     )
     error_shares[how], flat_levels[how], errors[how], results[how] = [], [], [], []
     for epoch in range(epochs + 1):

@@ -1177,7 +1177,7 @@ for number in range(2):
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
         # On TensorFlow, XLA would take longer to compile than it saves.
-        jit_compile=keras.backend.backend() != "tensorflow",
+        jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
     )
     history = deep.fit(learned_from, y_train[:4000], batch_size=32, epochs=2, verbose=0)
     accuracies.append(history.history["accuracy"][-1])

@@ -328,7 +328,7 @@ network.compile(
     keras.optimizers.Adam(0.005),
     ["mse"] * 3,
     # On TensorFlow, XLA would take longer to compile than it saves.
-    jit_compile=keras.backend.backend() != "tensorflow",
+    jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
 )
 again = np.tile(places, (10, 1))
 network.fit(again, [curve(again)] * 3, batch_size=40, epochs=20, verbose=0)
@@ -819,7 +819,7 @@ def compile_for(network, optimizer):
         optimizer,
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        jit_compile=keras.backend.backend() != "tensorflow",
+        jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
     )
     optimizer.build(network.trainable_variables)
 

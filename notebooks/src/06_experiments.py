@@ -943,31 +943,41 @@ shuffled = np.random.default_rng(0).permutation(len(lean))
 assert np.abs(likeness(lean[shuffled], train_labels[shuffled], range(1, 11))).max() < 0.03
 
 # %% tags=["nbval-ignore-output"]
-# Name 12,000 digits after the most similar of 50,000 others: once of other people's alone, once drawn from all the rest.
-pixels = prepare_images(train_images).reshape(len(train_images), -1)
+# Name each digit after the most similar of 50,000 others: once of other people's alone, once drawn from all the rest.
+halves = prepare_images(train_images).reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))  # 14x14 is enough, and faster
+pixels = halves.reshape(len(halves), -1)
 lengths = (pixels**2).sum(axis=1)
-draw = np.random.default_rng(0)
+everybody, draw = np.arange(60_000), np.random.default_rng(0)
 
 
-def is_named(judged, known):
-    """Whether each judged digit's nearest known digit is the same one."""
+def most_similar(judged, known):
+    """Of the known digits the nearest to each judged one: the smallest sum of squared differences."""
     closeness = 2 * pixels[judged] @ pixels[known].T - lengths[known]
-    return train_labels[known][closeness.argmax(axis=1)] == train_labels[judged]
+    return known[closeness.argmax(axis=1)]
 
 
-named = {"new": [], "known": []}
-for block in np.arange(60_000).reshape(6, -1):
-    for judged in np.split(block[::5], 5):
-        others = np.setdiff1d(np.arange(60_000), block)
-        rest = np.setdiff1d(np.arange(60_000), block[::5])
-        named["new"].append(is_named(judged, others))
-        named["known"].append(is_named(judged, draw.choice(rest, len(others), replace=False)))
-wrong = {hands: int((~np.concatenate(parts)).sum()) for hands, parts in named.items()}
-print(f"of 12,000 digits wrong: {wrong['new']} by new hands, {wrong['known']} by known hands")
+right, apart = {"new hands": [], "known hands": []}, []
+for block in everybody.reshape(6, -1):
+    for judged in (block[start::5] for start in range(5)):
+        others = np.setdiff1d(everybody, block)
+        drawn = draw.choice(np.setdiff1d(everybody, judged), len(others), replace=False)
+        for hands, known in (("new hands", others), ("known hands", drawn)):
+            found = most_similar(judged, known)
+            right[hands].append(train_labels[found] == train_labels[judged])
+        apart.append(np.abs(found - judged))
+
+new, known = (np.concatenate(parts) for parts in right.values())
+near = (np.concatenate(apart) <= 250).mean()
+print(f"of 60,000 digits wrong: {(~new).sum():,} by new hands, {(~known).sum():,} by known hands")
+print(f"right by known hands only {(known & ~new).sum()}, by new hands only {(new & ~known).sum()}")
+print(f"the most similar digit lies within 250 places: {100 * near:.1f} %, by chance {100 * 500 / 60_000:.1f} %")
 
 # %%
-# The same digits, as many to learn from: where the hands are known, some of the errors go. It is no large part of them.
-assert 0.8 * wrong["new"] < wrong["known"] < 0.97 * wrong["new"]
+# Where the hands are known, some digits are named after one of their own writer's, and errors go: more than by chance, yet few.
+gained, lost = (known & ~new).sum(), (new & ~known).sum()
+assert near > 5 * 500 / 60_000
+assert gained - lost > 3 * np.sqrt(gained + lost)
+assert 0.9 * (~new).sum() < (~known).sum()
 
 # %% [markdown]
 # So the fairer validation part is the end of the file, `x_train[50_000:]`: hardly anybody's digits are on both sides. The networks of this course were chosen on parts drawn at random, which is a little kind to a network that knows hands by heart. Apart from the one choice named above the test images chose nothing, so their scores are as fair as before.
@@ -1022,9 +1032,9 @@ print("full kernels", full_kernels.shape, "", np.prod(full_kernels.shape), "weig
 # On a digit, the two steps and the full convolution give the same.
 digits = prepare_images(test_images)
 before = keras.Model(smallest.input, mixture.input)(digits[:1])
-np.testing.assert_allclose(
-    window(mixture(before)), ops.conv(before, full_kernels) + window.bias, atol=1e-4
-)
+in_two_steps = ops.convert_to_numpy(window(mixture(before)))
+in_one_step = ops.convert_to_numpy(ops.conv(before, full_kernels) + window.bias)
+np.testing.assert_allclose(in_two_steps, in_one_step, atol=1e-4)
 both = np.prod(mixture.kernel.shape) + np.prod(window.kernel.shape)
 assert np.prod(full_kernels.shape) == 6 * both == 2916 > records["size"]["parameters"]
 
