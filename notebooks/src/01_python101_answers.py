@@ -1946,7 +1946,7 @@ _ = training_plots.show_paths(
 )
 
 # %% [markdown]
-# **Figure 22.** From the circle to the dot in 60 steps, darker is lower. SGD goes to the floor of the valley first and then crawls along it. Momentum gathers speed and overshoots; Nesterov does so less, since it looks ahead, and here also since its best rate is lower. AdaGrad, RMSProp and Adam begin with steps of the same length in both weights, however steep it is: they start off at 45 degrees. RMSProp walks to the bottom at a nearly even pace, takes about forty steps to reach it, and then goes on jumping about there.
+# **Figure 22.** From the circle to the dot in 60 steps, darker is lower. SGD goes to the floor of the valley first and then crawls along it. Momentum gathers speed and overshoots; Nesterov does so less, since it looks ahead, and here also since its best rate is lower. AdaGrad, RMSProp and Adam begin with steps of the same length in both weights, however steep it is: they start off at 45 degrees. RMSProp walks to the bottom at a nearly even pace, takes about forty steps to reach it, and in the end jumps about there: where slopes are next to nothing, dividing by their root makes long steps of them.
 
 # %%
 # SGD can be checked by a formula: along an axis of the valley with curvature c, a step leaves 1 - rate x c.
@@ -1968,6 +1968,9 @@ assert beyond["momentum"] > beyond["Nesterov"] > 0 > beyond["SGD"]
 
 # Nesterov ends lower than momentum, and momentum lower than SGD.
 assert heights["Nesterov"] < heights["momentum"] < heights["SGD"]
+
+# RMSProp is still on its way after twenty steps, and there after forty-five.
+assert valley(*paths["RMSProp"][20]) > 0.1 > 0.01 > valley(*paths["RMSProp"][45])
 
 # RMSProp never comes to rest: its last ten steps are the longest of all, and longer than a third of its rate.
 lengths = {name: np.linalg.norm(np.diff(path[-11:], axis=0), axis=1).mean() for name, path in paths.items()}
