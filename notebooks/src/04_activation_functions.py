@@ -30,7 +30,7 @@
 import sys
 
 REPOSITORY = "https://github.com/OWNER/REPOSITORY"
-REVISION = "4b2c1ae15bcf7a654481b49a5c565029f448763f"
+REVISION = "4e05236458b2e1f7450141a24ab68f594d8f051b"
 
 if "google.colab" in sys.modules:
     import subprocess
