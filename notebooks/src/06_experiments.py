@@ -939,6 +939,11 @@ _ = experiment_plots.show_likeness(distances, alike)
 # Neighbors of one collection are alike, more so than digits farther apart. In another order nothing of this is left.
 assert alike[1] > 0.4 > 0.3 > alike[599]
 assert alike[0] < 0
+# The two collections lean by other amounts. What that alone makes is the product of their means, beyond the digits' own.
+beyond = lean - np.array([lean[train_labels == digit].mean() for digit in range(10)])[train_labels]
+first, second = (beyond[start::2].mean() / beyond.std() for start in (0, 1))
+np.testing.assert_allclose(alike[399::2].mean(), (first**2 + second**2) / 2, atol=0.02)
+np.testing.assert_allclose(alike[398::2].mean(), first * second, atol=0.02)
 shuffled = np.random.default_rng(0).permutation(len(lean))
 assert np.abs(likeness(lean[shuffled], train_labels[shuffled], range(1, 11))).max() < 0.03
 
