@@ -30,7 +30,7 @@
 import sys
 
 REPOSITORY = "https://github.com/OWNER/REPOSITORY"
-REVISION = "4e05236458b2e1f7450141a24ab68f594d8f051b"
+REVISION = "9eed985067d63a571ba323b9572cb16b53dc2e18"
 
 if "google.colab" in sys.modules:
     import subprocess
