@@ -50,7 +50,7 @@ sync: $(READY)
 	$(BIN)/python -m evalib claims
 
 test-latest: .venv-latest/.ready
-	.venv-latest/bin/python -m pytest tests
+	.venv-latest/bin/python -m pytest -n auto tests $(ELSEWHERE)
 
 .venv-latest/.ready: requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 found: install one, or call make PYTHON=/path/to/python3.13" >&2; exit 1; }
