@@ -60,6 +60,8 @@ class NetworkPlan:
             raise ValueError(
                 f"expected poolings after convolutions 1 to {count}, got {list(self.pool_after)}"
             )
+        # In any order, and named twice, it is the same network.
+        object.__setattr__(self, "pool_after", tuple(sorted(set(self.pool_after))))
         for name, known in (
             ("convolution", CONVOLUTIONS),
             ("padding", PADDINGS),

@@ -42,6 +42,12 @@ def test_parameters_by_hand(plan, parameters):
     assert build_network(plan).count_params() == parameters
 
 
+def test_poolings_in_any_order_are_one_plan():
+    plan = NetworkPlan(channels=[3, 5], pool_after=[2, 1, 2])
+    assert plan == NetworkPlan(channels=[3, 5], pool_after=[1, 2])
+    assert sum("pool" in layer.name for layer in build_network(plan).layers) == 2
+
+
 def test_every_choice_ends_up_in_its_layer():
     plan = NetworkPlan(
         channels=[3, 5],
