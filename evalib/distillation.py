@@ -1,7 +1,9 @@
 """Learning from a larger network: its probabilities say more about an image than a label does."""
 
+from collections.abc import Sequence
+
 import keras
-from keras import ops
+from keras import layers, ops
 
 
 class Distillation(keras.Model):
@@ -85,3 +87,54 @@ def soften(probabilities: keras.KerasTensor, temperature: float) -> keras.KerasT
     """
     logits = ops.log(ops.maximum(probabilities, 1e-7))
     return ops.softmax(logits / temperature, axis=-1)
+
+
+def take_turns(teachers: Sequence[keras.Model]) -> keras.Model:
+    """One teacher of several: each of them sees another part of every batch.
+
+    The cross-entropy is linear in the teacher's probabilities. So over batches in random order the
+    loss is on average that of the mean of all teachers, at the price of one.
+
+    Args:
+        teachers: trained networks with the same input shape and the same classes.
+
+    Returns:
+        Images of shape `(batch, height, width, channels)` to probabilities `(batch, classes)`. With
+        n teachers, the i-th nth of the batch is judged by the i-th of them, in inference mode. No
+        batch may have fewer images than there are teachers.
+
+    Raises:
+        ValueError: there is no teacher, or their shapes differ.
+    """
+    if not teachers:
+        raise ValueError("expected at least one teacher, got none")
+    first, *others = teachers
+    for other in others:
+        for side in ("input_shape", "output_shape"):
+            given, expected = getattr(other, side), getattr(first, side)
+            if given != expected:
+                raise ValueError(f"expected teachers with {side} {expected}, got {given}")
+    images = keras.Input(first.input_shape[1:], name="images")
+    return keras.Model(images, InTurns(teachers, name="in_turns")(images), name="teachers")
+
+
+class InTurns(layers.Layer):
+    """Several networks of the same shapes, each for another part of the batch; see `take_turns`."""
+
+    def __init__(self, networks: Sequence[keras.Model], name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.networks = list(networks)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """That of each network: `(batch, classes)`."""
+        return (input_shape[0], *self.networks[0].output_shape[1:])
+
+    def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
+        """The networks' outputs for their parts, in the order of the images."""
+        batch, count = ops.shape(images)[0], len(self.networks)
+        edges = [batch * number // count for number in range(count + 1)]
+        parts = [
+            network(images[start:stop], training=False)
+            for network, start, stop in zip(self.networks, edges[:-1], edges[1:], strict=True)
+        ]
+        return ops.concatenate(parts, axis=0)
