@@ -20,11 +20,13 @@ class RecordNetwork:
         build: makes the network, with fresh weights.
         recipe: how it is trained.
         folded: whether batch normalization is folded away after training.
+        teachers: how many of the `TEACHERS` it learns from, in turns; 0 without a teacher's share.
     """
 
     build: Callable[[], keras.Model]
     recipe: Recipe
     folded: bool = False
+    teachers: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +83,14 @@ RECORDS = {
     ),
 }
 
+
+# What the networks above learn from, if they do. A teacher may be as large as it likes: what counts
+# is the network that is used.
+TEACHERS = {"teachers": RecordNetwork(s3_network, Recipe())}
+
+# Chosen on the last 10,000 training images, which are by other hands. A candidate becomes the
+# record when all of its seeds are trained and their mean is the better one.
+CANDIDATES = {"accuracy_taught": RecordNetwork(s3_network, Recipe(teacher_share=0.9), teachers=4)}
 
 # From 562 to 11,258 parameters: kernels of the first convolution, and width of the five blocks. The
 # records for size and accuracy stand between and after them.

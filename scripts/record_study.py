@@ -31,40 +31,71 @@ import evalib  # noqa: F401  # first, because it keeps TensorFlow's start-up mes
 import keras
 
 from evalib.data import Arrays, load_mnist, prepare_images
+from evalib.distillation import take_turns
 from evalib.disturbances import disturb
 from evalib.files import claimed, replacing
 from evalib.folding import fold_normalization
 from evalib.record_plots import show_frontier
-from evalib.records import FRONTIER, PEERS, RECORDS, RecordNetwork, reference_network
+from evalib.records import (
+    CANDIDATES,
+    FRONTIER,
+    PEERS,
+    RECORDS,
+    TEACHERS,
+    RecordNetwork,
+    reference_network,
+)
 from evalib.results import read_results, results_folder, write_results
 from evalib.sweep_plots import save_figure
 from evalib.training import Recipe, initialize, score, train, versions
 
 Data = tuple[Arrays, Arrays]
-NETWORKS = RECORDS | FRONTIER
+# The file of each group, and how many seeds it wants. Teachers come before who learns from them.
+GROUPS = (
+    ("study/teachers.json", TEACHERS, 4),
+    ("study/records.json", RECORDS, 10),
+    ("study/candidates.json", CANDIDATES, 10),
+    ("study/frontier.json", FRONTIER, 5),
+)
+NETWORKS = {name: network for _, group, _ in GROUPS for name, network in group.items()}
 
 
 def file_of(name: str) -> str:
     """Where an entry lies, below the folder of results."""
-    return "study/records.json" if name in RECORDS else "study/frontier.json"
+    return next(file for file, group, _ in GROUPS if name in group)
 
 
-def model_file(name: str) -> Path:
-    """Where a record's first network is kept."""
-    return results_folder() / "study" / f"{name}.keras"
+def seeds_of(name: str) -> int:
+    """How many seeds an entry wants."""
+    return next(seeds for _, group, seeds in GROUPS if name in group)
+
+
+def model_file(name: str, seed: int = 0) -> Path:
+    """Where a network is kept: the first of a record or a candidate, and every teacher."""
+    title = f"{name}_{seed}" if name in TEACHERS else name
+    return results_folder() / "study" / f"{title}.keras"
+
+
+def is_kept(name: str, seed: int) -> bool:
+    """Whether the network of this run is kept."""
+    return name in TEACHERS or (name not in FRONTIER and seed == 0)
 
 
 def empty_entry(record: RecordNetwork) -> dict[str, Any]:
     """What is known of a record before its first run."""
     model = record.build()
-    return {
+    entry = {
         "network": model.name,
         "parameters": finished(model, record).count_params(),
         "epochs": record.recipe.epochs,
         "recipe": dataclasses.asdict(record.recipe),
         "versions": versions(),
-        "runs": [],
     }
+    if record.teachers:
+        teacher = empty_entry(NETWORKS["teachers"])
+        about = {key: teacher[key] for key in ("network", "parameters", "recipe")}
+        entry["teachers"] = {"count": record.teachers} | about
+    return entry | {"runs": []}
 
 
 def finished(model: keras.Model, record: RecordNetwork) -> keras.Model:
@@ -87,7 +118,7 @@ def known_entry(name: str, again: bool) -> dict[str, Any]:
     if again or entry is None or entry["parameters"] != fresh["parameters"]:
         return fresh
     same = dataclasses.asdict(Recipe()) | entry["recipe"] == fresh["recipe"]
-    return entry if same else fresh
+    return entry if same and entry.get("teachers") == fresh.get("teachers") else fresh
 
 
 def keep_entry(name: str, entry: dict[str, Any]) -> None:
@@ -103,7 +134,7 @@ def run_once(name: str, seed: int) -> dict[str, Any]:
     """Train and score a network once; keep the weights of a record's first seed."""
     record, data = NETWORKS[name], load_mnist()
     model = record.build()
-    run = train(model, record.recipe, data, seed)
+    run = train(model, record.recipe, data, seed, teacher=teachers_of(record))
     model = finished(model, record)
     accuracy, loss = score(model, *data[1])
     values = {
@@ -117,10 +148,22 @@ def run_once(name: str, seed: int) -> dict[str, Any]:
     if name == "speed":
         values |= train_reference(seed, data)
     # Last, for an interrupt before would leave new weights beside an old score.
-    if name in RECORDS and seed == 0:
-        with replacing(model_file(name)) as partial:
+    if is_kept(name, seed):
+        with replacing(model_file(name, seed)) as partial:
             model.save(partial)
     return values
+
+
+def teachers_of(record: RecordNetwork) -> keras.Model | None:
+    """The teachers that were trained for a network that learns from them."""
+    if not record.teachers:
+        return None
+    wanted = range(record.teachers)
+    trained = {run["seed"] for run in known_entry("teachers", again=False)["runs"]}
+    if missing := set(wanted) - trained:
+        raise SystemExit(f"train the teachers first: {len(missing)} of {len(wanted)} are missing")
+    files = [model_file("teachers", seed) for seed in wanted]
+    return take_turns([keras.saving.load_model(file) for file in files])
 
 
 def train_reference(seed: int, data: Data) -> dict[str, float]:
@@ -183,7 +226,7 @@ def study(name: str, seeds: int, workers: int, again: bool) -> None:
             f"{run['seconds']:.0f} s{reference}",
             flush=True,
         )
-    if name in RECORDS:
+    if name in RECORDS | CANDIDATES:
         keep_entry(name, entry | {"disturbed": disturbed_accuracies(name)})
 
 
@@ -198,7 +241,9 @@ def draw() -> None:
     """Draw the figure of the front page, once every network has at least two runs."""
     frontier, records = known_entries(next(iter(FRONTIER))), known_entries("speed")
     entries = frontier | records
-    if set(entries) == set(NETWORKS) and all(len(one["runs"]) > 1 for one in entries.values()):
+    if set(entries) == set(FRONTIER | RECORDS) and all(
+        len(one["runs"]) > 1 for one in entries.values()
+    ):
         figure = show_frontier(frontier, records, PEERS)
         save_figure(figure, results_folder() / "study" / "frontier.png")
 
@@ -207,7 +252,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}")
     parser.add_argument(
-        "--seeds", type=int, metavar="N", help="0 to N - 1: 10 of a record, 5 of the frontier"
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="0 to N - 1: else 10, 4 of the teachers, 5 of the frontier",
     )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="seeds side by side")
     parser.add_argument("--again", action="store_true", help="train also what has its run")
@@ -217,6 +265,5 @@ if __name__ == "__main__":
     if arguments.workers < 1 or (arguments.seeds is not None and arguments.seeds < 1):
         parser.error("expected at least 1 worker and at least 1 seed")
     for one in arguments.names or NETWORKS:
-        wanted = arguments.seeds or (10 if one in RECORDS else 5)
-        study(one, wanted, arguments.workers, arguments.again)
+        study(one, arguments.seeds or seeds_of(one), arguments.workers, arguments.again)
     draw()

@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import keras
 import pytest
 
 from evalib.records import RECORDS, RecordNetwork
@@ -32,7 +33,7 @@ def study(load_script, monkeypatch, tmp_path):
     monkeypatch.setattr(script, "results_folder", lambda: tmp_path)
     monkeypatch.setattr("evalib.results.results_folder", lambda: tmp_path)
     run = SimpleNamespace(history={"accuracy": [0.5]}, seconds=1.0, device="cpu")
-    monkeypatch.setattr(script, "train", lambda *_: run)
+    monkeypatch.setattr(script, "train", lambda *_, **__: run)
     monkeypatch.setattr(script, "score", lambda *_: (0.5, 1.0))
     monkeypatch.setattr(script, "disturbed_accuracies", lambda _: {})
     monkeypatch.setattr(script, "train_reference", lambda *_: {"reference_seconds": 2.0})
@@ -64,3 +65,28 @@ def test_another_recipe_makes_the_runs_stale(study, monkeypatch):
     other = RecordNetwork(RECORDS["speed"].build, Recipe(epochs=4))
     monkeypatch.setitem(study.NETWORKS, "speed", other)
     assert study.known_entry("speed", again=False)["runs"] == []
+
+
+def test_teachers_are_trained_before_who_learns_from_them(study, monkeypatch):
+    taught = RecordNetwork(RECORDS["speed"].build, Recipe(teacher_share=0.9), teachers=2)
+    monkeypatch.setitem(study.NETWORKS, "accuracy_taught", taught)
+    with pytest.raises(SystemExit, match="train the teachers first: 2 of 2"):
+        study.study("accuracy_taught", 1, 1, again=False)
+
+    study.study("teachers", 2, 1, again=False)
+    seen: list[keras.Model] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "train", lambda *_, teacher: seen.append(teacher))
+        with pytest.raises(AttributeError):  # no run came of it
+            study.run_once("accuracy_taught", 0)
+    (teacher,) = seen
+    assert len(teacher.get_layer("in_turns").networks) == 2
+    study.study("accuracy_taught", 1, 1, again=False)
+    assert len(study.known_entry("accuracy_taught", again=False)["runs"]) == 1
+
+    # Runs by other teachers do not hold, and teachers of another recipe are none.
+    other = RecordNetwork(RECORDS["speed"].build, Recipe(epochs=4))
+    monkeypatch.setitem(study.NETWORKS, "teachers", other)
+    assert study.known_entry("accuracy_taught", again=False)["runs"] == []
+    with pytest.raises(SystemExit, match="train the teachers first"):
+        study.study("accuracy_taught", 1, 1, again=False)
