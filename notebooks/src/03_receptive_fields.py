@@ -30,7 +30,7 @@
 import sys
 
 REPOSITORY = "https://github.com/OWNER/REPOSITORY"
-REVISION = "9eed985067d63a571ba323b9572cb16b53dc2e18"
+REVISION = "567e1b07a19510f9604a75f7c9404002a79d5ae5"
 
 if "google.colab" in sys.modules:
     import subprocess
