@@ -89,19 +89,15 @@ def soften(probabilities: keras.KerasTensor, temperature: float) -> keras.KerasT
     return ops.softmax(logits / temperature, axis=-1)
 
 
-def take_turns(teachers: Sequence[keras.Model]) -> keras.Model:
-    """One teacher of several: each of them sees another part of every batch.
-
-    The cross-entropy is linear in the teacher's probabilities. So over batches in random order the
-    loss is on average that of the mean of all teachers, at the price of one.
+def average(teachers: Sequence[keras.Model]) -> keras.Model:
+    """One teacher of several: the mean of their probabilities, which errs less than each of them.
 
     Args:
         teachers: trained networks with the same input shape and the same classes.
 
     Returns:
-        Images of shape `(batch, height, width, channels)` to probabilities `(batch, classes)`. With
-        n teachers, the i-th nth of the batch is judged by the i-th of them, in inference mode. No
-        batch may have fewer images than there are teachers.
+        Images of shape `(batch, height, width, channels)` to probabilities `(batch, classes)`. The
+        teachers are in inference mode whatever the mode of the whole.
 
     Raises:
         ValueError: there is no teacher, or their shapes differ.
@@ -115,26 +111,21 @@ def take_turns(teachers: Sequence[keras.Model]) -> keras.Model:
             if given != expected:
                 raise ValueError(f"expected teachers with {side} {expected}, got {given}")
     images = keras.Input(first.input_shape[1:], name="images")
-    return keras.Model(images, InTurns(teachers, name="in_turns")(images), name="teachers")
+    return keras.Model(images, Mean(teachers, name="mean")(images), name="teachers")
 
 
-class InTurns(layers.Layer):
-    """Several networks of the same shapes, each for another part of the batch; see `take_turns`."""
+class Mean(layers.Layer):
+    """The mean of what several networks of the same shapes answer; see `average`."""
 
     def __init__(self, networks: Sequence[keras.Model], name: str | None = None) -> None:
         super().__init__(name=name)
-        self.networks = list(networks)
+        self.networks = list(networks)  # a layer, because networks of one name cannot be connected
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """That of each network: `(batch, classes)`."""
         return (input_shape[0], *self.networks[0].output_shape[1:])
 
     def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        """The networks' outputs for their parts, in the order of the images."""
-        batch, count = ops.shape(images)[0], len(self.networks)
-        edges = [batch * number // count for number in range(count + 1)]
-        parts = [
-            network(images[start:stop], training=False)
-            for network, start, stop in zip(self.networks, edges[:-1], edges[1:], strict=True)
-        ]
-        return ops.concatenate(parts, axis=0)
+        """The mean of the networks' outputs in inference mode."""
+        answers = [network(images, training=False) for network in self.networks]
+        return ops.mean(ops.stack(answers), axis=0)

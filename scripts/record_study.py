@@ -31,7 +31,7 @@ import evalib  # noqa: F401  # first, because it keeps TensorFlow's start-up mes
 import keras
 
 from evalib.data import Arrays, load_mnist, prepare_images
-from evalib.distillation import take_turns
+from evalib.distillation import average
 from evalib.disturbances import disturb
 from evalib.files import claimed, replacing
 from evalib.folding import fold_normalization
@@ -163,7 +163,7 @@ def teachers_of(record: RecordNetwork) -> keras.Model | None:
     if missing := set(wanted) - trained:
         raise SystemExit(f"train the teachers first: {len(missing)} of {len(wanted)} are missing")
     files = [model_file("teachers", seed) for seed in wanted]
-    return take_turns([keras.saving.load_model(file) for file in files])
+    return average([keras.saving.load_model(file) for file in files])
 
 
 def train_reference(seed: int, data: Data) -> dict[str, float]:

@@ -80,7 +80,7 @@ def test_teachers_are_trained_before_who_learns_from_them(study, monkeypatch):
         with pytest.raises(AttributeError):  # no run came of it
             study.run_once("accuracy_taught", 0)
     (teacher,) = seen
-    assert len(teacher.get_layer("in_turns").networks) == 2
+    assert len(teacher.get_layer("mean").networks) == 2
     study.study("accuracy_taught", 1, 1, again=False)
     assert len(study.known_entry("accuracy_taught", again=False)["runs"]) == 1
 
