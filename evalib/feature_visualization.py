@@ -190,7 +190,7 @@ class _Ascent(keras.layers.Layer):
         # Prepared first, then moved: what comes in from beyond the border is zero, just as the
         # network's own padding is.
         values = self.features(self.movement(self.prepare(images), training=True))
-        self.add_loss(-ops.sum(mean_values(values) * self.chosen))
+        self.add_loss(-ops.sum(ops.multiply(mean_values(values), self.chosen)))
         if self.smoothness:
             self.add_loss(self.smoothness * _roughness(images))
         return clock

@@ -230,7 +230,7 @@ def test_the_gradients_of_srelu_are_the_slopes_of_its_formula(generator):
     weighting = generator.normal(size=x.shape).astype("float32")
     layer = s_shaped_layer()
     model = keras.Sequential([keras.Input(x.shape[1:]), layer])
-    changed = input_gradient(model, x, output=lambda values: values * weighting)
+    changed = input_gradient(model, x, output=lambda values: ops.multiply(values, weighting))
 
     def weighted(shapes, inputs=x):
         return float((s_shaped(np.float64(inputs), *shapes) * weighting).sum())

@@ -521,6 +521,8 @@ def test_published_receptive_fields(name):
 
 @pytest.mark.parametrize("name", application_names())
 def test_every_application_answers(name):
+    if (name, keras.backend.backend()) == ("NASNetMobile", "torch"):
+        pytest.skip("Keras has none on PyTorch")
     model = application_graph(name)
     field = receptive_field(model)
     # All of them end in an average over all positions or in a dense layer.

@@ -495,9 +495,12 @@ def test_real_networks_by_the_command_line(tmp_path):
     for record in records:
         assert record["versions"]["evalib"]
         assert 0 <= record["accuracy"] <= 1
-        # Dask's threads and earlier runs leave no trace in the random numbers.
+        # Dask's threads and earlier runs leave no trace in the random numbers. PyTorch's sums
+        # depend on the number of threads, in the last digit.
         again = run_experiment(experiment_from(record["experiment"]))
-        assert (again["history"], again["loss"]) == (record["history"], record["loss"])
+        assert again["loss"] == pytest.approx(record["loss"], rel=1e-5)
+        for name, values in record["history"].items():
+            assert again["history"][name] == pytest.approx(values, rel=1e-5)
     table = (out / "table.md").read_text()
     assert table in result.stdout
     assert [row.split("|")[1].strip() for row in table.splitlines()[2:]] == [
