@@ -264,6 +264,6 @@ if __name__ == "__main__":
         parser.error(f"expected names of {', '.join(NETWORKS)}, got {', '.join(sorted(unknown))}")
     if arguments.workers < 1 or (arguments.seeds is not None and arguments.seeds < 1):
         parser.error("expected at least 1 worker and at least 1 seed")
-    for one in arguments.names or NETWORKS:
+    for one in arguments.names or RECORDS | FRONTIER:
         study(one, arguments.seeds or seeds_of(one), arguments.workers, arguments.again)
     draw()
