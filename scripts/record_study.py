@@ -12,6 +12,9 @@ With each run for speed the reference recipe is trained as well, in the same pro
 so that the ratio of their times does not depend on the machine's mood; nothing else runs then. The
 first seed's weights of each record are kept, and scored once more on disturbed test digits, so that
 a record that was bought with fragility shows. At the end the figure of the frontier is drawn.
+
+A network that learns from others needs the `teachers` first; a candidate for a record keeps its
+runs beside the records. Both are trained where they are named: `teachers accuracy_taught`.
 """
 
 import argparse
