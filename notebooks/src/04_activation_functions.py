@@ -30,7 +30,7 @@
 import sys
 
 REPOSITORY = "https://github.com/OWNER/REPOSITORY"
-REVISION = "567e1b07a19510f9604a75f7c9404002a79d5ae5"
+REVISION = "092dd090f7f3f0fa675503b24d831a6e8429302e"
 
 if "google.colab" in sys.modules:
     import subprocess
