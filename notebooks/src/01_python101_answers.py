@@ -1645,10 +1645,11 @@ for name, weights in [("equal", equal_weights(network)), ("random", random_start
     print(f"{name:6} start: {100 * watched.scores['validation'][-1, 1]:.1f} % of unseen digits right")
 
 # %% tags=["proves:equal-weights-stay-equal"]
-# Equal to the bit after 300 steps of training: all kernels of both layers, and their biases.
+# Equal after 300 steps of training, but for the last bit that a backend may round otherwise: all kernels of
+# both layers, and their biases.
 equal_now = outcomes["equal"][0]
 for weights in equal_now[:4]:
-    assert (weights == weights[..., :1]).all()
+    assert np.abs(weights - weights[..., :1]).max() < 1e-6
 assert not (equal_now[0] == equal_weights(network)[0]).all()  # though they did learn
 
 # A random start breaks the symmetry: no two of the eight kernels are alike.
