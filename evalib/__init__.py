@@ -4,8 +4,8 @@ Where to find what:
 - what goes in: `data` (MNIST, photographs), `writers` (signs of whose hand it was), `patches`
   (windows cut from photographs), `letters` (pages of them), `filters` (fixed kernels);
 - networks: `layers`, `activations` (the family, by name), `upsampling`, `models`, `blueprint`
-  (of very few weights), `network_plan` (one from a few numbers), `applications` (those of
-  Keras), `folding` (without normalization), `costs` (weights, products);
+  (of very few weights), `committee` (several as one), `network_plan` (one from a few numbers),
+  `applications` (those of Keras), `folding` (without normalization), `costs` (weights, products);
 - learning: `initialization`, `optimizers`, `training`, `distillation` (from a larger network),
   `training_watch`, `experiments` (one run from plain values), `records` (the record networks),
   `disturbances` (digits made harder), `clinic` (mistakes, and what tells them apart);

@@ -1,9 +1,7 @@
 """Learning from a larger network: its probabilities say more about an image than a label does."""
 
-from collections.abc import Sequence
-
 import keras
-from keras import layers, ops
+from keras import ops
 
 
 class Distillation(keras.Model):
@@ -87,45 +85,3 @@ def soften(probabilities: keras.KerasTensor, temperature: float) -> keras.KerasT
     """
     logits = ops.log(ops.maximum(probabilities, 1e-7))
     return ops.softmax(logits / temperature, axis=-1)
-
-
-def average(teachers: Sequence[keras.Model]) -> keras.Model:
-    """One teacher of several: the mean of their probabilities, which errs less than each of them.
-
-    Args:
-        teachers: trained networks with the same input shape and the same classes.
-
-    Returns:
-        Images of shape `(batch, height, width, channels)` to probabilities `(batch, classes)`. The
-        teachers are in inference mode whatever the mode of the whole.
-
-    Raises:
-        ValueError: there is no teacher, or their shapes differ.
-    """
-    if not teachers:
-        raise ValueError("expected at least one teacher, got none")
-    first, *others = teachers
-    for other in others:
-        for side in ("input_shape", "output_shape"):
-            given, expected = getattr(other, side), getattr(first, side)
-            if given != expected:
-                raise ValueError(f"expected teachers with {side} {expected}, got {given}")
-    images = keras.Input(first.input_shape[1:], name="images")
-    return keras.Model(images, Mean(teachers, name="mean")(images), name="teachers")
-
-
-class Mean(layers.Layer):
-    """The mean of what several networks of the same shapes answer; see `average`."""
-
-    def __init__(self, networks: Sequence[keras.Model], name: str | None = None) -> None:
-        super().__init__(name=name)
-        self.networks = list(networks)  # a layer, because networks of one name cannot be connected
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """That of each network: `(batch, classes)`."""
-        return (input_shape[0], *self.networks[0].output_shape[1:])
-
-    def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        """The mean of the networks' outputs in inference mode."""
-        answers = [network(images, training=False) for network in self.networks]
-        return ops.mean(ops.stack(answers), axis=0)

@@ -1,4 +1,4 @@
-"""Train the record networks and those of the frontier with many seeds, and record each score.
+"""Train the record networks and their like with many seeds, and record each score.
 
     python scripts/record_study.py [NAME ...] [--seeds N] [--workers N] [--again]
 
@@ -13,8 +13,7 @@ so that the ratio of their times does not depend on the machine's mood; nothing 
 first seed's weights of each record are kept, and scored once more on disturbed test digits, so that
 a record that was bought with fragility shows. At the end the figure of the frontier is drawn.
 
-A network that learns from others needs the `teachers` first; a candidate for a record keeps its
-runs beside the records. Both are trained where they are named: `teachers accuracy_taught`.
+A network that learns from others needs the `teachers` first, and these are kept for it.
 """
 
 import argparse
@@ -33,17 +32,17 @@ import evalib  # noqa: F401  # first, because it keeps TensorFlow's start-up mes
 # isort: split
 import keras
 
+from evalib.committee import committee
 from evalib.data import Arrays, load_mnist, prepare_images
-from evalib.distillation import average
 from evalib.disturbances import disturb
 from evalib.files import claimed, replacing
 from evalib.folding import fold_normalization
 from evalib.record_plots import show_frontier
 from evalib.records import (
-    CANDIDATES,
     FRONTIER,
     PEERS,
     RECORDS,
+    TAUGHT,
     TEACHERS,
     RecordNetwork,
     reference_network,
@@ -55,9 +54,9 @@ from evalib.training import Recipe, initialize, score, train, versions
 Data = tuple[Arrays, Arrays]
 # The file of each group, and how many seeds it wants. Teachers come before who learns from them.
 GROUPS = (
-    ("study/teachers.json", TEACHERS, 4),
+    ("study/teaching.json", TEACHERS, 4),
+    ("study/teaching.json", TAUGHT, 5),
     ("study/records.json", RECORDS, 10),
-    ("study/candidates.json", CANDIDATES, 10),
     ("study/frontier.json", FRONTIER, 5),
 )
 NETWORKS = {name: network for _, group, _ in GROUPS for name, network in group.items()}
@@ -74,14 +73,14 @@ def seeds_of(name: str) -> int:
 
 
 def model_file(name: str, seed: int = 0) -> Path:
-    """Where a network is kept: the first of a record or a candidate, and every teacher."""
+    """Where a network is kept: the first of a record, and every teacher."""
     title = f"{name}_{seed}" if name in TEACHERS else name
     return results_folder() / "study" / f"{title}.keras"
 
 
 def is_kept(name: str, seed: int) -> bool:
     """Whether the network of this run is kept."""
-    return name in TEACHERS or (name not in FRONTIER and seed == 0)
+    return name in TEACHERS or (name in RECORDS and seed == 0)
 
 
 def empty_entry(record: RecordNetwork) -> dict[str, Any]:
@@ -158,7 +157,7 @@ def run_once(name: str, seed: int) -> dict[str, Any]:
 
 
 def teachers_of(record: RecordNetwork) -> keras.Model | None:
-    """The teachers that were trained for a network that learns from them."""
+    """The committee of teachers that were trained for a network that learns from them."""
     if not record.teachers:
         return None
     wanted = range(record.teachers)
@@ -166,7 +165,7 @@ def teachers_of(record: RecordNetwork) -> keras.Model | None:
     if missing := set(wanted) - trained:
         raise SystemExit(f"train the teachers first: {len(missing)} of {len(wanted)} are missing")
     files = [model_file("teachers", seed) for seed in wanted]
-    return average([keras.saving.load_model(file) for file in files])
+    return committee([keras.saving.load_model(file) for file in files])
 
 
 def train_reference(seed: int, data: Data) -> dict[str, float]:
@@ -229,7 +228,7 @@ def study(name: str, seeds: int, workers: int, again: bool) -> None:
             f"{run['seconds']:.0f} s{reference}",
             flush=True,
         )
-    if name in RECORDS | CANDIDATES:
+    if name in RECORDS:
         keep_entry(name, entry | {"disturbed": disturbed_accuracies(name)})
 
 
@@ -258,7 +257,7 @@ if __name__ == "__main__":
         "--seeds",
         type=int,
         metavar="N",
-        help="0 to N - 1: else 10, 4 of the teachers, 5 of the frontier",
+        help="0 to N - 1: else 10 of a record, 4 of the teachers, 5 of others",
     )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="seeds side by side")
     parser.add_argument("--again", action="store_true", help="train also what has its run")
@@ -267,6 +266,6 @@ if __name__ == "__main__":
         parser.error(f"expected names of {', '.join(NETWORKS)}, got {', '.join(sorted(unknown))}")
     if arguments.workers < 1 or (arguments.seeds is not None and arguments.seeds < 1):
         parser.error("expected at least 1 worker and at least 1 seed")
-    for one in arguments.names or RECORDS | FRONTIER:
+    for one in arguments.names or NETWORKS:
         study(one, arguments.seeds or seeds_of(one), arguments.workers, arguments.again)
     draw()

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from evalib.distillation import Distillation, average, soften
+from evalib.committee import committee
+from evalib.distillation import Distillation, soften
 from evalib.layers import RandomAffine
 from evalib.models import s3_network
 from evalib.network_plan import NetworkPlan, build_network
@@ -80,35 +81,16 @@ def test_the_student_comes_to_agree_with_its_teacher_against_the_labels(mnist):
     assert all((a == b).all() for a, b in zip(before, teacher.get_weights(), strict=True))
 
 
-def test_the_average_is_the_mean_in_inference_mode(generator):
-    teachers = [build_network(SMALL) for _ in range(3)]
-    images = generator.random((7, 28, 28, 1), dtype=np.float32)
-    expected = np.mean([teacher.predict(images, verbose=0) for teacher in teachers], axis=0)
-    for training in (False, True):
-        found = keras.ops.convert_to_numpy(average(teachers)(images, training=training))
-        np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
 def test_a_student_of_several_teachers_is_trained_and_they_are_not(mnist):
     images, labels = mnist[1]
     few = (images[:70], labels[:70]), (images[:50], labels[:50])
     teachers, student = [build_network(SMALL) for _ in range(3)], build_network(SMALL)
     before = [teacher.get_weights() for teacher in teachers]
     recipe = Recipe(epochs=1, batch_size=32, teacher_share=0.9)
-    run = train(student, recipe, few, 0, False, average(teachers))
+    run = train(student, recipe, few, 0, False, committee(teachers))
     assert np.isfinite(run.history["loss"]).all()
     for weights, teacher in zip(before, teachers, strict=True):
         assert all((a == b).all() for a, b in zip(weights, teacher.get_weights(), strict=True))
-
-
-def test_teachers_of_several_shapes_are_refused():
-    flat = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()])
-    with pytest.raises(
-        ValueError, match=r"teachers with output_shape \(None, 10\), got \(None, 784"
-    ):
-        average([build_network(SMALL), flat])
-    with pytest.raises(ValueError, match="at least one teacher"):
-        average([])
 
 
 def test_share_and_teacher_go_together(mnist):

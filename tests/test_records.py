@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from keras import layers
 
+from evalib.committee import committee
 from evalib.folding import fold_normalization
 from evalib.record_plots import show_frontier
-from evalib.records import FRONTIER, PEERS, RECORDS, reference_network
+from evalib.records import FRONTIER, PEERS, RECORDS, TAUGHT, TEACHERS, reference_network
 from evalib.results import read_results, results_folder
 from evalib.training import Recipe, score
 
@@ -30,6 +31,12 @@ def frontier() -> dict[str, dict[str, Any]]:
     return entries
 
 
+@pytest.fixture(scope="module")
+def teaching() -> dict[str, dict[str, Any]]:
+    entries: dict[str, dict[str, Any]] = read_results("study/teaching.json")
+    return entries
+
+
 def test_every_record_has_its_runs(records):
     assert set(records) == set(RECORDS)
     for name, entry in records.items():
@@ -40,9 +47,11 @@ def test_every_record_has_its_runs(records):
         np.testing.assert_allclose(counts, counts.round(), atol=1e-6)
 
 
-def test_runs_are_of_the_present_network_and_recipe(records):
-    for name, entry in records.items():
-        record = RECORDS[name]
+def test_runs_are_of_the_present_network_and_recipe(records, teaching):
+    networks = RECORDS | TEACHERS | TAUGHT
+    assert {*records, *teaching} == set(networks)
+    for name, entry in (records | teaching).items():
+        record = networks[name]
         model = record.build()
         model = fold_normalization(model) if record.folded else model
         assert entry["network"] == record.build().name
@@ -87,6 +96,36 @@ def test_size_is_above_its_bar_with_fewer_than_3000_parameters(records):
     # By hand: 3x3 kernels, mixtures, windows, a bias each, and the dense layer.
     blocks = 12 * 18 + 4 * 18 * 18 + 5 * (9 * 18 + 18)
     assert records["size"]["parameters"] == 9 * 12 + 12 + blocks + 18 * 10 + 10 < 3000
+
+
+def test_the_teachers_are_the_assignments_network_with_its_own_seeds(records, teaching, mnist):
+    """Folding and the committee change nothing that the records of other runs do not confirm."""
+    runs = teaching["teachers"]["runs"]
+    assert [run["seed"] for run in runs] == [0, 1, 2, 3]
+    for run, of_record in zip(runs, records["accuracy"]["runs"], strict=False):
+        file = results_folder() / "study" / f"teachers_{run['seed']}.keras"
+        found = score(keras.saving.load_model(file), *mnist[1])
+        assert found == pytest.approx((run["test_accuracy"], run["test_loss"]), abs=1e-6)
+        assert found == pytest.approx(
+            (of_record["test_accuracy"], of_record["test_loss"]), abs=1e-6
+        )
+
+
+def test_who_was_taught_learned_from_all_of_them(teaching):
+    taught, teachers = teaching["taught"], teaching["teachers"]
+    assert len({run["seed"] for run in taught["runs"]}) == len(taught["runs"]) >= 5
+    assert taught["teachers"]["count"] == len(teachers["runs"]) == TAUGHT["taught"].teachers
+    assert taught["teachers"]["recipe"] == teachers["recipe"]
+
+
+def test_the_readme_says_what_the_committee_reaches(teaching, mnist, repository: Path):
+    files = [results_folder() / "study" / f"teachers_{seed}.keras" for seed in range(4)]
+    accuracy, _ = score(committee([keras.saving.load_model(file) for file in files]), *mnist[1])
+    readme = (repository / "README.md").read_text(encoding="utf-8")
+    assert f"four of them together reach {100 * accuracy:.2f} %" in readme
+    percent = [100 * run["test_accuracy"] for run in teaching["taught"]["runs"]]
+    mean, spread = statistics.mean(percent), statistics.stdev(percent)
+    assert f"{mean:.2f} ± {spread:.2f} % with {len(percent)} seeds" in readme
 
 
 def test_the_frontier_spans_what_it_should(frontier, records):

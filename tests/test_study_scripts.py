@@ -68,25 +68,25 @@ def test_another_recipe_makes_the_runs_stale(study, monkeypatch):
 
 
 def test_teachers_are_trained_before_who_learns_from_them(study, monkeypatch):
-    taught = RecordNetwork(RECORDS["speed"].build, Recipe(teacher_share=0.9), teachers=2)
-    monkeypatch.setitem(study.NETWORKS, "accuracy_taught", taught)
+    student = RecordNetwork(RECORDS["speed"].build, Recipe(teacher_share=0.9), teachers=2)
+    monkeypatch.setitem(study.NETWORKS, "taught", student)
     with pytest.raises(SystemExit, match="train the teachers first: 2 of 2"):
-        study.study("accuracy_taught", 1, 1, again=False)
+        study.study("taught", 1, 1, again=False)
 
     study.study("teachers", 2, 1, again=False)
     seen: list[keras.Model] = []
     with monkeypatch.context() as patch:
         patch.setattr(study, "train", lambda *_, teacher: seen.append(teacher))
         with pytest.raises(AttributeError):  # no run came of it
-            study.run_once("accuracy_taught", 0)
+            study.run_once("taught", 0)
     (teacher,) = seen
-    assert len(teacher.get_layer("mean").networks) == 2
-    study.study("accuracy_taught", 1, 1, again=False)
-    assert len(study.known_entry("accuracy_taught", again=False)["runs"]) == 1
+    assert len(teacher.get_layer("mean").input) == 2
+    study.study("taught", 1, 1, again=False)
+    assert len(study.known_entry("taught", again=False)["runs"]) == 1
 
     # Runs by other teachers do not hold, and teachers of another recipe are none.
     other = RecordNetwork(RECORDS["speed"].build, Recipe(epochs=4))
     monkeypatch.setitem(study.NETWORKS, "teachers", other)
-    assert study.known_entry("accuracy_taught", again=False)["runs"] == []
+    assert study.known_entry("taught", again=False)["runs"] == []
     with pytest.raises(SystemExit, match="train the teachers first"):
-        study.study("accuracy_taught", 1, 1, again=False)
+        study.study("taught", 1, 1, again=False)
