@@ -30,7 +30,7 @@
 import sys
 
 REPOSITORY = "https://github.com/OWNER/REPOSITORY"
-REVISION = "092dd090f7f3f0fa675503b24d831a6e8429302e"
+REVISION = "0e3984bf483e8c9160b7a3fe7f1ea3eb13e69b8f"
 
 if "google.colab" in sys.modules:
     import subprocess
