@@ -9,9 +9,9 @@ from keras import layers
 def committee(members: Sequence[keras.Model]) -> keras.Model:
     """Build the network that gives the mean of what several trained networks answer.
 
-    Networks that were trained apart err on different images, so their mean errs less than each of
-    them (Hansen and Salamon, *Neural Network Ensembles*, 1990; with networks that differ only in
-    their seed: Lakshminarayanan, Pritzel and Blundell, 2017).
+    Networks that were trained apart err in part on different images, so their mean tends to err
+    less than each of them (Hansen and Salamon, *Neural Network Ensembles*, 1990; with networks that
+    differ only in their seed: Lakshminarayanan, Pritzel and Blundell, 2017).
 
     Args:
         members: functional or Sequential models with the same input shape and the same classes.
