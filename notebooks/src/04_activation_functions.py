@@ -30,7 +30,7 @@
 import sys
 
 REPOSITORY = "https://github.com/OWNER/REPOSITORY"
-REVISION = "0e3984bf483e8c9160b7a3fe7f1ea3eb13e69b8f"
+REVISION = "b9cb7b9e71fdf474ff21b8e49332e785a335c419"
 
 if "google.colab" in sys.modules:
     import subprocess
