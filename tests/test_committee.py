@@ -11,7 +11,7 @@ from evalib.folding import fold_normalization
 from evalib.receptive_field import receptive_field
 
 
-def small(name: str = "small") -> keras.Model:
+def small() -> keras.Model:
     layers = [
         keras.Input((12, 12, 1)),
         keras.layers.Conv2D(3, 3, activation="relu"),
@@ -19,7 +19,7 @@ def small(name: str = "small") -> keras.Model:
         keras.layers.GlobalAveragePooling2D(),
         keras.layers.Dense(4, activation="softmax"),
     ]
-    return keras.Sequential(layers, name=name)
+    return keras.Sequential(layers, name="small")
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -33,7 +33,7 @@ def test_it_answers_the_mean_and_counts_the_sum(count, generator):
     assert found.count_params() == count * (30 + 12 + 16)
 
 
-def test_it_has_its_members_weights(generator):
+def test_it_has_its_members_weights():
     member = small()
     found = committee([member, small()])
     member.layers[0].bias.assign([1.0, 2.0, 3.0])

@@ -99,7 +99,7 @@ def test_size_is_above_its_bar_with_fewer_than_3000_parameters(records):
 
 
 def test_the_teachers_are_the_assignments_network_with_its_own_seeds(records, teaching, mnist):
-    """Folding and the committee change nothing that the records of other runs do not confirm."""
+    """Trained once more, with the same seeds, and folded: each scores what its twin scored."""
     runs = teaching["teachers"]["runs"]
     assert [run["seed"] for run in runs] == [0, 1, 2, 3]
     for run, of_record in zip(runs, records["accuracy"]["runs"], strict=False):
