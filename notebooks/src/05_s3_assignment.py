@@ -30,7 +30,7 @@
 import sys
 
 REPOSITORY = "https://github.com/OWNER/REPOSITORY"
-REVISION = "b9cb7b9e71fdf474ff21b8e49332e785a335c419"
+REVISION = "c8c1fd11468698f72dbe6ed7a4617b9769b807ee"
 
 if "google.colab" in sys.modules:
     import subprocess
