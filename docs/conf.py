@@ -12,7 +12,7 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(DOCS / "extensions"), str(ROOT)]
 
-from evalib.colab import read_repository  # noqa: E402
+from evalib.tools.colab import read_repository  # noqa: E402
 
 REPOSITORY = read_repository(ROOT)
 

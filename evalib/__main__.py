@@ -2,7 +2,7 @@
 
 import sys
 
-from evalib.cli import main
+from evalib.tools.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -160,7 +160,7 @@ def extend_border(image: ArrayLike, margin: tuple[int, int], border: str) -> np.
     return np.pad(image, widths, mode=_PADDINGS[border])  # type: ignore[call-overload]
 
 
-def gradients(image: ArrayLike, *, border: str = "reflect") -> tuple[np.ndarray, np.ndarray]:
+def sobel_gradients(image: ArrayLike, *, border: str = "reflect") -> tuple[np.ndarray, np.ndarray]:
     """Measure by Sobel's kernels how brightness rises to the right and upward.
 
     Args:
@@ -176,7 +176,7 @@ def gradients(image: ArrayLike, *, border: str = "reflect") -> tuple[np.ndarray,
 
     Example:
         >>> ramp = np.tile(np.arange(5.0), (5, 1))
-        >>> to_the_right, upward = gradients(ramp)
+        >>> to_the_right, upward = sobel_gradients(ramp)
         >>> to_the_right[2, 2], upward[2, 2]
         (np.float64(8.0), np.float64(0.0))
     """
@@ -192,7 +192,7 @@ def gradient_magnitude(image: ArrayLike, *, border: str = "reflect") -> np.ndarr
     Args, type and errors are those of `apply_kernel`. `skimage.filters.sobel` is this divided by
     `4 * sqrt(2)`.
     """
-    return np.hypot(*gradients(image, border=border))
+    return np.hypot(*sobel_gradients(image, border=border))
 
 
 def laplacian(image: ArrayLike, *, border: str = "reflect") -> np.ndarray:

@@ -2,7 +2,7 @@
 
     python scripts/activation_study.py [--again] [--time]
 
-The network is `evalib.activations.small_network`, which has no normalization. The rate of each
+The network is `evalib.networks.small_network`, which has no normalization. The rate of each
 activation function is chosen first, among a few and on validation images, with a seed of its own.
 Then five seeds are trained at that rate; the test images are scored once, after the last step. All
 have the same budget of steps. Each record is written as soon as its run ends, and a second call
@@ -23,11 +23,11 @@ import evalib  # noqa: F401  # first, because it keeps TensorFlow's start-up mes
 import keras
 import numpy as np
 
-from evalib.activations import small_network
-from evalib.data import Arrays, load_mnist, prepare_images, split_validation
+from evalib.data.mnist import Arrays, load_mnist, prepare_images, split_validation
+from evalib.networks.activations import small_network
 from evalib.results import read_results, results_folder, write_results
-from evalib.training import WarmupThenDecay, device, score, versions
-from evalib.training_watch import Watch, compile_classifier, watch_training
+from evalib.training.probes import TrackedTraining, compile_classifier, track_training
+from evalib.training.recipe import WarmupDecay, device, score, versions
 
 FOLDER = "activations"
 STEPS, BATCH_SIZE, VALIDATION = 600, 128, 5_000
@@ -56,24 +56,26 @@ SETTINGS = {
 
 def train_once(
     pair: tuple[str, str], rate: float, seed: int, data: tuple[Arrays, Arrays]
-) -> tuple[keras.Model, Watch]:
+) -> tuple[keras.Model, TrackedTraining]:
     """Train one network from fresh weights and look at its validation accuracy now and then."""
     optimizer, name = pair
     keras.utils.set_random_seed(seed)
     model = small_network(name)
-    schedule = WarmupThenDecay(rate, STEPS, WARMUP_SHARE)
+    schedule = WarmupDecay(rate, STEPS, WARMUP_SHARE)
     if optimizer == "adam":
         compile_classifier(model, keras.optimizers.Adam(schedule))
     else:
         compile_classifier(model, keras.optimizers.SGD(schedule, momentum=MOMENTUM))
     fit, validation = data
-    watch = watch_training(
+    watch = track_training(
         model, fit, MARKS, batch_size=BATCH_SIZE, seed=seed, score_on={"validation": validation}
     )
     return model, watch
 
 
-def record_of(pair: tuple[str, str], rate: float, seed: int, watch: Watch) -> dict[str, Any]:
+def record_of(
+    pair: tuple[str, str], rate: float, seed: int, watch: TrackedTraining
+) -> dict[str, Any]:
     """A run as plain values. A loss that is no number becomes None, which JSON can hold."""
     losses, accuracies = watch.scores["validation"].T
     return {

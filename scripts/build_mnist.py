@@ -73,4 +73,6 @@ if __name__ == "__main__":
     parser.add_argument("--target", type=Path, default=default_target)
     arguments = parser.parse_args()
     checksum = build(arguments.source, arguments.target)
-    print(f"{arguments.target}\nSHA-256 {checksum}: evalib.data.MNIST_SHA256 must say the same")
+    print(
+        f"{arguments.target}\nSHA-256 {checksum}: evalib.data.mnist.MNIST_SHA256 must say the same"
+    )

@@ -12,15 +12,11 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from evalib.feature_visualization import (
-    maximize_activation,
-    mean_values,
-    values_before_activation,
-)
+from evalib.features.backbone import prepare_for_vgg16, vgg16_backbone
+from evalib.features.maximization import maximize_activation, mean_values, values_before_activation
 from evalib.files import replacing
 from evalib.results import results_folder, write_results
-from evalib.training import versions
-from evalib.trunk import prepare_for_vgg16, vgg16_trunk
+from evalib.training.recipe import versions
 
 # isort: split
 import keras
@@ -73,7 +69,7 @@ def answers(trunk: keras.Model, pictures: np.ndarray) -> list[float]:
 
 def compare() -> None:
     """Draw with both, in turn, and write what came out."""
-    trunk, weights = vgg16_trunk("edges")
+    trunk, weights = vgg16_backbone("edges")
     tools = {"evalib": by_evalib(trunk), "tf_keras_vis": by_tf_keras_vis(trunk)}
     pictures: dict[str, np.ndarray] = {}
     clock: dict[str, list[float]] = {name: [] for name in tools}

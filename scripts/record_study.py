@@ -32,31 +32,31 @@ import evalib  # noqa: F401  # first, because it keeps TensorFlow's start-up mes
 # isort: split
 import keras
 
-from evalib.committee import committee
-from evalib.data import Arrays, load_mnist, prepare_images
-from evalib.disturbances import disturb
+from evalib.data.corruptions import corrupt
+from evalib.data.mnist import Arrays, load_mnist, prepare_images
 from evalib.files import claimed, replacing
-from evalib.folding import fold_normalization
-from evalib.record_plots import show_frontier
-from evalib.records import (
+from evalib.networks.folding import fold_normalization
+from evalib.plots.best_networks import show_frontier
+from evalib.plots.sweeps import save_figure
+from evalib.results import read_results, results_folder, write_results
+from evalib.training.best_networks import (
+    BEST_NETWORKS,
+    DISTILLED,
     FRONTIER,
-    PEERS,
-    RECORDS,
-    TAUGHT,
+    PUBLISHED_RESULTS,
     TEACHERS,
-    RecordNetwork,
+    BestNetwork,
     reference_network,
 )
-from evalib.results import read_results, results_folder, write_results
-from evalib.sweep_plots import save_figure
-from evalib.training import Recipe, initialize, score, train, versions
+from evalib.training.ensembles import ensemble
+from evalib.training.recipe import Recipe, initialize, score, train, versions
 
 Data = tuple[Arrays, Arrays]
 # The file of each group, and how many seeds it wants. Teachers come before who learns from them.
 GROUPS = (
     ("study/teaching.json", TEACHERS, 4),
-    ("study/teaching.json", TAUGHT, 5),
-    ("study/records.json", RECORDS, 10),
+    ("study/teaching.json", DISTILLED, 5),
+    ("study/records.json", BEST_NETWORKS, 10),
     ("study/frontier.json", FRONTIER, 5),
 )
 NETWORKS = {name: network for _, group, _ in GROUPS for name, network in group.items()}
@@ -80,10 +80,10 @@ def model_file(name: str, seed: int = 0) -> Path:
 
 def is_kept(name: str, seed: int) -> bool:
     """Whether the network of this run is kept."""
-    return name in TEACHERS or (name in RECORDS and seed == 0)
+    return name in TEACHERS or (name in BEST_NETWORKS and seed == 0)
 
 
-def empty_entry(record: RecordNetwork) -> dict[str, Any]:
+def empty_entry(record: BestNetwork) -> dict[str, Any]:
     """What is known of a record before its first run."""
     model = record.build()
     entry = {
@@ -100,7 +100,7 @@ def empty_entry(record: RecordNetwork) -> dict[str, Any]:
     return entry | {"runs": []}
 
 
-def finished(model: keras.Model, record: RecordNetwork) -> keras.Model:
+def finished(model: keras.Model, record: BestNetwork) -> keras.Model:
     """The network as it is used after training."""
     return fold_normalization(model) if record.folded else model
 
@@ -156,7 +156,7 @@ def run_once(name: str, seed: int) -> dict[str, Any]:
     return values
 
 
-def teachers_of(record: RecordNetwork) -> keras.Model | None:
+def teachers_of(record: BestNetwork) -> keras.Model | None:
     """The committee of teachers that were trained for a network that learns from them."""
     if not record.teachers:
         return None
@@ -165,7 +165,7 @@ def teachers_of(record: RecordNetwork) -> keras.Model | None:
     if missing := set(wanted) - trained:
         raise SystemExit(f"train the teachers first: {len(missing)} of {len(wanted)} are missing")
     files = [model_file("teachers", seed) for seed in wanted]
-    return committee([keras.saving.load_model(file) for file in files])
+    return ensemble([keras.saving.load_model(file) for file in files])
 
 
 def train_reference(seed: int, data: Data) -> dict[str, float]:
@@ -228,7 +228,7 @@ def study(name: str, seeds: int, workers: int, again: bool) -> None:
             f"{run['seconds']:.0f} s{reference}",
             flush=True,
         )
-    if name in RECORDS:
+    if name in BEST_NETWORKS:
         keep_entry(name, entry | {"disturbed": disturbed_accuracies(name)})
 
 
@@ -236,17 +236,17 @@ def disturbed_accuracies(name: str) -> dict[str, float]:
     """Accuracy on the test digits turned, moved, noisy, thicker and thinner, by title."""
     model, (images, labels) = keras.saving.load_model(model_file(name)), load_mnist()[1]
     digits = prepare_images(images)[..., 0]
-    return {title: score(model, changed, labels)[0] for title, changed in disturb(digits).items()}
+    return {title: score(model, changed, labels)[0] for title, changed in corrupt(digits).items()}
 
 
 def draw() -> None:
     """Draw the figure of the front page, once every network has at least two runs."""
     frontier, records = known_entries(next(iter(FRONTIER))), known_entries("speed")
     entries = frontier | records
-    if set(entries) == set(FRONTIER | RECORDS) and all(
+    if set(entries) == set(FRONTIER | BEST_NETWORKS) and all(
         len(one["runs"]) > 1 for one in entries.values()
     ):
-        figure = show_frontier(frontier, records, PEERS)
+        figure = show_frontier(frontier, records, PUBLISHED_RESULTS)
         save_figure(figure, results_folder() / "study" / "frontier.png")
 
 

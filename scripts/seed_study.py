@@ -13,12 +13,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from evalib.data import load_mnist
+from evalib.data.mnist import load_mnist
 from evalib.files import replacing
-from evalib.models import s3_network
-from evalib.plots import show_seed_scores
+from evalib.networks.course import s3_network
+from evalib.plots.style import show_seed_scores
 from evalib.results import read_results, results_folder, write_results
-from evalib.training import Recipe, Run, train
+from evalib.training.recipe import Recipe, Run, train
 
 FOLDER = "s3_assignment"
 

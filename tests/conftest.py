@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import evalib  # noqa: F401
-from evalib.data import Arrays, load_mnist
+from evalib.data.mnist import Arrays, load_mnist
 
 REPOSITORY = Path(__file__).parents[1]
 

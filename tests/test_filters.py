@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalib import filters
-from evalib.data import sample_photo
+from evalib.data.photos import sample_photo
 
 SCIPY_BORDERS = [border for border in filters.BORDERS if border != "valid"]
 KERNELS = {
@@ -105,7 +105,7 @@ def test_valid_keeps_the_places_where_the_kernel_fits(image, kernel):
 def test_the_directional_filters_match_scikit_image_and_scipy(photo):
     gray = photo[..., 0] if photo.ndim == 3 else photo
     gray = gray / 255
-    gx, gy = filters.gradients(gray)
+    gx, gy = filters.sobel_gradients(gray)
     np.testing.assert_allclose(gx / 4, skimage.filters.sobel_v(gray), rtol=0, atol=1e-6)
     np.testing.assert_allclose(-gy / 4, skimage.filters.sobel_h(gray), rtol=0, atol=1e-6)
     np.testing.assert_allclose(gx, scipy.ndimage.sobel(gray, axis=1), rtol=0, atol=1e-6)
@@ -124,7 +124,7 @@ def test_the_directional_filters_match_scikit_image_and_scipy(photo):
 
 def test_an_even_slope_has_the_slope_as_gradient():
     rows, columns = np.mgrid[:6, :7]
-    gx, gy = filters.gradients(3 * columns - 2 * rows, border="valid")
+    gx, gy = filters.sobel_gradients(3 * columns - 2 * rows, border="valid")
     assert (gx == 8 * 3).all()  # brighter to the right
     assert (gy == 8 * 2).all()  # rows count downward, so that it gets brighter upward
     assert (filters.laplacian(3 * columns - 2 * rows, border="valid") == 0).all()

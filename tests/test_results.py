@@ -1,80 +1,57 @@
-"""The committed results: weights, scores, notebook and README say the same."""
+"""Reading and writing of results: atomic, and clear where something is missing."""
 
-import json
-import re
-import statistics
-from pathlib import Path
-
-import keras
-import nbformat
-import numpy as np
 import pytest
 
-from evalib.models import s3_network
-from evalib.training import Recipe, score
-
-REPOSITORY = Path(__file__).parents[1]
-FOLDER = REPOSITORY / "outputs" / "s3_assignment"
-NOTEBOOK = REPOSITORY / "notebooks" / "05_s3_assignment.ipynb"
+from evalib import results
+from evalib.files import replacing, write_atomically
+from evalib.results import read_results, results_folder, write_results
 
 
-@pytest.fixture(scope="module")
-def seeds() -> list[dict]:
-    return json.loads((FOLDER / "seeds.json").read_text())
+def test_results_come_back_as_they_were_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "_PACKAGE", tmp_path / "evalib")
+    (tmp_path / "outputs").mkdir()
+    write_results(results_folder() / "study" / "a.json", [{"accuracy": 0.1 + 0.2}])
+    assert read_results("study/a.json") == [{"accuracy": 0.1 + 0.2}]
+    assert [path.name for path in (tmp_path / "outputs" / "study").iterdir()] == ["a.json"]
 
 
-@pytest.fixture(scope="module")
-def metrics() -> dict:
-    return json.loads((FOLDER / "metrics.json").read_text())
+def test_an_installed_copy_reads_the_results_inside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "_PACKAGE", tmp_path / "evalib")
+    (tmp_path / "evalib" / "outputs").mkdir(parents=True)
+    assert results_folder() == tmp_path / "evalib" / "outputs"
 
 
-def printed_by(source: str) -> str:
-    """What the one cell of the S3 notebook that ends in `source` printed."""
-    cells = nbformat.read(NOTEBOOK, as_version=4).cells
-    (cell,) = [c for c in cells if c.cell_type == "code" and c.source.endswith(source)]
-    return "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
+def test_missing_results_are_named_with_their_mend(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "_PACKAGE", tmp_path / "evalib")
+    with pytest.raises(FileNotFoundError, match="expected a folder outputs"):
+        results_folder()
+    (tmp_path / "outputs").mkdir()
+    with pytest.raises(FileNotFoundError, match="a script in `scripts/` writes it"):
+        read_results("none.json")
 
 
-def test_the_committed_weights_give_the_committed_score(mnist, metrics):
-    model = keras.saving.load_model(FOLDER / "model.keras")
-    assert model.count_params() == metrics["parameters"] < 20_000
-    assert score(model, *mnist[1])[0] == metrics["test_accuracy"]
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    file = tmp_path / "a.txt"
+    write_atomically(file, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(file, "\ud800")
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
 
 
-def test_the_notebook_printed_the_committed_score(metrics):
-    assert float(printed_by("score = run.test_accuracy\nprint(score)")) == metrics["test_accuracy"]
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    file = tmp_path / "folder" / "picture.png"
+    with replacing(file) as place:
+        place.write_text("first")
+        assert not file.exists()
+        assert place.suffix == ".png"  # what is saved there knows its format by it
 
+    def fail_half_way() -> None:
+        with replacing(file) as place:
+            place.write_text("sec")
+            raise OSError("the disk is full")
 
-def test_the_seeds_meet_the_target(seeds):
-    accuracies = [record["test_accuracy"] for record in seeds]
-    assert len({record["seed"] for record in seeds}) == len(seeds) >= 5
-    assert statistics.mean(accuracies) >= 0.996
-    assert min(accuracies) >= 0.995
-    assert max(record["seconds"] for record in seeds) < 300
-
-
-def test_the_records_are_of_this_network_and_this_recipe(seeds, metrics):
-    for record in [*seeds, metrics]:
-        assert record["parameters"] == s3_network().count_params()
-        assert Recipe(**record["recipe"]) == Recipe()
-        assert record["epochs"] == Recipe().epochs == len(record["history"]["loss"])
-    assert metrics in seeds
-
-
-def test_accuracies_are_counts_of_ten_thousand(seeds):
-    counts = np.array([record["test_accuracy"] for record in seeds]) * 10_000
-    np.testing.assert_allclose(counts, counts.round(), atol=1e-6)
-
-
-def test_the_readme_says_what_the_records_say(seeds):
-    percent = [100 * record["test_accuracy"] for record in seeds]
-    readme = (REPOSITORY / "README.md").read_text()
-    (row,) = re.findall(r"^\| `s3_network\(\)` .*$", readme, re.MULTILINE)
-    cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[1:] == [
-        f"{seeds[0]['parameters']:,}",
-        f"{seeds[0]['epochs']}",
-        f"{statistics.mean(percent):.2f} ± {statistics.stdev(percent):.2f} %",
-        f"{min(percent):.2f} %",
-        f"{len(seeds)}",
-    ]
+    with pytest.raises(OSError, match="full"):
+        fail_half_way()
+    assert file.read_text() == "first"
+    assert [path.name for path in file.parent.iterdir()] == ["picture.png"]

@@ -15,7 +15,7 @@ from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
-from evalib.colab import BADGE_IMAGE
+from evalib.tools.colab import BADGE_IMAGE
 
 LOGGER = logging.getLogger(__name__)
 CAPTION = re.compile(r"Figure (\d+)\.")

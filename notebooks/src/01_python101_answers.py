@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,-all
+#     cell_metadata_filter: tags,cellView,-all
 #     notebook_metadata_filter: kernelspec,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
@@ -55,13 +55,25 @@ if "google.colab" in sys.modules:
 
 # %%
 # Load the tools first: evalib before Keras, because it keeps TensorFlow's start-up messages away.
-import evalib
+import evalib as ev
 import keras
 import numpy as np
 from keras import layers, ops
 
-from evalib import channel_plots, filter_plots, plots, training_plots
-from evalib.data import load_mnist, prepare_images, sample_photo, split_validation
+from evalib.filters import BORDERS, extend_border
+from evalib.training import (
+    StartingPoint,
+    activation_moments,
+    compile_classifier,
+    deep_network,
+    draw_kernels,
+    fans,
+    kernel_variance,
+    measure_signals,
+    optimizer_path,
+    predict_signals,
+    track_training,
+)
 
 # %% [markdown]
 # ## What are channels and kernels?
@@ -72,12 +84,12 @@ from evalib.data import load_mnist, prepare_images, sample_photo, split_validati
 
 # %%
 # A color photograph comes with three channels: how much red, how much green and how much blue, from 0 to 255.
-photo = sample_photo("astronaut", 112)
+photo = ev.sample_photo("astronaut", 112)
 print(photo.shape, photo.dtype)
 
 # %%
 # Take the three apart. A channel by itself has no color: it is a gray picture, bright where there is much.
-_ = filter_plots.show_photo_channels(photo)
+_ = ev.plots.show_photo_channels(photo)
 
 # %% tags=["proves:colors-are-channels"]
 # The suit is orange: much red, some green, little blue.
@@ -106,7 +118,6 @@ assert suit_red - suit_blue > 150
 
 # %%
 # Six lines that hold every letter of the alphabet; the first two are full of letters that resemble an e.
-from evalib.letters import Letter, Line, draw_page
 
 texts = [
     "seven green bees see a sea",
@@ -116,7 +127,7 @@ texts = [
     "pack my box with the best",
     "five dozen liquor jugs yet",
 ]
-page, letters = draw_page([Line(text) for text in texts])
+page, letters = ev.data.draw_page([ev.data.Line(text) for text in texts])
 true_count = sum(text.count("e") for text in texts)
 print(f"{page.shape[0]}x{page.shape[1]} pixels, {len(letters)} letters, {true_count} of them an e")
 
@@ -136,7 +147,6 @@ assert len({letter.character for letter in letters}) == 26
 
 # %%
 # A function, since more kernels will be cut later; the letter's middle becomes the kernel's middle.
-from evalib.filters import apply_kernel
 
 
 def cut_kernel(page, letter, half=9):
@@ -149,7 +159,7 @@ def cut_kernel(page, letter, half=9):
 
 first_e = next(letter for letter in letters if letter.character == "e")
 kernel = cut_kernel(page, first_e)
-e_channel = apply_kernel(page, kernel, border="constant")
+e_channel = ev.apply_kernel(page, kernel, border="constant")
 print("kernel", kernel.shape, "makes of the page", page.shape, "a channel", e_channel.shape)
 
 # %%
@@ -216,7 +226,7 @@ assert len(marks["missed"]) == len(marks["false alarm"]) == 0
 
 # %%
 # The page with what was found, the kernel, and its channel before bias and ReLU.
-_ = filter_plots.show_letter_channel(page, kernel, e_channel, marks)
+_ = ev.plots.show_letter_channel(page, kernel, e_channel, marks)
 
 # %% [markdown]
 # **Figure 2.** An "e" kernel, red where it wants ink and blue where it wants paper, and the e-channel that it makes. Its bright dots are the middles of the e's, ringed above. Letters that share strokes with the e, like o and a, give weaker dots: they agree, but not enough to pass the threshold. (Each value is drawn seven pixels wide, and what is below 0.4 black.)
@@ -241,10 +251,10 @@ styles = {
     "with serifs": {"family": "DejaVu Serif"},
     "Computer Modern": {"family": "cmr10", "size": 30},
 }
-lines = [Line(words, **style) for style in styles.values()]
-variants, variant_letters = draw_page(lines, width=624)
+lines = [ev.data.Line(words, **style) for style in styles.values()]
+variants, variant_letters = ev.data.draw_page(lines, width=624)
 by_one = count(
-    find_peaks(np.maximum(apply_kernel(variants, kernel, border="constant") - threshold, 0)),
+    find_peaks(np.maximum(ev.apply_kernel(variants, kernel, border="constant") - threshold, 0)),
     variant_letters,
 )
 print({name: len(places) for name, places in by_one.items()})
@@ -268,15 +278,15 @@ learned = [
     "turned back 25",
     "with serifs",
 ]
-sheet, specimens = draw_page(
-    [Line(" e", **styles[name]) for name in learned], width=80
+sheet, specimens = ev.data.draw_page(
+    [ev.data.Line(" e", **styles[name]) for name in learned], width=80
 )
 sizes = [styles[name].get("size", 24) for name in learned]
 kernels = [kernel] + [
     cut_kernel(sheet, specimen, half=round(9 * size / 24))
     for specimen, size in zip(specimens, sizes, strict=True)
 ]
-answers = [apply_kernel(variants, weights, border="constant") for weights in kernels]
+answers = [ev.apply_kernel(variants, weights, border="constant") for weights in kernels]
 by_seven = count(find_peaks(np.maximum(np.max(answers, axis=0) - threshold, 0)), variant_letters)
 print({name: len(places) for name, places in by_seven.items()})
 
@@ -315,7 +325,7 @@ assert per_line(by_seven["false alarm"])[list(styles).index("bold")] >= 1
 # %% tags=["nbval-ignore-output"]
 # All 77 on their page: found by one kernel, found with the other six only, or by none.
 late = [place for place in by_seven["found"] if not (place == by_one["found"]).all(axis=1).any()]
-_ = filter_plots.show_letter_variants(
+_ = ev.plots.show_letter_variants(
     variants,
     list(styles),
     {
@@ -346,9 +356,9 @@ def normalized_correlation(page, weights):
     """How well each window agrees with the weights, from -1 to 1, whatever light and contrast."""
     weights = weights - weights.mean()
     ones = np.ones(weights.shape)
-    energy = apply_kernel(page**2, ones) - apply_kernel(page, ones) ** 2 / ones.size
+    energy = ev.apply_kernel(page**2, ones) - ev.apply_kernel(page, ones) ** 2 / ones.size
     contrast = np.sqrt(np.maximum(energy, 1e-3) * (weights**2).sum())
-    return apply_kernel(page, weights) / contrast
+    return ev.apply_kernel(page, weights) / contrast
 
 
 photographed = 1 - skimage.data.page()[40:140] / 255
@@ -380,7 +390,7 @@ e_places = [
     [(87, 107), (89, 154)],
 ]
 real_letters = [
-    Letter("e", line, *place) for line, row in enumerate(e_places) for place in row
+    ev.data.Letter("e", line, *place) for line, row in enumerate(e_places) for place in row
 ]
 seen = count(find_peaks(np.maximum(seen_channel - 0.81, 0)), real_letters, reach=3)
 print({name: len(places) for name, places in seen.items()})
@@ -394,7 +404,7 @@ assert len(seen["false alarm"]) == 0
 
 # %%
 # The photographed page with hits and misses, the kernel, and its channel.
-_ = filter_plots.show_letter_channel(
+_ = ev.plots.show_letter_channel(
     photographed, seen_kernel - seen_kernel.mean(), seen_channel, seen, spread=5
 )
 
@@ -419,7 +429,7 @@ assert len(generous["false alarm"]) > 10
 # %%
 # Gray is the brightness that the eye sees; the lines take their colors from the photograph, three times as strong.
 brightness_weights = np.array([0.299, 0.587, 0.114])
-scaled = sample_photo("astronaut", 156) / 255
+scaled = ev.sample_photo("astronaut", 156) / 255
 gray = np.repeat((scaled @ brightness_weights)[..., np.newaxis], 3, axis=-1)
 strong_colors = np.clip(gray + 3 * (scaled - gray), 0, 1)
 on_line = np.arange(156) % 6 == 0
@@ -444,7 +454,7 @@ assert colored_share(scaled) > 0.85
 
 # %%
 # The gray photograph with lines and without.
-_ = filter_plots.show_pictures({"gray with colored lines": line_photo, "gray": gray}, scale=2)
+_ = ev.plots.show_pictures({"gray with colored lines": line_photo, "gray": gray}, scale=2)
 
 # %% [markdown]
 # **Figure 5.** The line illusion. On the left seven pixels of ten are gray, the same as on the right; look at the suit between the lines. Shapes come from the gray picture alone. The color that we believe to see is filled in.
@@ -454,8 +464,8 @@ _ = filter_plots.show_pictures({"gray with colored lines": line_photo, "gray": g
 # %%
 # Color is what differs from gray. Average it over 13x13 pixels, in both pictures, and compare.
 average = np.full((13, 13), 1 / 169)
-wide_color = apply_kernel(scaled - gray, average)
-wide_line_color = apply_kernel(line_photo - gray, average)
+wide_color = ev.apply_kernel(scaled - gray, average)
+wide_line_color = ev.apply_kernel(line_photo - gray, average)
 likeness = np.corrcoef(wide_color.ravel(), wide_line_color.ravel())[0, 1]
 strength = np.abs(wide_line_color).mean() / np.abs(wide_color).mean()
 print(f"correlation {likeness:.2f}, strength {strength:.2f}")
@@ -472,14 +482,13 @@ assert 0.5 < strength < 1.1
 
 # %%
 # Seven color photographs of scikit-image, small, and each with its channels exchanged.
-from evalib.filters import gradient_magnitude
 
 photo_names = ["astronaut", "chelsea", "coffee", "rocket", "retina", "immunohistochemistry"]
 photo_names += ["hubble_deep_field"]
-originals = [sample_photo(name, 66) / 255 for name in photo_names]
+originals = [ev.sample_photo(name, 66) / 255 for name in photo_names]
 recolored = [picture[..., [2, 0, 1]] for picture in originals]  # what is new red was blue
-edges = [gradient_magnitude(picture @ brightness_weights) for picture in originals]
-new_edges = [gradient_magnitude(picture @ brightness_weights) for picture in recolored]
+edges = [ev.gradient_magnitude(picture @ brightness_weights) for picture in originals]
+new_edges = [ev.gradient_magnitude(picture @ brightness_weights) for picture in recolored]
 
 # %%
 # The likeness of every recolored photograph with every original, by edges and by mean color.
@@ -503,7 +512,7 @@ assert edge_likeness[~np.eye(7, dtype=bool)].max() < 0.2
 
 # %%
 # Three of the photographs, recolored, and the edges of the recolored ones.
-_ = filter_plots.show_recolored(originals[:3], recolored[:3], new_edges[:3])
+_ = ev.plots.show_recolored(originals[:3], recolored[:3], new_edges[:3])
 
 # %% [markdown]
 # **Figure 6.** Three of the seven photographs, the same in exchanged colors, and what is left of these as edges. A cat is a cat in any color, and one that is drawn in lines is a cat, too.
@@ -518,19 +527,18 @@ _ = filter_plots.show_recolored(originals[:3], recolored[:3], new_edges[:3])
 
 # %%
 # The course's kernels on a gray photograph, scaled to 0 to 1.
-from evalib.filters import LAPLACIAN, SOBEL_X, SOBEL_Y, gradients, laplacian
 
-camera = sample_photo("camera", 220)[..., 0] / 255
-gx, gy = gradients(camera)
-curvature = laplacian(camera)
+camera = ev.sample_photo("camera", 220)[..., 0] / 255
+gx, gy = ev.sobel_gradients(camera)
+curvature = ev.laplacian(camera)
 for name, output in [("Sobel-x", gx), ("Sobel-y", gy), ("Laplacian", curvature)]:
     print(f"{name:9} {output.min():.2f} to {output.max():.2f}")
 
 # %%
 # The photograph, and each kernel with the output that it makes.
-_ = filter_plots.show_filters(
+_ = ev.plots.show_filters(
     camera,
-    {"Sobel-x": (SOBEL_X, gx), "Sobel-y": (SOBEL_Y, gy), "Laplacian": (LAPLACIAN, curvature)},
+    {"Sobel-x": (ev.SOBEL_X, gx), "Sobel-y": (ev.SOBEL_Y, gy), "Laplacian": (ev.LAPLACIAN, curvature)},
 )
 
 # %% [markdown]
@@ -546,10 +554,10 @@ assert np.abs(gy[top]).mean() > 2 * np.abs(gx[top]).mean()
 # On the leg Sobel-x is strong in both signs, and the Laplacian gives a pair of values for a step from 0 to 1.
 assert gx[leg].max() > 1
 assert gx[leg].min() < -1
-assert (laplacian([[0, 0, 1, 1]] * 3)[1] == [0, 1, -1, 0]).all()
+assert (ev.laplacian([[0, 0, 1, 1]] * 3)[1] == [0, 1, -1, 0]).all()
 
 # All three kernels sum to zero, so that an even area, whatever its brightness, gives nothing.
-assert SOBEL_X.sum() == SOBEL_Y.sum() == LAPLACIAN.sum() == 0
+assert ev.SOBEL_X.sum() == ev.SOBEL_Y.sum() == ev.LAPLACIAN.sum() == 0
 
 # %% [markdown]
 # ### Which way does brightness rise?
@@ -558,9 +566,9 @@ assert SOBEL_X.sum() == SOBEL_Y.sum() == LAPLACIAN.sum() == 0
 
 # %%
 # One coin, whose middle is the middle of the picture.
-coin = sample_photo("coins", 303)[84:154, 194:264, 0] / 255
-coin_gx, coin_gy = gradients(coin)
-_ = filter_plots.show_gradient(coin, coin_gx, coin_gy)
+coin = ev.sample_photo("coins", 303)[84:154, 194:264, 0] / 255
+coin_gx, coin_gy = ev.sobel_gradients(coin)
+_ = ev.plots.show_gradient(coin, coin_gx, coin_gy)
 
 # %% [markdown]
 # **Figure 8.** On the rim nearly all arrows point inward, from the dark cloth to the bright coin. In the middle the same is told by color: the circle of hues on the right is the key. Its red, for instance, means brighter to the right, and lies on the coin's left rim. Inside the coin the relief makes edges of its own.
@@ -570,7 +578,7 @@ _ = filter_plots.show_gradient(coin, coin_gx, coin_gy)
 rows, columns = np.mgrid[:70, :70]
 to_right, upward = 34.5 - columns, rows - 34.5  # from each pixel to the coin's middle
 distance = np.hypot(to_right, upward)
-coin_length = gradient_magnitude(coin)
+coin_length = ev.gradient_magnitude(coin)
 rim = (distance > 20) & (distance < 32) & (coin_length > 1.2)
 cosine = (coin_gx * to_right + coin_gy * upward)[rim] / (coin_length * distance)[rim]
 print(f"{rim.sum()} pixels of the rim, {100 * (cosine > 0).mean():.0f} % point inward")
@@ -590,13 +598,12 @@ assert (cosine > 0.7).mean() > 0.75
 import scipy.ndimage
 import skimage.filters
 
-from evalib.filters import extend_border, fixed_convolution
 
-course_kernels = {"Sobel-x": SOBEL_X, "Sobel-y": SOBEL_Y, "Laplacian": LAPLACIAN}
+course_kernels = {"Sobel-x": ev.SOBEL_X, "Sobel-y": ev.SOBEL_Y, "Laplacian": ev.LAPLACIAN}
 continued = extend_border(camera, (1, 1), "reflect")[np.newaxis, ..., np.newaxis]
 by_keras = {}
 for name, weights in course_kernels.items():
-    layer = fixed_convolution(weights)
+    layer = ev.fixed_convolution(weights)
     by_keras[name] = ops.convert_to_numpy(layer(continued.astype("float32")))[0, ..., 0]
     print(f"{name:9} {type(layer).__name__}, {layer.count_params()} weights,", end=" ")
     print(f"{len(layer.trainable_weights)} of them trainable, output {by_keras[name].shape}")
@@ -634,28 +641,27 @@ for name, results in others.items():
 
 # %%
 # How the five borders continue a photograph beyond its frame.
-small_photo = sample_photo("camera", 60)[..., 0]
-_ = filter_plots.show_borders(small_photo, 25)
+small_photo = ev.sample_photo("camera", 60)[..., 0]
+_ = ev.plots.show_borders(small_photo, 25)
 
 # %% [markdown]
 # **Figure 9.** What is assumed beyond the edge, by SciPy's names. "reflect" and "mirror" look alike: the first repeats the pixel at the edge, the second does not. Zeros put a dark frame around the picture, and kernels find an edge there that nobody photographed.
 
 # %%
 # Only the outermost ring of pixels depends on the border: inside it all of them agree.
-from evalib.filters import BORDERS
 
-inside = apply_kernel(camera, SOBEL_X, border="valid")
+inside = ev.apply_kernel(camera, ev.SOBEL_X, border="valid")
 for border in BORDERS[:-1]:
-    whole = apply_kernel(camera, SOBEL_X, border=border)
+    whole = ev.apply_kernel(camera, ev.SOBEL_X, border=border)
     np.testing.assert_allclose(whole[1:-1, 1:-1], inside, rtol=0, atol=1e-6)
     np.testing.assert_allclose(
-        whole, scipy.ndimage.correlate(camera, SOBEL_X, mode=border), rtol=0, atol=1e-6
+        whole, scipy.ndimage.correlate(camera, ev.SOBEL_X, mode=border), rtol=0, atol=1e-6
     )
 
 # Keras's "same" is SciPy's "constant". On its left edge stands an edge as strong as the sky is bright.
-same = fixed_convolution(SOBEL_X, padding="same")(camera[np.newaxis, ..., np.newaxis])
+same = ev.fixed_convolution(ev.SOBEL_X, padding="same")(camera[np.newaxis, ..., np.newaxis])
 same = ops.convert_to_numpy(same)[0, ..., 0]
-with_zeros = apply_kernel(camera, SOBEL_X, border="constant")
+with_zeros = ev.apply_kernel(camera, ev.SOBEL_X, border="constant")
 np.testing.assert_allclose(same, with_zeros, rtol=0, atol=1e-6)
 assert same[1:40, 0].mean() > 2
 assert np.abs(gx[1:40, 0]).mean() < 0.1
@@ -665,24 +671,24 @@ assert np.abs(gx[1:40, 0]).mean() < 0.1
 
 # %% tags=["refines:kernels-are-convolved"]
 # Turning Sobel's kernel changes the sign of everything; turning the Laplacian's changes nothing.
-turned = apply_kernel(camera, SOBEL_X, convolve=True)
+turned = ev.apply_kernel(camera, ev.SOBEL_X, convolve=True)
 np.testing.assert_allclose(turned, -gx, rtol=0, atol=1e-6)
 np.testing.assert_allclose(
-    turned, scipy.ndimage.convolve(camera, SOBEL_X, mode="reflect"), rtol=0, atol=1e-6
+    turned, scipy.ndimage.convolve(camera, ev.SOBEL_X, mode="reflect"), rtol=0, atol=1e-6
 )
 np.testing.assert_allclose(
-    apply_kernel(camera, LAPLACIAN, convolve=True), curvature, rtol=0, atol=1e-6
+    ev.apply_kernel(camera, ev.LAPLACIAN, convolve=True), curvature, rtol=0, atol=1e-6
 )
 
 # A step from 200 down to 100: in bytes the difference is 156, and only as floats or signed numbers -100.
 step = np.array([[200, 200, 100, 100]] * 3, np.uint8)
 assert (step[:, 2] - step[:, 1] == 156).all()
-assert (apply_kernel(step, SOBEL_X)[1] == [0, -400, -400, 0]).all()
+assert (ev.apply_kernel(step, ev.SOBEL_X)[1] == [0, -400, -400, 0]).all()
 
 # What cannot be filtered is refused, with the reason.
-for image, weights in [(step, np.ones((2, 2))), (step[0], SOBEL_X), (step * np.nan, SOBEL_X)]:
+for image, weights in [(step, np.ones((2, 2))), (step[0], ev.SOBEL_X), (step * np.nan, ev.SOBEL_X)]:
     try:
-        apply_kernel(image, weights)
+        ev.apply_kernel(image, weights)
     except ValueError as error:
         print(error)
     else:
@@ -702,13 +708,12 @@ for image, weights in [(step, np.ones((2, 2))), (step[0], SOBEL_X), (step * np.n
 
 # %%
 # Two stacks of ten ordinary Keras layers, whose weights are fixed at one over the number of pixels.
-from evalib.filters import fixed_convolution
 
 
 def averaging_stack(size, depth=10):
     """A model of layers that average size x size pixels each, with zeros beyond the border."""
     kernel = np.full((size, size), 1 / size**2)
-    stack = [fixed_convolution(kernel, padding="same") for _ in range(depth)]
+    stack = [ev.fixed_convolution(kernel, padding="same") for _ in range(depth)]
     return keras.Sequential([keras.Input((None, None, 1)), *stack])
 
 
@@ -746,9 +751,9 @@ assert all(abs(picture.sum() - 1) < 1e-4 for picture in dots.values())
 
 # %%
 # The same on a photograph of a coin, whose middle is the middle of the picture.
-coin = (sample_photo("coins", 303)[84:154, 194:264, 0] / 255).astype("float32")
+coin = (ev.sample_photo("coins", 303)[84:154, 194:264, 0] / 255).astype("float32")
 coins = {"input": coin} | {name: through(model, coin) for name, model in stacks.items()}
-_ = filter_plots.show_drift(coins, dots, (20, 20))
+_ = ev.plots.show_drift(coins, dots, (20, 20))
 
 # %% [markdown]
 # **Figure 10.** A coin and a dot after ten averaging layers; the orange lines cross where the middle was. 3x3 blurs more, as it averages more pixels, but everything stays in its place. 2x2 carries the picture up and to the left, half a pixel a layer.
@@ -780,8 +785,6 @@ assert best_shift(coins["ten layers 3x3"], coin) == (0, 0)
 
 # %% tags=["proves:two-3x3-see-5x5"]
 # The receptive field of stacks of one to five 3x3 layers, and of one layer as large; both taken from real models.
-from evalib.costs import layer_costs
-from evalib.receptive_field import receptive_field
 
 
 def stack_of(kernel_sizes, channels=1, size=56):
@@ -794,10 +797,10 @@ depths = [1, 2, 3, 4, 5]
 stack_weights, large_weights = [], []
 for depth in depths:
     stack, large = stack_of([3] * depth), stack_of([2 * depth + 1])
-    assert receptive_field(stack).size == receptive_field(large).size == (2 * depth + 1,) * 2
+    assert ev.receptive_field(stack).size == ev.receptive_field(large).size == (2 * depth + 1,) * 2
     stack_weights.append(stack.count_params())
     large_weights.append(large.count_params())
-    seen = "x".join(map(str, receptive_field(stack).size))
+    seen = "x".join(map(str, ev.receptive_field(stack).size))
     print(
         f"{depth} of 3x3 see {seen:5}: {stack_weights[-1]:2} weights, one {seen}: {large_weights[-1]:3}"
     )
@@ -811,7 +814,7 @@ assert large_weights == [9, 25, 49, 81, 121]
 # Inside a network kernels have depth: 64 channels in and out, on 56x56 pixels.
 def total_multiplications(kernel_sizes):
     """The multiplications of a stack with 64 channels for one picture of 56x56 pixels."""
-    return sum(cost.multiplications for cost in layer_costs(stack_of(kernel_sizes, 64)))
+    return sum(cost.macs for cost in ev.networks.layer_costs(stack_of(kernel_sizes, 64)))
 
 
 stack_products = [total_multiplications([3] * depth) for depth in depths]
@@ -831,7 +834,7 @@ one = {
     "multiplications, 56x56 pixels, 64 channels": large_products,
 }
 stack = dict(zip(one, (stack_weights, stack_products), strict=True))
-_ = filter_plots.show_stack_costs([2 * depth + 1 for depth in depths], one, stack)
+_ = ev.plots.show_stack_costs([2 * depth + 1 for depth in depths], one, stack)
 
 # %% [markdown]
 # **Figure 11.** A large kernel costs as the square of its size, a stack in proportion to it. At 11x11 the stack needs 45 weights for every 121. The saving has a price that the curves do not show: a stack has more outputs to keep while it is trained, one for each layer. The last question shows what for.
@@ -849,7 +852,6 @@ assert [len(stack_of([3] * n).layers) for n in depths] == depths
 
 # %%
 # Whole numbers as weights, so that the sums are exact and "the same" means the same to the last bit.
-from evalib.filters import apply_kernel
 
 
 def compose(first, second):
@@ -866,9 +868,9 @@ print(compose(first, second))
 
 # %%
 # Two kernels after each other, and the composed one at once, on a photograph in bytes.
-camera = sample_photo("camera", 220)[..., 0]
-one_by_one = apply_kernel(apply_kernel(camera, first, border="valid"), second, border="valid")
-at_once = apply_kernel(camera, compose(first, second), border="valid")
+camera = ev.sample_photo("camera", 220)[..., 0]
+one_by_one = ev.apply_kernel(ev.apply_kernel(camera, first, border="valid"), second, border="valid")
+at_once = ev.apply_kernel(camera, compose(first, second), border="valid")
 assert one_by_one.shape == at_once.shape == (216, 216)
 assert np.array_equal(one_by_one, at_once)
 
@@ -882,7 +884,7 @@ assert np.array_equal(compose(first, second), scipy.signal.convolve2d(first, sec
 inner = layers.Conv2D(8, 3, use_bias=False)
 outer = layers.Conv2D(4, 3, use_bias=False)
 whole = layers.Conv2D(4, 5, use_bias=False)
-color = sample_photo("chelsea", 64)[np.newaxis].astype("float32") / 255
+color = ev.sample_photo("chelsea", 64)[np.newaxis].astype("float32") / 255
 keras.utils.set_random_seed(0)
 two_layers = ops.convert_to_numpy(outer(inner(color)))
 whole.build(color.shape)
@@ -903,7 +905,6 @@ print(kernels_in.shape, "then", kernels_out.shape, "equals", composed.shape)
 
 # %%
 # The same two layers twice, once with a ReLU between and once without.
-from evalib.filters import SOBEL_X, SOBEL_Y
 
 
 def edge_finder(activation):
@@ -915,7 +916,7 @@ def edge_finder(activation):
             layers.Conv2D(1, 3, use_bias=False),
         ]
     )
-    signed_edges = np.stack([SOBEL_X, -SOBEL_X, SOBEL_Y, -SOBEL_Y], axis=-1)
+    signed_edges = np.stack([ev.SOBEL_X, -ev.SOBEL_X, ev.SOBEL_Y, -ev.SOBEL_Y], axis=-1)
     model.set_weights([signed_edges[:, :, np.newaxis], np.full((3, 3, 4, 1), 1 / 9)])
     return model
 
@@ -946,7 +947,7 @@ assert left_over > 0.5
 
 # %%
 # The coin, the two layers with and without ReLU, and the best single kernel.
-_ = filter_plots.show_rims(
+_ = ev.plots.show_rims(
     {
         "coin": coin,
         "two 3x3, ReLU between": with_relu,
@@ -1061,7 +1062,7 @@ assert min(left["ring"], left["plus"], left["two dots"], left["random"]) > 0.1
 
 # %%
 # The wanted kernels, and the nearest that two 3x3 came.
-_ = filter_plots.show_kernel_fits(targets, fits, errors)
+_ = ev.plots.show_kernel_fits(targets, fits, errors)
 
 # %% [markdown]
 # **Figure 13.** Six 5x5 kernels and the nearest composition of two 3x3. Column-times-row kernels can be made, the others cannot. Their numbers are what a search found, so a little less may be possible; that the two dots cannot be made exactly is proved above.
@@ -1094,8 +1095,8 @@ assert np.linalg.matrix_rank(np.concatenate(four, axis=1)) == 25
 def cost_of(kernel_sizes, channels_in):
     """Weights, and multiplications on 224x224 pixels, of convolutions to 64 channels each."""
     stack = [layers.Conv2D(64, k, padding="same", use_bias=False) for k in kernel_sizes]
-    costs = layer_costs(keras.Sequential([keras.Input((224, 224, channels_in)), *stack]))
-    return sum(c.parameters for c in costs), sum(c.multiplications for c in costs)
+    costs = ev.networks.layer_costs(keras.Sequential([keras.Input((224, 224, channels_in)), *stack]))
+    return sum(c.parameters for c in costs), sum(c.macs for c in costs)
 
 
 cases = {
@@ -1117,7 +1118,7 @@ assert 8 < first_stack / first_large < 8.1
 
 # %%
 # The four as bars.
-_ = channel_plots.show_costs(
+_ = ev.plots.show_costs(
     {
         "weights": {name: weights for name, (weights, _) in cases.items()},
         "multiplications, 224x224 pixels": {name: cost for name, (_, cost) in cases.items()},
@@ -1131,19 +1132,18 @@ _ = channel_plots.show_costs(
 
 # %%
 # The network where session 2 stopped: what share of its cost is the first layer, as it is and with 5x5 or 7x7?
-from evalib.models import session2_network
 
-network_costs = layer_costs(session2_network())
+network_costs = ev.networks.layer_costs(ev.session2_network())
 total_weights = sum(cost.parameters for cost in network_costs)
-total_products = sum(cost.multiplications for cost in network_costs)
-first_cost = next(cost for cost in network_costs if cost.multiplications)
+total_products = sum(cost.macs for cost in network_costs)
+first_cost = next(cost for cost in network_costs if cost.macs)
 for size in (3, 5, 7):
     more = size**2 / 9
     weight_share = more * 27 * 32 / (total_weights + (more - 1) * 27 * 32)
     product_share = (
         more
-        * first_cost.multiplications
-        / (total_products + (more - 1) * first_cost.multiplications)
+        * first_cost.macs
+        / (total_products + (more - 1) * first_cost.macs)
     )
     print(f"{size}x{size}: {100 * weight_share:.2f} % of the weights,", end=" ")
     print(f"{100 * product_share:.2f} % of the multiplications")
@@ -1152,7 +1152,7 @@ for size in (3, 5, 7):
 # Even at 7x7 the first layer would be less than half a percent of the whole.
 assert first_cost.parameters == 3 * 3 * 3 * 32 + 32
 assert 49 / 9 * 27 * 32 / total_weights < 0.005
-assert 49 / 9 * first_cost.multiplications / total_products < 0.005
+assert 49 / 9 * first_cost.macs / total_products < 0.005
 
 # %% [markdown]
 # **Take away.** Use odd kernels, because they have a center. Among these take 3x3 and stack them: n layers see as much as one kernel of size 2n + 1, for 9n weights instead of (2n + 1)², with a ReLU after each. In the first layer there are few channels, and a larger kernel costs little.
@@ -1201,7 +1201,7 @@ assert deep.count_params() == 99 * 9
 
 # %% tags=["nbval-ignore-output"]
 # Let a photograph pass through all 99: 199x199 pixels go in, one comes out.
-portrait = sample_photo("camera", 199)[..., 0].astype("float32") / 255
+portrait = ev.sample_photo("camera", 199)[..., 0].astype("float32") / 255
 answer = ops.convert_to_numpy(deep(portrait[np.newaxis, ..., np.newaxis]))
 print(
     portrait.shape, "becomes", answer.shape, "with the value", round(float(answer[0, 0, 0, 0]), 4)
@@ -1217,8 +1217,8 @@ assert portrait.min() <= answer[0, 0, 0, 0] <= portrait.max()
 
 # %%
 # Its receptive field is the whole picture: two pixels more for each of 99 layers, and one to begin with.
-print(receptive_field(deep).size)
-assert receptive_field(deep).size == (1 + 2 * 99, 1 + 2 * 99) == (199, 199)
+print(ev.receptive_field(deep).size)
+assert ev.receptive_field(deep).size == (1 + 2 * 99, 1 + 2 * 99) == (199, 199)
 
 # %%
 # Does it see all of it equally well? How much each pixel counts, if all 99 layers average: along one axis, 99
@@ -1284,7 +1284,6 @@ print(line)
 
 # %%
 # Count the convolutions, and what is multiplied on the way; both by Keras's own shapes.
-from evalib.costs import multiplications
 
 convolutions = sum(isinstance(layer, layers.Conv2D) for layer in pooled.layers)
 poolings = sum(isinstance(layer, layers.MaxPooling2D) for layer in pooled.layers)
@@ -1297,12 +1296,12 @@ print(f"{multiplications(pooled):9,} multiplications")
 assert pooled.output_shape == deep.output_shape == (None, 1, 1, 1)
 assert (convolutions, poolings) == (10, 6)
 assert 99 - convolutions == 89
-assert multiplications(deep) == sum(9 * side**2 for side in sides[1:])
-assert 12 < multiplications(deep) / multiplications(pooled) < 14
+assert ev.networks.macs(deep) == sum(9 * side**2 for side in sides[1:])
+assert 12 < ev.networks.macs(deep) / ev.networks.macs(pooled) < 14
 
 # %%
 # Both chains, layer by layer.
-_ = filter_plots.show_chains(
+_ = ev.plots.show_chains(
     {"99 convolutions": sides, "10 convolutions, 6 poolings": pooled_sides}
 )
 
@@ -1311,8 +1310,8 @@ _ = filter_plots.show_chains(
 
 # %%
 # What is lost: of an odd number of rows a 2x2 pooling leaves the last one out. Does the pixel still see everything?
-print("99 convolutions:", receptive_field(deep).size)
-print("with poolings:  ", receptive_field(pooled).size)
+print("99 convolutions:", ev.receptive_field(deep).size)
+print("with poolings:  ", ev.receptive_field(pooled).size)
 
 # %%
 # Not quite. A row that is left out is as wide as the stride at its place, by how many pixels of the picture neighbors lie
@@ -1325,7 +1324,7 @@ for side, layer in zip(pooled_sides[:-1], pooled.layers[1:], strict=True):
         stride *= 2
 print("lost pixels, by the size at the pooling:", lost)
 assert lost == {195: 1, 93: 2, 17: 8}
-assert receptive_field(pooled).size == (199 - 11, 199 - 11)
+assert ev.receptive_field(pooled).size == (199 - 11, 199 - 11)
 
 # %% [markdown]
 # **Take away.** Without padding, n convolutions of 3x3 take 2n pixels from height and width: 99 of them lead from 199x199 to 1x1, and that one pixel sees the whole picture, most of it faintly ([notebook 03](03_receptive_fields.ipynb), *Does an output pixel use all that it sees?*). Real networks pool on the way, and need a tenth of the convolutions.
@@ -1341,9 +1340,9 @@ assert receptive_field(pooled).size == (199 - 11, 199 - 11)
 
 # %%
 # All choices are made on a validation part of the 60,000 training images. The test images are not touched.
-(x_train, y_train), (x_test, y_test) = load_mnist()
-(x_fit, y_fit), (x_validation, y_validation) = split_validation(x_train, y_train)
-x_fit, x_validation = prepare_images(x_fit), prepare_images(x_validation)
+(x_train, y_train), (x_test, y_test) = ev.load_mnist()
+(x_fit, y_fit), (x_validation, y_validation) = ev.split_validation(x_train, y_train)
+x_fit, x_validation = ev.prepare_images(x_fit), ev.prepare_images(x_validation)
 print(x_fit.shape, x_validation.shape)
 
 # %% [markdown]
@@ -1363,7 +1362,6 @@ np.testing.assert_allclose(x_deep.var(axis=(1, 2, 3)), 1, atol=1e-4)
 
 # %%
 # Two rules from the literature, between half of Xavier's standard deviation and twice of it.
-from evalib.initialization import deep_network, draw_kernels, kernel_variance
 
 starts = {
     "too small": keras.initializers.VarianceScaling(0.25, "fan_avg", "untruncated_normal"),
@@ -1393,7 +1391,6 @@ assert kernel_variance(he, (3, 3, 32, 64)) == 2 / (3 * 3 * 32)
 
 # %%
 # 200 digits forward through each network, the gradients of their losses backward, before any training.
-from evalib.initialization import measure_signals
 
 digits, labels = x_deep[:200], y_deep[:200]
 signals = {}
@@ -1410,7 +1407,6 @@ print(signals["ReLU", "He"].activations.shape)
 # takes its part: a ReLU half of it, tanh the more the larger the signal is.
 from itertools import pairwise
 
-from evalib.initialization import activation_moments, predict_signals
 
 units = [28 * 28] + [width] * depth
 predictions = {}
@@ -1436,7 +1432,7 @@ predicted = {
     row: {name: (predictions[row, name].activations, predictions[row, name].gradients) for name in starts}
     for row in rows
 }
-_ = training_plots.show_signals(measured, predicted)
+_ = ev.plots.show_signals(measured, predicted)
 
 # %% [markdown]
 # **Figure 16.** The size of both signals in each of 50 layers, on a logarithmic scale. Read the left side from left to right, for activations go forward; read the right side from right to left, for gradients come back. With ReLU only He's start stays level; Xavier's loses half in each layer, in both directions. With tanh Xavier's gradients change least, though its activations fade slowly; larger starts keep the activations up, which cannot pass 1 anyway, and pay with gradients that grow on their way back.
@@ -1498,7 +1494,7 @@ assert abs(signals["tanh", "Xavier"].activations.mean()) < 0.05
 
 # %%
 # Each column is the histogram of a layer's 20,000 activations behind tanh.
-_ = training_plots.show_spreads({name: signals["tanh", name].activations for name in starts})
+_ = ev.plots.show_spreads({name: signals["tanh", name].activations for name in starts})
 
 # %% [markdown]
 # **Figure 17.** How tanh activations are distributed, layer by layer. Too small: after a few layers next to nothing is left. Xavier: they narrow slowly. He: they stay spread out. Too large: they crowd at -1 and 1, where tanh is flat.
@@ -1522,7 +1518,6 @@ assert spread["He"][1] > 0.6 * spread["He"][0]
 
 # %%
 # 160 steps of plain gradient descent, each on a batch of real digits; the same batches and the same rate for all.
-from evalib.training_watch import StartingPoint, compile_classifier, watch_training
 
 chance = np.log(10)  # the loss of one who gives each of ten digits the probability 1/10
 data = x_deep, y_deep
@@ -1535,11 +1530,11 @@ for activation in rows:
     for name, start in starts.items():
         trainers[activation].restore()
         draw_kernels(network, start, seed=0)
-        trained[activation, name] = watch_training(network, data, range(0, 161, 10), score_on=unseen)
+        trained[activation, name] = track_training(network, data, range(0, 161, 10), score_on=unseen)
 
 # %% tags=["nbval-ignore-output"]
 # Draw the loss of the batches, ten at a time, and print how many unseen digits are named right.
-_ = training_plots.show_losses(
+_ = ev.plots.show_losses(
     {
         row: {name: (trained[row, name].marks[1:], trained[row, name].losses) for name in starts}
         for row in rows
@@ -1579,7 +1574,7 @@ for activation, name, rate in [
 ]:
     trainers[activation].restore(learning_rate=rate)
     draw_kernels(trainers[activation].model, starts[name], seed=0)
-    again = watch_training(trainers[activation].model, data, [0, 100], score_on=unseen)
+    again = track_training(trainers[activation].model, data, [0, 100], score_on=unseen)
     loss = again.scores["validation"][-1, 0]
     assert not loss < chance - 0.05
     print(f"{name:9} at rate {rate:g}: still nothing learned")
@@ -1612,7 +1607,6 @@ print(f"{network.count_params():,} parameters")
 
 # %%
 # Equal weights in each layer: 1/n, so that each output is the average of what the kernel sees.
-from evalib.initialization import fans
 
 
 def equal_weights(model):
@@ -1627,9 +1621,8 @@ start.restore(weights=equal_weights(network))
 
 # %% tags=["proves:equal-weights-stay-equal"]
 # Before training: the loss of 64 digits gives all eight kernels the same gradient, to the last bit.
-from evalib.training_watch import gradients
 
-gradient = gradients(network, x_fit[:64], y_fit[:64])[0]
+gradient = ev.networks.weight_gradients(network, x_fit[:64], y_fit[:64])[0]
 print(gradient.shape)
 assert (gradient == gradient[..., :1]).all()
 assert np.abs(gradient).max() > 0
@@ -1640,7 +1633,7 @@ unseen = {"validation": (x_validation[:2000], y_validation[:2000])}
 outcomes = {}
 for name, weights in [("equal", equal_weights(network)), ("random", random_start)]:
     start.restore(weights=weights)
-    watched = watch_training(network, (x_fit, y_fit), [0, 300], score_on=unseen)
+    watched = track_training(network, (x_fit, y_fit), [0, 300], score_on=unseen)
     outcomes[name] = network.get_weights(), watched.scores["validation"][-1]
     print(f"{name:6} start: {100 * watched.scores['validation'][-1, 1]:.1f} % of unseen digits right")
 
@@ -1661,7 +1654,7 @@ assert outcomes["random"][1][1] > outcomes["equal"][1][1] + 0.02
 
 # %%
 # The eight kernels of the first layer after training, from both starts, on one color scale.
-_ = plots.show_kernels({f"{name} start": weights[0] for name, (weights, _) in outcomes.items()}, columns=8)
+_ = ev.plots.show_kernels({f"{name} start": weights[0] for name, (weights, _) in outcomes.items()}, columns=8)
 
 # %% [markdown]
 # **Figure 19.** First-layer kernels after 300 steps; red adds ink, blue subtracts it. From the equal start all eight learned the same picture: seven of them are wasted. From a random start each became something of its own.
@@ -1669,7 +1662,7 @@ _ = plots.show_kernels({f"{name} start": weights[0] for name, (weights, _) in ou
 # %%
 # Zeros are the worst of equal starts: behind a ReLU nothing passes, and only the last biases ever move.
 start.restore(weights=[np.zeros_like(weights) for weights in random_start])
-watch_training(network, (x_fit, y_fit), [0, 20])
+track_training(network, (x_fit, y_fit), [0, 20])
 moved = [bool(np.any(weights)) for weights in network.get_weights()]
 assert moved == [False, False, False, False, False, True]
 
@@ -1690,7 +1683,7 @@ for layer, fresh in zip(["first", "second", "probabilities"], random_start[::2],
 # %%
 # Histograms of the three kernels, fresh and after the 300 steps from the random start.
 weights_trained = outcomes["random"][0]
-_ = training_plots.show_weights(
+_ = ev.plots.show_weights(
     {
         f"{layer}: {random_start[2 * i].size:,} weights": {
             "fresh": random_start[2 * i],
@@ -1789,7 +1782,7 @@ for name, slope in zip(["w1", "b1", "w2", "b2"], slopes, strict=True):
 
 # %%
 # Every number of this step in one drawing.
-_ = training_plots.show_tiny_network(
+_ = ev.plots.show_tiny_network(
     {
         "x": one[0], "w1": weights[0], "b1": weights[1], "z1": z1[0], "a1": a1[0],
         "w2": weights[2], "b2": weights[3], "z2": z2[0], "p": p[0], "loss": loss,
@@ -1839,13 +1832,13 @@ def tiny_network():
 
 
 np.testing.assert_allclose(ops.convert_to_numpy(tiny_network()(one)), p, atol=1e-6)
-for slope, by_keras in zip(slopes, gradients(tiny_network(), one, np.array([1])), strict=True):
+for slope, by_keras in zip(slopes, ev.networks.weight_gradients(tiny_network(), one, np.array([1])), strict=True):
     np.testing.assert_allclose(by_keras, slope, atol=1e-6)
 
 # And with 64 digits at once: the gradient of a batch is the mean of theirs.
 batch, batch_labels = tiny_inputs[:64], answers[:64]
 slopes_of_batch = backward(batch, batch_labels, *weights)[0]
-for slope, by_keras in zip(slopes_of_batch, gradients(tiny_network(), batch, batch_labels), strict=True):
+for slope, by_keras in zip(slopes_of_batch, ev.networks.weight_gradients(tiny_network(), batch, batch_labels), strict=True):
     np.testing.assert_allclose(by_keras, slope, atol=1e-6)
 
 # %% [markdown]
@@ -1927,7 +1920,6 @@ for name, rule in by_hand.items():
 
 # %% tags=["nbval-ignore-output"]
 # Sixty steps from the same place. Each optimizer may try five learning rates, and keeps the one that gets lowest.
-from evalib.training_watch import optimizer_path
 
 
 def valley(x, y):
@@ -1948,7 +1940,7 @@ for name in optimizers:
 
 # %%
 # Draw the six paths, each with its best rate.
-_ = training_plots.show_paths(
+_ = ev.plots.show_paths(
     valley,
     {f"{name}, rate {chosen[name]}": {name: path} for name, path in paths.items()},
     (-2.1, 0.9, -1.9, 0.8),
@@ -2004,7 +1996,7 @@ ends = {
     for side, start in sides.items()
 }
 far = {name: optimizer_path(optimizers[name](0.1), two_valleys, (1.9, 1.1), 60) for name in optimizers}
-_ = training_plots.show_paths(two_valleys, {**ends, "starting far to the right": far}, (-1.9, 2.2, -1.4, 1.5))
+_ = ev.plots.show_paths(two_valleys, {**ends, "starting far to the right": far}, (-1.9, 2.2, -1.4, 1.5))
 
 # %% tags=["corrects:optimizers-ensure-the-optimum"]
 # The two lowest points, from the slope of the surface: x^3 - x + 0.15 = 0.
@@ -2041,12 +2033,12 @@ network.set_weights(random_start)
 compile_classifier(network, keras.optimizers.SGD(0.05, momentum=0.9))
 data = x_fit, y_fit
 unseen = {"validation": (x_validation[:2000], y_validation[:2000])}
-watched = watch_training(network, data, moments, score_on=unseen)
+watched = track_training(network, data, moments, score_on=unseen)
 
 # %% tags=["nbval-ignore-output"]
 # Loss and errors on unseen digits over the steps, on a logarithmic axis: most happens early.
 validation_loss, accuracy = watched.scores["validation"].T
-_ = training_plots.show_steps(
+_ = ev.plots.show_steps(
     {
         "validation loss in nats": (moments[1:], validation_loss[1:]),
         "errors in %": (moments[1:], 100 * (1 - accuracy[1:])),
@@ -2068,7 +2060,7 @@ assert validation_loss[0] - validation_loss[8] > 0.8 * (validation_loss[0] - val
 # The eight kernels of the first layer at seven moments, on one color scale.
 shown = [0, 1, 10, 30, 100, 300, 780]
 film = [watched.kernels[moments.index(step)] for step in shown]
-_ = training_plots.show_kernel_film(film, ["start", *[f"step {step}" for step in shown[1:]]])
+_ = ev.plots.show_kernel_film(film, ["start", *[f"step {step}" for step in shown[1:]]])
 
 # %% [markdown]
 # **Figure 25.** First-layer kernels while they are trained, a column each; red adds ink, blue subtracts it. One step changes nothing that could be seen. Then strokes and edges rise out of the noise, each kernel in its own direction, and later steps sharpen them. Some kernels hardly change at all.
@@ -2122,13 +2114,13 @@ for name, make in optimizers.items():
     choice[name] = {}
     for rate in rates[name]:
         trainers[name].restore(weights=contest_starts[0], learning_rate=rate)
-        run = watch_training(model, data, [0, 200], score_on=unseen)
+        run = track_training(model, data, [0, 200], score_on=unseen)
         choice[name][rate] = run.scores["validation"][-1, 0]
 
 # %% tags=["nbval-ignore-output"]
 # The loss after 200 steps with each rate; the ring marks the rate that is chosen.
 best_rate = {name: min(by_rate, key=by_rate.get) for name, by_rate in choice.items()}
-_ = training_plots.show_rates(choice)
+_ = ev.plots.show_rates(choice)
 print(best_rate)
 
 # %% [markdown]
@@ -2142,10 +2134,10 @@ for name, start in trainers.items():
     losses = []
     for seed, weights in enumerate(contest_starts):
         start.restore(weights=weights, learning_rate=best_rate[name])
-        run = watch_training(start.model, data, places, seed=seed, score_on=unseen)
+        run = track_training(start.model, data, places, seed=seed, score_on=unseen)
         losses.append(run.scores["validation"][:, 0])
     curves[name] = places, np.array(losses)
-_ = training_plots.show_optimizers(curves)
+_ = ev.plots.show_optimizers(curves)
 for name, (_, losses) in curves.items():
     print(
         f"{name:9} mean loss {losses[:, -1].mean():.3f}, best {losses[:, -1].min():.3f}, worst {losses[:, -1].max():.3f}"
@@ -2200,12 +2192,12 @@ for label, dropout in [("without dropout", 0.0), ("with dropout", 0.5)]:
     keras.utils.set_random_seed(0)
     model = large_network(dropout)
     compile_classifier(model, keras.optimizers.Adam(0.002))
-    runs[label] = watch_training(model, few, range(0, 501, 25), batch_size=50, score_on=scored)
+    runs[label] = track_training(model, few, range(0, 501, 25), batch_size=50, score_on=scored)
 print(f"{model.count_params():,} parameters, {500 * 50 // 1000} epochs")
 
 # %% tags=["nbval-ignore-output"]
 # Both losses are scored with dropout off, so that the curves can be compared.
-_ = training_plots.show_gaps(
+_ = ev.plots.show_gaps(
     {label: (run.marks, run.scores["seen"][:, 0], run.scores["unseen"][:, 0]) for label, run in runs.items()}
 )
 for label, run in runs.items():

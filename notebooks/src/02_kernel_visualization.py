@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,-all
+#     cell_metadata_filter: tags,cellView,-all
 #     notebook_metadata_filter: kernelspec,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
@@ -55,13 +55,26 @@ if "google.colab" in sys.modules:
 
 # %%
 # Load the tools first: evalib before Keras, because it keeps TensorFlow's start-up messages away.
-import evalib
+import evalib as ev
 import keras
 import numpy as np
 from keras import layers, ops
 
-from evalib import coverage_plots, plots
-from evalib.data import load_mnist, prepare_images, sample_photo
+from evalib.features import (
+    checkerboard_energy,
+    color_share,
+    cut_patches,
+    mean_values,
+    noise_kernels,
+    orientation_selectivity,
+    preferred_orientation,
+    prepare_for_vgg16,
+    spatial_autocorrelation,
+    strongest_patch,
+    values_before_activation,
+    vgg16_backbone,
+    vgg16_classifier,
+)
 
 # %% tags=["parameters"]
 # @title What a reader may want to turn
@@ -81,12 +94,11 @@ visualization_steps = 80  # @param {type:"slider", min:10, max:400, step:10}
 
 # %%
 # Look through windows: five places of one photograph, each cut out at six sizes and drawn at one size.
-from evalib import window_plots
 
-photo = sample_photo("astronaut")
+photo = ev.sample_photo("astronaut")
 places = {"eye": (79, 195), "smile": (112, 176), "star": (50, 28), "badge": (302, 135)}
 places["collar"] = (205, 200)
-_ = window_plots.show_windows(photo, places, (3, 5, 7, 11, 22, 46))
+_ = ev.plots.show_windows(photo, places, (3, 5, 7, 11, 22, 46))
 
 # %% [markdown]
 # **Figure 1.** A photograph of 400x400 pixels and windows cut from it. Cover the right half of the windows and guess: at 3x3 there are nine patches of color, at 5x5 and 7x7 an edge and its direction. At 11x11 the eye and the teeth begin to show, though the label at the left helps; the star needs 22x22, and badge and collar need 46x46.
@@ -98,7 +110,6 @@ _ = window_plots.show_windows(photo, places, (3, 5, 7, 11, 22, 46))
 
 # %%
 # Stacks of 3x3 convolutions, written c, and of 2x2 poolings, written p: how much does one of their outputs see?
-from evalib.receptive_field import receptive_field
 
 
 def stack(plan):
@@ -109,7 +120,7 @@ def stack(plan):
 
 sees = {}
 for plan in ("c", "cc", "ccc", "ccccc", "cccccp", "ccpcccc", "cccpcccpccc"):
-    height, width = receptive_field(stack(plan)).size
+    height, width = ev.receptive_field(stack(plan)).size
     sees[plan] = height
     print(f"{plan:11} sees {height}x{width}")
 assert list(sees.values()) == [3, 5, 7, 11, 12, 22, 46]
@@ -125,12 +136,11 @@ assert list(sees.values()) == [3, 5, 7, 11, 12, 22, 46]
 # Eight photographs, none of them enlarged: that would blur a photograph, and so give it away.
 import skimage.data
 
-from evalib.patches import cut_patches
 
 in_color = ["astronaut", "coffee", "immunohistochemistry", "rocket"]
 in_gray = ["brick", "camera", "grass", "gravel"]
 names = in_color + in_gray
-sources = np.stack([sample_photo(name) for name in names]).astype("float32") / 255
+sources = np.stack([ev.sample_photo(name) for name in names]).astype("float32") / 255
 smallest = min(min(getattr(skimage.data, name)().shape[:2]) for name in names)
 print(f"{len(names)} photographs; the smallest side of them all was {smallest} pixels")
 assert smallest >= sources.shape[1]
@@ -198,7 +208,7 @@ for small, large in ((3, 7), (7, 11), (11, 22), (22, 46)):
 
 # %%
 # The same as curves, over a scale on which equal steps are equal factors.
-_ = window_plots.show_scores_by_size(
+_ = ev.plots.show_scores_by_size(
     window_sizes,
     {
         "color and texture": told["both"],
@@ -248,7 +258,7 @@ learned_photos = [
     *("astronaut", "chelsea", "coffee", "immunohistochemistry", "retina", "rocket"),
     *("brick", "camera", "coins", "grass", "gravel", "page", "text"),
 ]
-sources = np.stack([sample_photo(name, 400) for name in learned_photos])
+sources = np.stack([ev.sample_photo(name, 400) for name in learned_photos])
 
 
 def standardize(windows):
@@ -268,7 +278,6 @@ print("learn:", fit_windows.shape, "  held out:", held_windows.shape)
 
 # %% tags=["nbval-ignore-output"]
 # Four kernel sizes, three seeds each; the first kernels are kept from before and after training.
-from evalib.training_watch import compile_classifier, watch_training
 
 rate, decay, steps = 0.005, 1.0, 800
 
@@ -292,9 +301,9 @@ def learn(kernel_size, data, held_out, *, stride, seed, steps):
     # Keras multiplies the decay by the rate, so each step takes a small share of a weight. Only the first kernels decay:
     # what the gradients do not renew there fades away.
     optimizer.exclude_from_weight_decay(var_list=network.trainable_variables[1:])
-    compile_classifier(network, optimizer)
+    ev.training.compile_classifier(network, optimizer)
     marks, score_on = (0, steps), {"held out": held_out}
-    watch = watch_training(network, data, marks, batch_size=32, seed=seed, score_on=score_on)
+    watch = ev.training.track_training(network, data, marks, batch_size=32, seed=seed, score_on=score_on)
     return watch.kernels, watch.scores["held out"][:, 1]
 
 
@@ -319,14 +328,6 @@ assert (1 - rate * decay) ** steps < 0.02
 
 # %%
 # The course's pair of pictures: all 32 kernels of one network, before and after, the most colored first.
-from evalib import kernel_plots
-from evalib.kernel_statistics import (
-    color_share,
-    noise_kernels,
-    orientation_selectivity,
-    preferred_orientation,
-    smoothness,
-)
 
 
 def by_color(pair):
@@ -336,7 +337,7 @@ def by_color(pair):
 
 
 before, after = by_color(kernels[7, 0])
-_ = kernel_plots.show_kernel_bands({"7x7 before training": before, "7x7 after training": after})
+_ = ev.plots.show_kernel_bands({"7x7 before training": before, "7x7 after training": after})
 
 # %% [markdown]
 # **Figure 3.** The 32 first-layer kernels of one network, each at the same place before and after. Mid gray is a weight of zero; each kernel is drawn on its own scale. Before: independent numbers in three channels. After: flat spots of one color, edges between two colors, edges and stripes between bright and dark.
@@ -352,7 +353,7 @@ for size in (3, 5, 11):
     before, after = by_color(kernels[size, 0])
     bands[f"{size}x{size} before training, 16 of 32"] = before[..., ::2]
     bands[f"{size}x{size} after training"] = after
-_ = kernel_plots.show_kernel_bands(bands)
+_ = ev.plots.show_kernel_bands(bands)
 
 # %% [markdown]
 # **Figure 4.** First-layer kernels of 3x3, 5x5 and 11x11, drawn equally large. In the 3x3 ones one can tell colors, and which side is the brighter one. In the 11x11 ones there are edges and stripes in several directions, some of them slanted.
@@ -386,7 +387,7 @@ made["noise"] = noise_kernels(7, 3, 1, seed=3)[..., 0]
 
 stacked = np.stack(list(made.values()), axis=-1)
 numbers = zip(
-    smoothness(stacked),
+    spatial_autocorrelation(stacked),
     orientation_selectivity(stacked),
     preferred_orientation(stacked),
     color_share(stacked),
@@ -397,7 +398,7 @@ notes = [
     f"smooth {smooth:.2f}\nselective {selective:.2f}\ncolor {color:.2f}"
     for smooth, selective, _, color in table.values()
 ]
-_ = kernel_plots.show_named_kernels(made, notes)
+_ = ev.plots.show_named_kernels(made, notes)
 
 # %% [markdown]
 # **Figure 5.** Made kernels and their three numbers. A blot and a flat kernel prefer no direction, stripes do, of whatever slant. Only the red and green blot and the noise have color.
@@ -420,7 +421,7 @@ assert all(table[title][3] < 1e-9 for title in ("flat", "blot", "checkerboard", 
 # %%
 # The 11x11 kernels where their direction and its strength put them.
 after = kernels[11, 0][1]
-_ = kernel_plots.show_kernel_plane(
+_ = ev.plots.show_kernel_plane(
     after,
     preferred_orientation(after),
     orientation_selectivity(after),
@@ -438,7 +439,7 @@ _ = kernel_plots.show_kernel_plane(
 # %% tags=["nbval-ignore-output"]
 # Each kernel's three numbers, the three seeds together, and what noise of the same size would have.
 measured = {
-    "smoothness": smoothness,
+    "smoothness": spatial_autocorrelation,
     "orientation selectivity": orientation_selectivity,
     "color share": color_share,
 }
@@ -456,7 +457,7 @@ for title, measure in measured.items():
         print(
             f"{title:23} {size:2}x{size:<2} before {pair[0].mean():5.2f}   after {pair[1].mean():.2f}"
         )
-_ = kernel_plots.show_measures(changes, expected)
+_ = ev.plots.show_measures(changes, expected)
 
 # %% [markdown]
 # **Figure 7.** A dot for each of the 96 kernels of a size. Smoothness: from around 0 to well above it, and highest for the largest kernels. Selectivity: what noise has by chance shrinks to a third from 3x3 to 11x11; what trained kernels have shrinks much less. Color share: noise is all alike; training makes some kernels almost gray and leaves others almost pure color.
@@ -543,7 +544,7 @@ for title, measure in measured.items():
     right, dealt = measure(kernels[7, seeds[0]][1]), measure(chance_kernels[1])
     print(f"{title:23} right labels {right.mean():.2f}   shuffled labels {dealt.mean():.2f}")
 print(f"accuracy with shuffled labels {chance_scores[1]:.2f}, chance {1 / len(learned_photos):.2f}")
-_ = kernel_plots.show_kernel_bands(
+_ = ev.plots.show_kernel_bands(
     {
         "7x7 after training, right labels": by_color(kernels[7, seeds[0]])[1],
         "7x7 after training, shuffled labels": by_color(chance_kernels)[1],
@@ -556,7 +557,7 @@ _ = kernel_plots.show_kernel_bands(
 # %% tags=["proves:training-turns-noise-into-patterns"]
 # Shuffled labels: accuracy at chance, and yet far from the noise it began with.
 assert chance_scores[1] < 2.5 / len(learned_photos)
-assert smoothness(chance_kernels[1]).mean() > 0.4
+assert spatial_autocorrelation(chance_kernels[1]).mean() > 0.4
 assert orientation_selectivity(chance_kernels[1]).mean() > 1.5 * by_chance[7].mean()
 
 # %% [markdown]
@@ -568,8 +569,8 @@ assert orientation_selectivity(chance_kernels[1]).mean() > 1.5 * by_chance[7].me
 
 # %% tags=["nbval-ignore-output"]
 # One channel now, a stride of 2, and one seed; the most selective kernels first.
-(x_train, y_train), _ = load_mnist()
-digit_images, digit_labels = prepare_images(x_train[:10_000]), y_train[:10_000].astype("int64")
+(x_train, y_train), _ = ev.load_mnist()
+digit_images, digit_labels = ev.prepare_images(x_train[:10_000]), y_train[:10_000].astype("int64")
 digit_data = digit_images[:8000], digit_labels[:8000]
 digit_held = digit_images[8000:], digit_labels[8000:]
 digit_kernels, digit_scores, bands = {}, {}, {}
@@ -583,11 +584,11 @@ for size in sizes:
     bands[f"{size}x{size} after training"] = after[..., order]
     print(
         f"{size:2}x{size:<2} accuracy {digit_scores[size][1]:.3f}   smoothness "
-        f"{smoothness(before).mean():5.2f} -> {smoothness(after).mean():.2f}   selectivity "
+        f"{spatial_autocorrelation(before).mean():5.2f} -> {spatial_autocorrelation(after).mean():.2f}   selectivity "
         f"{orientation_selectivity(before).mean():.2f} -> "
         f"{orientation_selectivity(after).mean():.2f}"
     )
-_ = kernel_plots.show_kernel_bands(bands)
+_ = ev.plots.show_kernel_bands(bands)
 
 # %% [markdown]
 # **Figure 9.** First-layer kernels of networks that read digits, before and after: blue is negative, white zero, red positive, each kernel on its own scale. From 5x5 on there are red bars with a blue flank. In 11x11 there are bends and ends of strokes too. In 3x3 some have a red and a blue side; many look no different from noise.
@@ -598,7 +599,7 @@ gains = {}
 for size in sizes:
     before, after = digit_kernels[size]
     assert digit_scores[size][1] > 0.8
-    assert smoothness(after).mean() > smoothness(before).mean() + 0.15
+    assert spatial_autocorrelation(after).mean() > spatial_autocorrelation(before).mean() + 0.15
     chance = orientation_selectivity(noise_kernels(size, 1, 2000)).mean()
     gains[size] = orientation_selectivity(after).mean() / chance
 assert min(gains[7], gains[11]) > 1.4 * gains[3]
@@ -615,10 +616,8 @@ assert min(gains[7], gains[11]) > 1.4 * gains[3]
 
 # %%
 # VGG16 without its dense layers. Its weights come from keras.applications where a network is there, else from a package.
-from evalib.feature_visualization import maximize_activation, mean_values, values_before_activation
-from evalib.trunk import prepare_for_vgg16, vgg16_trunk
 
-trunk, which = vgg16_trunk(trunk_weights)
+trunk, which = vgg16_backbone(trunk_weights)
 print(f"{trunk.count_params():,} weights")
 
 # %% tags=["nbval-ignore-output"]
@@ -629,7 +628,7 @@ assert trunk.count_params() == 14_714_688
 # %%
 # Thirteen 3x3 convolutions and five poolings. How much does one value of each block's last convolution see?
 stops = ["block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"]
-fields = {name: receptive_field(trunk, name) for name in stops}
+fields = {name: ev.receptive_field(trunk, name) for name in stops}
 for name, field in fields.items():
     print(f"{name}: {field} pixels")
 assert [field.size[0] for field in fields.values()] == [5, 14, 40, 92, 196]
@@ -641,9 +640,8 @@ assert [field.size[0] for field in fields.values()] == [5, 14, 40, 92, 196]
 
 # %% tags=["nbval-ignore-output"]
 # All photographs of scikit-image, and every channel's values before the ReLU: one pass for all five layers.
-from evalib.data import PHOTOS
 
-photos = np.stack([sample_photo(name, 224) for name in PHOTOS]).astype("float32") / 255
+photos = np.stack([ev.sample_photo(name, 224) for name in ev.data.PHOTOS]).astype("float32") / 255
 prepared = ops.convert_to_numpy(prepare_for_vgg16(photos))
 features = {name: values_before_activation(trunk, name) for name in stops}
 together = keras.Model(trunk.inputs[0], {name: model.output for name, model in features.items()})
@@ -679,7 +677,7 @@ for name, maps in values.items():
 # A larger picture for a larger receptive field. This is where much of the time of this page goes.
 sizes = dict(zip(stops, (48, 48, 96, 96, 96), strict=True))
 pictures = {
-    name: maximize_activation(
+    name: ev.maximize_activation(
         trunk,
         name,
         channels,
@@ -693,8 +691,6 @@ pictures = {
 
 # %% tags=["nbval-ignore-output"]
 # Beside each, the part of all photographs that the channel answers to most: the receptive field of its strongest value.
-from evalib import feature_plots
-from evalib.patches import strongest_patch
 
 drawn = {}
 for name, channels in chosen.items():
@@ -702,7 +698,7 @@ for name, channels in chosen.items():
     patches = [strongest_patch(maps[..., channel], fields[name], photos)[0] for channel in channels]
     titles = [f"channel {channel}" for channel in channels]
     drawn[label] = list(zip(titles, pictures[name], patches, strict=True))
-_ = feature_plots.show_features(drawn)
+_ = ev.plots.show_features(drawn)
 
 # %% [markdown]
 # **Figure 10.** What four channels of five layers of VGG16 look for, and beside each the part of seventeen photographs that it answers to most. The weights of the stored figure are ImageNet's, fine-tuned to find edges. Top: edges, each with its direction and thickness. Second row: textures, as stripes, rings and grain; the course hopes for them at 30x30, and this row sees 14x14. Third and fourth: patterns, as scales, bricks and rows of dots that follow each other around a bend. Last row: what begins to be parts, each once or twice in a picture. A part of a photograph is as large as the receptive field; those in the upper rows are drawn enlarged.
@@ -755,15 +751,14 @@ assert lengths["block1_conv2"] < lengths["block5_conv3"]
 
 # %%
 # The third block's channels by both, and how the two compared in processor time when the file was written.
-from evalib.results import read_results, results_folder
 
-comparison = read_results("kernel_visualization/comparison.json")
-stored = np.load(results_folder() / "kernel_visualization" / "comparison.npz")
+comparison = ev.read_results("kernel_visualization/comparison.json")
+stored = np.load(ev.results_folder() / "kernel_visualization" / "comparison.npz")
 print(f"layer {comparison['layer']}, {comparison['steps']} steps, {comparison['size']} pixels")
 print(f"processor time, tf-keras-vis / evalib: {comparison['processor_ratio']:.1f}")
 for name, strengths in comparison["answers"].items():
     print(f"the channels answer to {name:12}", strengths)
-_ = feature_plots.show_feature_rows(
+_ = ev.plots.show_feature_rows(
     {name.replace("_", "-"): stored[name] / 255 for name in ("evalib", "tf_keras_vis")},
     [f"channel {channel}" for channel in comparison["channels"]],
 )
@@ -787,9 +782,9 @@ assert (contrast["tf_keras_vis"] < 0.05).sum() == 3
 
 # %% tags=["nbval-ignore-output"]
 # The trained network reads digits, so what it looks for is worth a look: 1,000 test digits first.
-reader = keras.saving.load_model(results_folder() / "s3_assignment" / "model.keras")
-_, (x_test, y_test) = load_mnist()
-read = reader.predict(prepare_images(x_test[:1000]), verbose=0).argmax(axis=1)
+reader = keras.saving.load_model(ev.results_folder() / "s3_assignment" / "model.keras")
+_, (x_test, y_test) = ev.load_mnist()
+read = reader.predict(ev.prepare_images(x_test[:1000]), verbose=0).argmax(axis=1)
 right = (read == y_test[:1000]).mean()
 print(f"{100 * right:.1f} % of 1,000 test digits are read right")
 
@@ -800,12 +795,12 @@ assert reader.count_params() < 20_000
 
 # %% tags=["nbval-ignore-output"]
 # The ten classes, climbed to by waves from faint noise.
-ideal = maximize_activation(
+ideal = ev.maximize_activation(
     reader, "probabilities", range(10), parameters="waves", steps=300, seed=picture_seed
 )
 sure = reader.predict(ideal, verbose=0)
 titles = [f"class {i}\n{100 * sure[i, i]:.0f} % sure" for i in range(10)]
-_ = plots.show_images(ideal, titles, columns=5, cell_size=1.3)
+_ = ev.plots.show_images(ideal, titles, columns=5, cell_size=1.3)
 
 # %% [markdown]
 # **Figure 12.** What the network would most like to see for each digit. Loops, stems and bends can be made out, each several times over: an average over all positions is satisfied by strokes anywhere.
@@ -819,19 +814,18 @@ assert (sure.argmax(axis=1) == np.arange(10)).all()
 
 # %% tags=["nbval-ignore-output"]
 # Five of ImageNet's thousand classes, where the weights of the whole network are at hand.
-from evalib.trunk import vgg16_classifier
 
 classes = {"flamingo": 130, "tabby cat": 281, "monarch": 323, "orange": 950, "volcano": 980}
 classifier = vgg16_classifier()
 if classifier is None:
     print("the whole VGG16 is not at hand: no pictures")
 else:
-    objects = maximize_activation(
+    objects = ev.maximize_activation(
         classifier, "predictions", list(classes.values()), prepare=prepare_for_vgg16, seed=picture_seed
     )
     named = classifier.predict(prepare_for_vgg16(objects), verbose=0).argmax(axis=1)
     assert (named == list(classes.values())).mean() > 0.5
-    feature_plots.show_feature_rows({"VGG16, ImageNet": objects}, list(classes))
+    ev.plots.show_feature_rows({"VGG16, ImageNet": objects}, list(classes))
 
 # %% [markdown]
 # ### What happens with a layer or a channel that is not there?
@@ -846,7 +840,7 @@ for wrong in [
     {"layer": "block5_conv3", "channels": [0], "size": 8},
 ]:
     try:
-        maximize_activation(trunk, **wrong)
+        ev.maximize_activation(trunk, **wrong)
     except ValueError as error:
         print(error)
     else:
@@ -862,7 +856,7 @@ for wrong in [
 
 # %%
 # One pass through all thirteen convolutions. Each has its ReLU in itself, so its values are zero or more.
-cat = sample_photo("chelsea")
+cat = ev.sample_photo("chelsea")
 convolutions = [layer.name for layer in trunk.layers if isinstance(layer, layers.Conv2D)]
 outputs = {name: trunk.get_layer(name).output for name in convolutions}
 whole_tour = keras.Model(trunk.inputs[0], outputs)
@@ -931,7 +925,7 @@ for name, title in titles.items():
     regions[title] = [fields[name].region(peak) for peak in peaks[title]]
     print(f"{name}: channels {', '.join(map(str, channels))}")
 print(f"Weights: {which}")
-_ = window_plots.show_tour(cat, maps, peaks, regions)
+_ = ev.plots.show_tour(cat, maps, peaks, regions)
 
 # %% [markdown]
 # **Figure 13.** A tour through five layers, a row each: the photograph with three framed patches; then three feature maps with a ring around the peak, each followed by the patch that the peak sees. Maps are drawn from zero (black) to their own peak. At the top the photograph can be recognized in the maps, and a patch is a handful of pixels. Further down the maps get coarser, and patches grow to the size of an eye and then of half a face. A patch tells what a value *may* see; the middle counts most, as [notebook 03](03_receptive_fields.ipynb) shows.
@@ -990,10 +984,8 @@ assert (left < 0.5).mean() >= 2 / 3
 
 # %%
 # Count instead of believing: lay the window everywhere it fits, and add one to every pixel below it.
-from evalib.coverage import coverage, grid_energy
-from evalib.input_gradient import input_gradient
 
-small, large = coverage(5, 3), coverage(400, 3)
+small, large = ev.kernel_overlap(5, 3), ev.kernel_overlap(400, 3)
 for counts in (small, large):
     nine = int((counts == 9).sum())
     print(f"{counts.shape[0]}x{counts.shape[1]} pixels: {nine:,} visited nine times")
@@ -1011,11 +1003,11 @@ assert (large[2:-2, 2:-2] == 9).all()
 
 # %%
 # The same 9x9 pixels at both strides, and a 4x4 kernel at stride 2 on 10x10, where its last window ends at the border.
-_ = coverage_plots.show_coverage(
+_ = ev.plots.show_coverage(
     {
-        "3x3, stride 1": coverage(9, 3),
-        "3x3, stride 2": coverage(9, 3, stride=2),
-        "4x4, stride 2": coverage(10, 4, stride=2),
+        "3x3, stride 1": ev.kernel_overlap(9, 3),
+        "3x3, stride 2": ev.kernel_overlap(9, 3, stride=2),
+        "4x4, stride 2": ev.kernel_overlap(10, 4, stride=2),
     }
 )
 
@@ -1024,7 +1016,7 @@ _ = coverage_plots.show_coverage(
 
 # %% tags=["refines:stride-visits-some-more-often"]
 # One, two and four, and each at its place in the pattern, on a larger picture too.
-inside = coverage(401, 3, stride=2)[2:-2, 2:-2]
+inside = ev.kernel_overlap(401, 3, stride=2)[2:-2, 2:-2]
 assert set(inside.ravel().tolist()) == {1, 2, 4}
 assert (inside[0::2, 0::2] == 4).all()
 assert (inside[0::2, 1::2] == 2).all()
@@ -1032,8 +1024,8 @@ assert (inside[1::2, 0::2] == 2).all()
 assert (inside[1::2, 1::2] == 1).all()
 
 # In all there are fewer visits, not more: 200 x 200 windows of nine pixels instead of 399 x 399.
-assert coverage(401, 3, stride=2).sum() == 9 * 200 * 200
-assert coverage(401, 3).sum() == 9 * 399 * 399
+assert ev.kernel_overlap(401, 3, stride=2).sum() == 9 * 200 * 200
+assert ev.kernel_overlap(401, 3).sum() == 9 * 399 * 399
 
 # %% [markdown]
 # ### When are the visits even?
@@ -1044,7 +1036,7 @@ assert coverage(401, 3).sum() == 9 * 399 * 399
 # Fewest and most visits along one axis, far from the border, for every small kernel and stride.
 def visits_inside(kernel_size, stride):
     """The visits of twelve neighbors on one axis, far from the border."""
-    return coverage((120, kernel_size), (kernel_size, kernel_size), (stride, 1))[60:72, 0]
+    return ev.kernel_overlap((120, kernel_size), (kernel_size, kernel_size), (stride, 1))[60:72, 0]
 
 
 print("kernel     " + "".join(f"{kernel_size:>6}" for kernel_size in range(1, 9)))
@@ -1070,7 +1062,7 @@ for kernel_size in range(1, 25):
 
 # %%
 # 125 pixels, so that windows of 3 at stride 2 end exactly at the border.
-photo = sample_photo("astronaut", 125).astype("float32") / 255
+photo = ev.sample_photo("astronaut", 125).astype("float32") / 255
 
 
 def spread_back(picture, kernel_size=3, stride=2):
@@ -1082,7 +1074,7 @@ def spread_back(picture, kernel_size=3, stride=2):
     return np.moveaxis(ops.convert_to_numpy(sums)[..., 0], 0, -1)
 
 
-visits = coverage(125, 3, stride=2)[..., np.newaxis]
+visits = ev.kernel_overlap(125, 3, stride=2)[..., np.newaxis]
 weighted = photo * visits / 4
 back = spread_back(photo)
 evened = back / visits
@@ -1092,7 +1084,7 @@ pictures = {
     "means spread back": back / 4,
     "divided by visits": evened,
 }
-_ = coverage_plots.show_closeups(pictures, (14, 41), 25)
+_ = ev.plots.show_closeups(pictures, (14, 41), 25)
 
 # %% [markdown]
 # **Figure 15.** A photograph and the face from it. Second: each pixel weighted by how often it is visited; there is a grid, and no detail is blurred. Third: the means of 3x3 windows, spread back and added up; grid and blur. Last: the same divided by the visits; the grid is gone and the blur stays.
@@ -1106,7 +1098,7 @@ def roughness(picture):
 
 grid_shares, rough = {}, {}
 for title, picture in pictures.items():
-    grid_shares[title] = grid_energy(picture[2:-3, 2:-3], 2)
+    grid_shares[title] = checkerboard_energy(picture[2:-3, 2:-3], 2)
     rough[title] = roughness(picture[2:-3, 2:-3])
     print(f"{title:20} grid {grid_shares[title]:.5f}   neighbors {rough[title]:.4f}")
 
@@ -1125,7 +1117,7 @@ assert np.allclose(flat_back, visits, atol=1e-5)
 # %% [markdown]
 # ### How is a grid measured?
 #
-# **By the share of a picture's energy that lies at the stride's frequency.** A grid that repeats every `stride` pixels has all its energy at whole multiples of the frequency 1 / `stride`; a photograph has next to none there. `grid_energy` takes the spectrum, leaves out the mean, and divides one by the other. The result is also the share of the pixels' variance that row and column modulo the stride explain.
+# **By the share of a picture's energy that lies at the stride's frequency.** A grid that repeats every `stride` pixels has all its energy at whole multiples of the frequency 1 / `stride`; a photograph has next to none there. `checkerboard_energy` takes the spectrum, leaves out the mean, and divides one by the other. The result is also the share of the pixels' variance that row and column modulo the stride explain.
 
 # %%
 # Pictures of which the answer is known: a checkerboard is all grid, in noise the grid gets its fair share.
@@ -1139,9 +1131,9 @@ print(f"noise, mean of 100     {np.mean([grid_energy(one, 2) for one in noise]):
 
 # %%
 # The wave has the variance 9 / 2, twice the checkerboard has 1; three of noise's 64 x 64 - 1 frequencies count.
-assert abs(grid_energy(board, 2) - 1) < 1e-9
-assert abs(grid_energy(3 * wave + 2 * board, 2) - 1 / 5.5) < 1e-9
-assert abs(np.mean([grid_energy(one, 2) for one in noise]) - 3 / 4095) < 3e-4
+assert abs(checkerboard_energy(board, 2) - 1) < 1e-9
+assert abs(checkerboard_energy(3 * wave + 2 * board, 2) - 1 / 5.5) < 1e-9
+assert abs(np.mean([checkerboard_energy(one, 2) for one in noise]) - 3 / 4095) < 3e-4
 
 # %% [markdown]
 # ### Why does a generator show the grid before any training?
@@ -1154,9 +1146,9 @@ ones_picture = np.ones((1, 6, 6, 1), "float32")
 for kernel_size, stride in [(3, 2), (4, 2), (5, 2), (5, 3), (2, 3)]:
     ones_kernel = np.ones((kernel_size, kernel_size, 1, 1), "float32")
     sums = ops.conv_transpose(ones_picture, ones_kernel, stride, padding="valid")
-    counts = coverage(6, kernel_size, stride, transposed=True)
+    counts = ev.kernel_overlap(6, kernel_size, stride, transposed=True)
     assert (ops.convert_to_numpy(sums)[0, ..., 0] == counts).all()
-print(coverage(3, 3, stride=2, transposed=True))
+print(ev.kernel_overlap(3, 3, stride=2, transposed=True))
 
 # %% [markdown]
 # Does an even coverage help, then? It depends on the weights. Take a flat picture, in which every pixel is one, and enlarge it. Whatever is not flat afterward is grid.
@@ -1208,7 +1200,6 @@ assert flat_shares[4, "interpolation"] < 1e-9
 
 # %%
 # Every way to enlarge as a few layers; the generators, and later the trained networks, are built from it.
-from evalib.upsampling import ICNR, SubPixel
 
 
 def enlarge(features, channels, how, activation=None):
@@ -1220,9 +1211,9 @@ def enlarge(features, channels, how, activation=None):
     if how == "resize, convolve":
         resized = layers.UpSampling2D(2, interpolation="nearest")(features)
         return layers.Conv2D(channels, 3, **options)(resized)
-    start = ICNR(2) if "ICNR" in how else "glorot_uniform"
+    start = ev.networks.ICNR(2) if "ICNR" in how else "glorot_uniform"
     wide = layers.Conv2D(4 * channels, 3, kernel_initializer=start, **options)(features)
-    return SubPixel(2)(wide)
+    return ev.networks.SubPixel(2)(wide)
 
 
 def untrained_generator(how):
@@ -1241,7 +1232,7 @@ print(untrained_generator("transposed 3x3").output_shape)
 # %%
 # ICNR is exact: before training, the sub-pixel convolution is a convolution and a nearest-neighbor resize.
 keras.utils.set_random_seed(0)
-icnr_layer = layers.Conv2D(4 * 3, 3, kernel_initializer=ICNR(2))
+icnr_layer = layers.Conv2D(4 * 3, 3, kernel_initializer=ev.networks.ICNR(2))
 icnr_layer.build((None, None, None, 3))
 # Whole numbers, so that no sum is rounded in whatever order it is added.
 icnr_layer.kernel.assign(ops.round(100 * icnr_layer.kernel))
@@ -1249,8 +1240,8 @@ one_kernel = layers.Conv2D(3, 3)
 one_kernel.build((None, None, None, 3))
 one_kernel.kernel.assign(icnr_layer.kernel[..., :3])
 
-bytes_in = sample_photo("astronaut", 40)[np.newaxis].astype("float32")
-by_subpixel = ops.convert_to_numpy(SubPixel(2)(icnr_layer(bytes_in)))
+bytes_in = ev.sample_photo("astronaut", 40)[np.newaxis].astype("float32")
+by_subpixel = ops.convert_to_numpy(ev.networks.SubPixel(2)(icnr_layer(bytes_in)))
 by_resize = ops.convert_to_numpy(layers.UpSampling2D(2)(one_kernel(bytes_in)))
 assert (by_subpixel == by_resize).all()
 print("equal in all", by_resize.size, "values")
@@ -1273,11 +1264,11 @@ for how in ways:
         batches.append(made[:, 8:-8, 8:-8])
     generated[how] = batches[0]
     pictures_made = np.concatenate(batches)
-    shares_8[how] = float(np.mean([grid_energy(one, 8) for one in pictures_made]))
-    shares_2[how] = float(np.mean([grid_energy(one, 2) for one in pictures_made]))
+    shares_8[how] = float(np.mean([checkerboard_energy(one, 8) for one in pictures_made]))
+    shares_2[how] = float(np.mean([checkerboard_energy(one, 2) for one in pictures_made]))
     print(f"{how:18} period 8: {shares_8[how]:.4f}   of it period 2: {shares_2[how]:.6f}")
 notes = {how: f"{100 * share:.1f} % of the energy\nhas period 8" for how, share in shares_8.items()}
-_ = coverage_plots.show_generated(generated, notes)
+_ = ev.plots.show_generated(generated, notes)
 
 # %% [markdown]
 # **Figure 16.** What untrained generators make of two times 32 random numbers, and the mean spectrum of it, frequency zero, the mean that is left out, in the middle. Three enlargements by two have a common period of 8 pixels. In the upper three rows single points stand out, at multiples of the frequency 1/8. In the lower two the energy lies around frequency zero: blots that follow the random numbers, not the period.
@@ -1304,7 +1295,7 @@ for how in ("sub-pixel, ICNR", "resize, convolve"):
 one_layer = keras.Sequential(
     [keras.Input((125, 125, 3)), layers.Conv2D(1, 3, strides=2, kernel_initializer="ones")]
 )
-gradient = input_gradient(one_layer, photo[np.newaxis])[0]
+gradient = ev.networks.input_gradient(one_layer, photo[np.newaxis])[0]
 assert (gradient == visits).all()
 
 # One layer, random weights of variance one: a channel each for 5,000 kernels, squared and averaged.
@@ -1312,9 +1303,9 @@ random_kernels = layers.DepthwiseConv2D(
     3, strides=2, depthwise_initializer=keras.initializers.RandomNormal(stddev=1, seed=0)
 )
 many = keras.Sequential([keras.Input((9, 9, 5000)), random_kernels])
-mean_square = np.square(input_gradient(many, np.zeros((1, 9, 9, 5000)))[0]).mean(axis=-1)
-assert np.allclose(mean_square, coverage(9, 3, stride=2), rtol=0.15)
-print(coverage(9, 3, stride=2)[4:6, 4:6].tolist(), "visits of four neighbors")
+mean_square = np.square(ev.networks.input_gradient(many, np.zeros((1, 9, 9, 5000)))[0]).mean(axis=-1)
+assert np.allclose(mean_square, ev.kernel_overlap(9, 3, stride=2), rtol=0.15)
+print(ev.kernel_overlap(9, 3, stride=2)[4:6, 4:6].tolist(), "visits of four neighbors")
 
 # %% [markdown]
 # Deeper networks mix these patterns. Two networks follow that reach the same size in three steps: one by convolutions with stride 2, one by convolutions with stride 1 and the average of 2x2 pixels, whose stride divides its size.
@@ -1337,8 +1328,8 @@ for strided, title in ((True, "stride 2, random"), (False, "average, random")):
     found = []
     for seed in range(3):
         keras.utils.set_random_seed(seed)
-        gradient = input_gradient(scoring_network(strided), photo[np.newaxis])[0]
-        found.append(grid_energy(gradient[16:-17, 16:-17], 8))
+        gradient = ev.networks.input_gradient(scoring_network(strided), photo[np.newaxis])[0]
+        found.append(checkerboard_energy(gradient[16:-17, 16:-17], 8))
         if seed == 0:
             drawn[title] = gradient.mean(axis=-1)
     gradient_shares[title] = found
@@ -1355,7 +1346,7 @@ for title in gradient_shares:
 
 # %%
 # The gradients of the photograph as pictures: the coverage less its mean, and the two random networks.
-_ = coverage_plots.show_gradients(drawn, (14, 41), 25)
+_ = ev.plots.show_gradients(drawn, (14, 41), 25)
 
 # %% [markdown]
 # **Figure 17.** Gradients by the photograph, blue for negative and red for positive; below, the place of the face. Left: one layer of ones, the coverage, drawn less its mean. Middle: three strided convolutions with random weights; a grid of period 8 with finer grids inside, over the face and the wall alike. Right: convolutions at stride 1 and averages; the gradient follows the picture. The empty patches are the black of the helmet, where ReLU lets nothing through.
@@ -1364,8 +1355,8 @@ _ = coverage_plots.show_gradients(drawn, (14, 41), 25)
 
 # %% tags=["nbval-ignore-output"]
 # Measure at each pixel the squared gradient of the sum of the ten outputs, its mean over 500 digits not learned from.
-(x_train, y_train), _ = load_mnist()
-digits = prepare_images(x_train[:4500])
+(x_train, y_train), _ = ev.load_mnist()
+digits = ev.prepare_images(x_train[:4500])
 
 
 def digit_network(strided):
@@ -1392,8 +1383,8 @@ for strided, title in ((True, "stride 2, trained"), (False, "average, trained"))
     )
     history = network.fit(digits[500:], y_train[500:4500], batch_size=32, epochs=2, verbose=0)
     accuracies[title] = history.history["accuracy"][-1]
-    squares = np.square(input_gradient(network, digits[:500])).mean(axis=0)[..., 0]
-    trained_shares[title] = grid_energy(squares[4:-4, 4:-4], 2)
+    squares = np.square(ev.networks.input_gradient(network, digits[:500])).mean(axis=0)[..., 0]
+    trained_shares[title] = checkerboard_energy(squares[4:-4, 4:-4], 2)
     print(
         f"{title:18} accuracy while learning {accuracies[title]:.3f}   "
         f"period 2: {trained_shares[title]:.4f}"
@@ -1422,11 +1413,11 @@ def halve(pictures):
     return squares.mean(axis=(2, 4))
 
 
-sources = np.stack([sample_photo(name, 256) for name in learned_names])
+sources = np.stack([ev.sample_photo(name, 256) for name in learned_names])
 targets = cut_patches(sources, 48, 100)[0].astype("float32") / 255
 halves = halve(targets)
 
-truth = sample_photo("astronaut", 256).astype("float32")[np.newaxis] / 255
+truth = ev.sample_photo("astronaut", 256).astype("float32")[np.newaxis] / 255
 half_truth = halve(truth)
 print("learn:", halves.shape, "to", targets.shape, "  test:", half_truth.shape, "to", truth.shape)
 
@@ -1461,7 +1452,7 @@ for how in learners:
         enlarged = ops.convert_to_numpy(network(half_truth))[0]
         gray = ops.convert_to_numpy(network(grays))[:, 16:-16, 16:-16]
         error = (enlarged - truth[0])[8:-8, 8:-8]
-        error_shares[how].append(grid_energy(error, 2))
+        error_shares[how].append(checkerboard_energy(error, 2))
         flat_levels[how].append(255 * float(gray.std(axis=(1, 2), dtype="float64").mean()))
         errors[how].append(255 * float(np.sqrt(np.square(error).mean())))
         results[how].append((enlarged, gray[1]))
@@ -1481,7 +1472,7 @@ flat = {title: np.full((36, 36, 3), 0.5) for title in first}
 for how in learners:
     first[how], last[how] = results[how][1][0][place], results[how][-1][0][place]
     flat[how] = results[how][-1][1][:36, :36]
-_ = coverage_plots.show_enlarged(
+_ = ev.plots.show_enlarged(
     {
         "after 1 epoch": first,
         f"after {epochs} epochs": last,
@@ -1496,7 +1487,7 @@ _ = coverage_plots.show_enlarged(
 
 # %%
 # The same over the epochs, as numbers: the standard deviation on flat gray, in levels of 255.
-_ = coverage_plots.show_pattern_history(
+_ = ev.plots.show_pattern_history(
     range(epochs + 1), flat_levels, x_label="epoch", y_label="grid on flat gray, levels of 255"
 )
 

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,-all
+#     cell_metadata_filter: tags,cellView,-all
 #     notebook_metadata_filter: kernelspec,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
@@ -55,18 +55,12 @@ if "google.colab" in sys.modules:
 
 # %%
 # Load the tools first: evalib before Keras, because it keeps TensorFlow's start-up messages away.
-import evalib
+import evalib as ev
 import keras
 import numpy as np
 from keras import layers, ops
 
-from evalib import channel_plots, field_plots, network_plots, plots
-from evalib.data import load_mnist, prepare_images, sample_photo
-from evalib.receptive_field import (
-    measure_receptive_field,
-    receptive_field,
-    receptive_field_table,
-)
+from evalib.receptive_fields import effective_size, gaussian_fit
 
 # %% [markdown]
 # ## What is a 3x3x3x4 kernel?
@@ -79,7 +73,7 @@ from evalib.receptive_field import (
 
 # %%
 # A color photograph has three channels: 400 rows, 400 columns, and red, green and blue from 0 to 255.
-photo = sample_photo("astronaut", 400)
+photo = ev.sample_photo("astronaut", 400)
 print(photo.shape, photo.dtype)
 
 # %%
@@ -124,7 +118,7 @@ print("  all:", " ".join(f"{value:+d}" for value in channel_sums), f"= {by_hand:
 
 # %%
 # The same 27 products as a figure.
-_ = channel_plots.show_channel_sums(patch, edge_x)
+_ = ev.plots.show_channel_sums(patch, edge_x)
 
 # %%
 # Red and blue pull in opposite directions, and nearly cancel: in gray this rim is faint.
@@ -157,7 +151,7 @@ for number in range(4):
 
 # %%
 # What does each kernel pick out? Three slices of each, and the channel that it makes of the photograph.
-_ = channel_plots.show_kernel_outputs(photo, kernels, outputs, names)
+_ = ev.plots.show_kernel_outputs(photo, kernels, outputs, names)
 
 # %% [markdown]
 # **Figure 2.** Four kernels of 3x3x3 and their outputs, blue for negative and red for positive. The slices are framed in the color of their channel. The first answers to upright borders, red where it gets brighter to the right; the second to level ones: compare the rocket with the collar. The third knows no shape, but its three slices differ: it finds the suit and leaves the gray wall out. The fourth keeps what is small.
@@ -213,18 +207,17 @@ for depth in (1, 3, 512):
 
 # %%
 # Build the network of session 2; the table is computed from the model itself, in the course's notation.
-from evalib.models import session2_network, squeeze_expand_network
 
-session2 = session2_network()
-print(receptive_field_table(session2))
+session2 = ev.session2_network()
+print(ev.receptive_field_table(session2))
 
 # %%
 # The same table with all its columns, drawn by the notebook: kernels, strides, parameters, fields.
-receptive_field_table(session2)
+ev.receptive_field_table(session2)
 
 # %% tags=["proves:sizes-of-the-network"]
 # Sizes by hand: a 3x3 kernel fits n - 2 times, a 2x2 pooling n / 2 times.
-rows = receptive_field_table(session2).rows
+rows = ev.receptive_field_table(session2).rows
 heights = [row.output_shape[0] for row in rows]
 assert heights == [398, 396, 394, 392, 390, 195, 195, 193, 191, 189, 187]
 
@@ -239,7 +232,7 @@ assert rows[0].parameters == 3 * 3 * 3 * 32 + 32 == 896
 
 # %%
 # The course's numbers as it prints them, by layer. `38x28` is a slip of the pen for its own 28x28.
-network = squeeze_expand_network()
+network = ev.squeeze_expand_network()
 printed = {
     "first_conv": "3x3",
     "block1_conv1": "5x5",
@@ -254,7 +247,7 @@ printed = {
     "transition2_mix": "60x60",
     "block3_conv1": "62x62",
 }
-exact = {name: receptive_field(network, name) for name in printed}
+exact = {name: ev.receptive_field(network, name) for name in printed}
 print(f"{'layer':16} the course   exact")
 for name, field in exact.items():
     remark = "" if str(field) == printed[name] else "   <- differs"
@@ -277,7 +270,7 @@ assert differs == list(printed)[5:]
 # The whole arithmetic, layer by layer, with nothing but a size and a stride.
 size, stride = 1, 1
 by_hand = {}
-for row in receptive_field_table(network):
+for row in ev.receptive_field_table(network):
     if row.kernel is None:
         break  # The average at the end sees everything.
     size += (row.kernel[0] - 1) * stride  # each further tap of the kernel lies a stride away
@@ -297,8 +290,8 @@ assert by_hand["block3_conv1"] == (30 + 2 * 4, 4)
 
 # These few lines agree with evalib at every layer.
 for name, (size, stride) in by_hand.items():
-    assert receptive_field(network, name).size == (size, size)
-    assert receptive_field(network, name).stride == (stride, stride)
+    assert ev.receptive_field(network, name).size == (size, size)
+    assert ev.receptive_field(network, name).stride == (stride, stride)
 
 # %% [markdown]
 # ### Does an experiment find the same fields?
@@ -307,17 +300,17 @@ for name, (size, stride) in by_hand.items():
 
 # %%
 # The course's network with a sixteenth of its channels, on 80x80 pixels: which pixels matter to the middle?
-small = squeeze_expand_network(input_size=80, width=1 / 16)
+small = ev.squeeze_expand_network(input_size=80, width=1 / 16)
 asked = ["block1_conv4", "transition1_pool", "block2_conv1", "transition2_pool", "block3_conv1"]
-measured = {name: measure_receptive_field(small, name) for name in asked}
+measured = {name: ev.measure_receptive_field(small, name) for name in asked}
 for name, field in measured.items():
     print(f"{name:16}: {field} pixels change it")
 
 # %% tags=["corrects:pooling-doubles-the-field", "corrects:field-of-62x62", "proves:receptive-field-is-what-takes-part"]
 # The experiment finds the exact sizes and strides, and refutes 22, 60 and 62.
 for name, field in measured.items():
-    assert field.size == receptive_field(network, name).size
-    assert field.stride == receptive_field(network, name).stride
+    assert field.size == ev.receptive_field(network, name).size
+    assert field.stride == ev.receptive_field(network, name).stride
 assert [field.size[0] for field in measured.values()] == [11, 12, 16, 30, 38]
 
 # %% [markdown]
@@ -331,7 +324,7 @@ place = (80, 158)
 regions = {}
 for name, field in exact.items():
     regions[name] = field.region(field.nearest_output(place))
-_ = network_plots.show_growing_field(photo, regions, {"transition1_mix": 22, "block3_conv1": 62})
+_ = ev.plots.show_growing_field(photo, regions, {"transition1_mix": 22, "block3_conv1": 62})
 
 # %%
 # What the squares hold is exactly what the arithmetic says, and each holds the one before it.
@@ -394,7 +387,7 @@ print(" | ".join("x".join(map(str, shape)) for shape in shapes))
 # %%
 # Draw the sums: a row for each of the two kernels.
 color_channels = {name: pixels[..., i] for i, name in enumerate(["red", "green", "blue"])}
-_ = channel_plots.show_weighted_sums(
+_ = ev.plots.show_weighted_sums(
     color_channels, mixing, {"brightness": mixed[..., 0], "more red": mixed[..., 1]}
 )
 
@@ -440,14 +433,13 @@ np.testing.assert_allclose(by_3x3, mixed[1:-1, 1:-1], atol=1e-5)
 
 # %%
 # Count on the course's own sizes: nothing is computed yet, so 195x195x512 is no trouble.
-from evalib.costs import layer_costs
 
 sizes = {"3x3": 3, "1x1": 1}
 weights, products = {}, {}
 for name, size in sizes.items():
     squeeze = layers.Conv2D(32, size, padding="same", use_bias=False)
-    (cost,) = layer_costs(keras.Sequential([keras.Input((195, 195, 512)), squeeze]))
-    weights[name], products[name] = cost.parameters, cost.multiplications
+    (cost,) = ev.networks.layer_costs(keras.Sequential([keras.Input((195, 195, 512)), squeeze]))
+    weights[name], products[name] = cost.parameters, cost.macs
     print(f"{name}: {weights[name]:7,} weights, {products[name]:13,} multiplications")
 
 # %% tags=["proves:one-by-one-is-cheap"]
@@ -482,7 +474,7 @@ assert milliseconds["1x1"] < milliseconds["3x3"]
 
 # %% tags=["nbval-ignore-output"]
 # The three costs beside each other.
-_ = channel_plots.show_costs(
+_ = ev.plots.show_costs(
     {
         "weights": weights,
         "multiplications, 195x195 pixels": products,
@@ -504,7 +496,7 @@ assert weights["3x3"] / weights["1x1"] == products["3x3"] / products["1x1"] == 9
 
 # %%
 # 6,000 digits, each with the background of another digit; 2,000 more to test on, with new backgrounds and dots.
-(digits, labels), _ = load_mnist()
+(digits, labels), _ = ev.load_mnist()
 
 
 def with_distractions(chosen, background, seed):
@@ -565,11 +557,11 @@ assert accuracy > 0.85
 # One unseen picture and its mixture, by the weights before and after training.
 example = images_unseen[5]
 names = ["digit", "other digit", "dots"]
-_ = channel_plots.show_weighted_sums(
+_ = ev.plots.show_weighted_sums(
     {name: example[..., i] for i, name in enumerate(names)},
     np.stack([weights_before, weights_after], axis=1),
     {"before training": example @ weights_before, "after training": example @ weights_after},
-    color_map=plots.INK,
+    color_map=ev.plots.INK,
 )
 
 # %% [markdown]
@@ -594,16 +586,15 @@ assert (answers == answers_blank).mean() > 0.95
 # Both pieces are functions of evalib; the transition block is two layers. Its source, without the docstring:
 import inspect
 
-from evalib.layers import conv_block, transition_block
 
-source = inspect.getsource(transition_block)
-print(source.replace(f'    """{transition_block.__doc__}"""\n', ""))
+source = inspect.getsource(ev.transition_block)
+print(source.replace(f'    """{ev.transition_block.__doc__}"""\n', ""))
 
 # %%
 # Expand, then squeeze: 32 channels go in, 512 stand in the middle, 32 come out, ready for the next round.
 before = keras.Input((398, 398, 32))
-expanded = conv_block(before, [64, 128, 256, 512], name="block", normalize=False)
-squeezed = transition_block(expanded, 32, name="transition")
+expanded = ev.conv_block(before, [64, 128, 256, 512], name="block", normalize=False)
+squeezed = ev.transition_block(expanded, 32, name="transition")
 print("x".join(map(str, before.shape[1:])), "| convolution block |", end=" ")
 print("x".join(map(str, expanded.shape[1:])), "| transition block |", end=" ")
 print("x".join(map(str, squeezed.shape[1:])))
@@ -620,18 +611,17 @@ assert squeezed.shape[1:] == (195, 195, 32)
 
 # %%
 # Build it at full size, and count. Building makes the weights; no picture goes through it here.
-from evalib.models import squeeze_expand_network
 
-network = squeeze_expand_network()
+network = ev.squeeze_expand_network()
 print(f"{len(network.layers) - 1} layers, {network.count_params():,} parameters")
 
 # %%
 # Its table with the exact receptive fields: blocks end at 11x11, 28x28 and 62x62.
-print(receptive_field_table(network))
+print(ev.receptive_field_table(network))
 
 # %% tags=["corrects:second-block-ends-at-30x30"]
 # The ends of the three blocks by hand: 11, then + 1 + 4 x 4 = 28, then + 2 + 4 x 8 = 62.
-ends = [receptive_field(network, f"block{block}_conv4").size[0] for block in (1, 2, 3)]
+ends = [ev.receptive_field(network, f"block{block}_conv4").size[0] for block in (1, 2, 3)]
 assert ends == [11, 11 + 1 + 4 * 2 * 2, 28 + 2 + 4 * 2 * 4] == [11, 28, 62]
 
 # %% tags=["proves:sizes-of-the-network"]
@@ -650,32 +640,31 @@ assert 187 // 2 == 93
 # **A layer's weights do not depend on the picture's size; its multiplications do.** The same block costs the same weights in front and at the end, but in front its kernels go to many more places.
 
 # %%
-# Multiplications of each layer: positions of the output times weights of the kernels (see `evalib.costs`).
-from evalib.costs import layer_costs, multiplications
+# Multiplications of each layer: positions of the output times weights of the kernels (see `ev.networks.layer_costs`).
 
-costs = {cost.name: cost for cost in layer_costs(network)}
-total = multiplications(network)
+costs = {cost.name: cost for cost in ev.networks.layer_costs(network)}
+total = ev.networks.macs(network)
 largest = costs["block1_conv4"]
 print(f"all layers:   {total:15,} multiplications for one picture")
-print(f"block1_conv4: {largest.multiplications:15,}, {100 * largest.multiplications / total:.0f} %")
+print(f"block1_conv4: {largest.macs:15,}, {100 * largest.macs / total:.0f} %")
 
 # %%
 # Channels, parameters and multiplications of every layer, drawn.
-_ = channel_plots.show_layer_costs(network)
+_ = ev.plots.show_layer_costs(network)
 
 # %%
 # By hand for the most expensive layer: 390 x 390 places, 3x3 kernels from 256 to 512 channels.
-assert largest.multiplications == 390 * 390 * 3 * 3 * 256 * 512
-assert largest.multiplications > total / 2
-block1 = sum(cost.multiplications for name, cost in costs.items() if name.startswith("block1"))
+assert largest.macs == 390 * 390 * 3 * 3 * 256 * 512
+assert largest.macs > total / 2
+block1 = sum(cost.macs for name, cost in costs.items() if name.startswith("block1"))
 assert 0.75 < block1 / total < 0.8
-assert max(costs.values(), key=lambda cost: cost.multiplications) == largest
+assert max(costs.values(), key=lambda cost: cost.macs) == largest
 
 # The same layer has as many parameters in all three blocks.
 assert len({costs[f"block{block}_conv4"].parameters for block in (1, 2, 3)}) == 1
 
 # The squeezes are cheap: less than one percent of all multiplications.
-squeezes = costs["transition1_mix"].multiplications + costs["transition2_mix"].multiplications
+squeezes = costs["transition1_mix"].macs + costs["transition2_mix"].macs
 assert squeezes < 0.01 * total
 
 # %% [markdown]
@@ -687,7 +676,6 @@ assert squeezes < 0.01 * total
 
 # %%
 # Four ways to fill four blocks of four convolutions.
-from evalib.models import widening_network
 
 ends = (64, 128, 256, 512)
 designs = {
@@ -700,11 +688,11 @@ designs = {
 }
 parameters, products, map_sizes, fields = {}, {}, [], set()
 for name, block_widths in designs.items():
-    candidate = squeeze_expand_network(block_widths=block_widths)
+    candidate = ev.squeeze_expand_network(block_widths=block_widths)
     parameters[name] = candidate.count_params()
-    products[name] = multiplications(candidate)
+    products[name] = ev.networks.macs(candidate)
     map_sizes.append([layer.output.shape[1:-1] for layer in candidate.layers])
-    fields.add(receptive_field(candidate, "block4_conv4").size)
+    fields.add(ev.receptive_field(candidate, "block4_conv4").size)
     print(f"{name:43}: {parameters[name]:10,} parameters, {products[name]:17,} multiplications")
 
 # %%
@@ -714,7 +702,7 @@ assert fields == {(62 + 4 + 4 * 2 * 8,) * 2}
 
 # %%
 # The same numbers as bars.
-_ = channel_plots.show_costs({"parameters": parameters, "multiplications": products})
+_ = ev.plots.show_costs({"parameters": parameters, "multiplications": products})
 
 # %% tags=["refines:growing-blocks-save"]
 # Against blocks that are 512 wide throughout, ResNet's widths save weights and much more computation.
@@ -732,17 +720,17 @@ assert products[course] > 4 * products[growing]
 
 # `widening_network` of evalib is the third of the four.
 assert designs[resnet] == [(64,) * 4, (128,) * 4, (256,) * 4, (512,) * 4]
-assert widening_network(130).count_params() == parameters[resnet]
+assert ev.networks.widening_network(130).count_params() == parameters[resnet]
 
 # %% [markdown]
 # **Figure 8.** Four networks with the same layers and different numbers of kernels. Multiplications: what counts is to be narrow where the picture is large. Parameters: what counts is how many kernels read 512 channels and write 512, wherever that is. ResNet's widths put three such layers into the last block, so they need more parameters than the course's blocks, which have none.
 
 # %%
 # Where the third network's parameters are: most are in its last block, which does less than a third of the work.
-resnet_costs = layer_costs(widening_network(400))
+resnet_costs = ev.networks.layer_costs(ev.networks.widening_network(400))
 last_block = [cost for cost in resnet_costs if cost.name.startswith("block4")]
 parameter_share = sum(cost.parameters for cost in last_block) / parameters[resnet]
-product_share = sum(cost.multiplications for cost in last_block) / products[resnet]
+product_share = sum(cost.macs for cost in last_block) / products[resnet]
 print(f"block 4: {100 * parameter_share:.0f} % of the parameters")
 print(f"block 4: {100 * product_share:.0f} % of the multiplications")
 assert parameter_share > 2 / 3
@@ -758,11 +746,10 @@ assert product_share < 1 / 3
 
 # %%
 # Five networks as Keras has them. Only their structure is asked for, so no weights are loaded or drawn.
-from evalib.applications import application_graph
 
 names = ["VGG16", "ResNet50", "InceptionV3", "MobileNet", "DenseNet121"]
-graphs = {name: application_graph(name) for name in names}
-tables = {name: receptive_field_table(graph) for name, graph in graphs.items()}
+graphs = {name: ev.networks.application_graph(name) for name in names}
+tables = {name: ev.receptive_field_table(graph) for name, graph in graphs.items()}
 
 # %% [markdown]
 # ### How do five networks compare?
@@ -822,7 +809,7 @@ assert last_fields["DenseNet121"] == 7 + 4 + dense_blocks == 2071
 
 # %%
 # The same as a figure: the way down, the parameters, and the field beside the size of the picture.
-_ = network_plots.show_architectures(
+_ = ev.plots.show_architectures(
     {name: stages(table) for name, table in tables.items()},
     {name: (g.count_params() - head(tables[name])[1], head(tables[name])[1]) for name, g in graphs.items()},
     {name: (last_fields[name], g.input_shape[1]) for name, g in graphs.items()},
@@ -880,7 +867,7 @@ assert starts == {
 
 # %%
 # VGG16 as it is, its convolutions alone, and a dense layer from 512 channel averages to 1,000 classes.
-convolutions = application_graph("VGG16", include_top=False).count_params()
+convolutions = ev.networks.application_graph("VGG16", include_top=False).count_params()
 fully_connected = graphs["VGG16"].count_params() - convolutions
 classes = 512 * 1000 + 1000
 print(f"convolutions {convolutions:11,}")
@@ -909,7 +896,6 @@ assert [head(table)[0] for table in tables.values()] == ["FC", "GAP", "GAP", "GA
 
 # %%
 # The simplest case first: ten 3x3 convolutions whose weights are all equal, without ReLU.
-from evalib.effective_field import effective_field, effective_size, gaussian_fit
 
 
 def stacked_network(depth, initializer, *, channels=1, colors=1, activation="linear"):
@@ -931,8 +917,8 @@ def stacked_network(depth, initializer, *, channels=1, colors=1, activation="lin
 
 
 equal = stacked_network(10, keras.initializers.Constant(1 / 9))
-equal_field = effective_field(equal, "conv10", np.ones((1, 21, 21, 1)))
-print("theoretical field:", receptive_field(equal, "conv10").size)
+equal_field = ev.effective_field(equal, "conv10", np.ones((1, 21, 21, 1)))
+print("theoretical field:", ev.receptive_field(equal, "conv10").size)
 print(f"effective side:    {effective_size(equal_field):.1f} pixels")
 
 # %% [markdown]
@@ -963,21 +949,21 @@ assert gaussian_fit(equal_field).r_squared > 0.999
 
 # %% tags=["nbval-ignore-output"]
 # Influence of each pixel on the middle of the twentieth layer, averaged over 32 pieces of the photograph.
-photo = sample_photo("astronaut", size=128)
+photo = ev.sample_photo("astronaut", size=128)
 keras.utils.set_random_seed(0)
 untrained = stacked_network(20, "he_normal", channels=16, colors=3, activation="relu")
 corners = np.random.default_rng(0).integers(0, 128 - 41, (32, 2))
 pieces = np.stack([photo[y : y + 41, x : x + 41] for y, x in corners]) / 255
-field = effective_field(untrained, "conv20", pieces)
+field = ev.effective_field(untrained, "conv20", pieces)
 print(f"effective side: {effective_size(field):.1f} of {len(field)} pixels")
-_ = field_plots.show_field_on_photo(photo, field, corner=(2, 36))
+_ = ev.plots.show_field_on_photo(photo, field, corner=(2, 36))
 
 # %% [markdown]
 # **Figure 10.** One output pixel of an untrained network of twenty layers. Left: the theoretical field in orange, and in blue a square of the effective side. Middle: the piece inside the orange square, each pixel shown as strongly as it counts. Right: the influence along the middle row, beside a bell of the same width. Toward the orange edges there is nothing to see.
 
 # %%
 # Every pixel of the theoretical field can have an influence, yet about a third of them have all that counts.
-assert receptive_field(untrained, "conv20").size == field.shape == (41, 41)
+assert ev.receptive_field(untrained, "conv20").size == field.shape == (41, 41)
 in_use = effective_size(field) ** 2 / field.size
 assert 0.2 < in_use < 0.4
 assert gaussian_fit(field).r_squared > 0.8
@@ -1004,21 +990,21 @@ def random_field(depth, networks=8):
         keras.utils.set_random_seed(number)
         network = stacked_network(depth, "he_normal", channels=16, activation="relu")
         noise = np.random.default_rng(number).normal(size=(2, *network.input_shape[1:]))
-        total = total + effective_field(network, f"conv{depth}", noise)
+        total = total + ev.effective_field(network, f"conv{depth}", noise)
     return total / total.max()
 
 
 def equal_weights_field(depth):
     """The field of equal weights, without ReLU."""
     network = stacked_network(depth, keras.initializers.Constant(1 / 9))
-    return effective_field(network, f"conv{depth}", np.ones((1, *network.input_shape[1:])))
+    return ev.effective_field(network, f"conv{depth}", np.ones((1, *network.input_shape[1:])))
 
 
 fields = {
     "equal weights": {depth: equal_weights_field(depth) for depth in depths},
     "random weights, ReLU": {depth: random_field(depth) for depth in depths},
 }
-_ = field_plots.show_fields_by_depth(fields)
+_ = ev.plots.show_fields_by_depth(fields)
 
 # %% [markdown]
 # **Figure 11.** Effective fields at four depths. Each picture is as wide as its theoretical field, so that all would be of one color if all pixels counted alike. The white square has the effective side. From left to right the field grows, but the bell fills less and less of it.
@@ -1050,7 +1036,7 @@ for label in fields:
     print(f"{label:20}", *(f"{size:5.1f}" for size in measured[label]), "pixels, measured")
     print(f"{'':20}", *(f"{size:5.1f}" for size in predicted[label]), "pixels, predicted")
 print(f"{'theoretical':20}", *(f"{size:5}" for size in theoretical), "pixels")
-_ = field_plots.show_growth(depths, theoretical, measured, predicted)
+_ = ev.plots.show_growth(depths, theoretical, measured, predicted)
 
 # %% [markdown]
 # **Figure 12.** Points are measured, lines predicted. Left: the theoretical side grows with every layer by the same amount, the effective one ever more slowly. Right: so the share that is used shrinks; with forty layers less than a sixth of the pixels are used.
@@ -1078,25 +1064,23 @@ for label, variance in {"equal weights": 2 / 3, "random weights, ReLU": 4 / 3}.i
 
 # %% tags=["nbval-ignore-output"]
 # The same layer, the same digits: the weights after training, and five draws of weights before it.
-from evalib.models import s3_network
-from evalib.results import results_folder
 
-(x_train, y_train), (x_test, y_test) = load_mnist()
-digits = prepare_images(x_test[:200])
+(x_train, y_train), (x_test, y_test) = ev.load_mnist()
+digits = ev.prepare_images(x_test[:200])
 s3_networks = {
-    "trained": keras.models.load_model(results_folder() / "s3_assignment" / "model.keras")
+    "trained": keras.models.load_model(ev.results_folder() / "s3_assignment" / "model.keras")
 }
 for number in range(5):
     keras.utils.set_random_seed(number)
-    s3_networks[f"untrained, seed {number}"] = s3_network()
+    s3_networks[f"untrained, seed {number}"] = ev.s3_network()
 s3_fields = {
-    title: effective_field(network, "block2_relu4", digits)
+    title: ev.effective_field(network, "block2_relu4", digits)
     for title, network in s3_networks.items()
 }
-sight = receptive_field(s3_networks["trained"], "block2_relu4")
+sight = ev.receptive_field(s3_networks["trained"], "block2_relu4")
 # The middle of 5x5 positions is (2, 2): its field begins two strides from the corner.
 box = (2 * sight.stride[0], 2 * sight.stride[1], *sight.size)
-_ = field_plots.show_fields(s3_fields, box)
+_ = ev.plots.show_fields(s3_fields, box)
 
 # %% [markdown]
 # **Figure 13.** The field of the middle of `block2_relu4` in the S3 network, over digits of 28x28 pixels. Orange: the theoretical field of 20x20. White: a square of the effective side, which is written below. The trained field is wider and reaches into the corners; the untrained ones are taller than wide.
@@ -1120,7 +1104,7 @@ assert height_to_width[0] < height_to_width[1:].min()
 # The control: the same networks on gray noise, where no pixel is blank.
 gray_noise = np.random.default_rng(0).uniform(size=digits.shape)
 noise_sizes = [
-    effective_size(effective_field(network, "block2_relu4", gray_noise))
+    effective_size(ev.effective_field(network, "block2_relu4", gray_noise))
     for network in s3_networks.values()
 ]
 print(f"{'':18} digits  noise")
@@ -1154,24 +1138,23 @@ assert ink.sigma[0] > 1.1 * ink.sigma[1]
 
 # %% tags=["nbval-ignore-output"]
 # Each network twice: as drawn, and after it learned to read digits.
-from evalib.layers import conv_block
 
 
 def deep_network():
     """Ten 3x3 convolutions of eight channels, an average over positions, ten probabilities."""
     digit = keras.Input((28, 28, 1), name="digit")
-    features = conv_block(digit, [8] * 10, name="block")
+    features = ev.conv_block(digit, [8] * 10, name="block")
     average = layers.GlobalAveragePooling2D(name="average")(features)
     return keras.Model(digit, layers.Dense(10, "softmax", name="probabilities")(average))
 
 
-learned_from, accuracies = prepare_images(x_train[:4000]), []
+learned_from, accuracies = ev.prepare_images(x_train[:4000]), []
 before, after, on_noise = {}, {}, {"before": [], "after": []}
 for number in range(2):
     keras.utils.set_random_seed(number)
     deep = deep_network()
-    before[f"before, seed {number}"] = effective_field(deep, "block_relu10", digits)
-    on_noise["before"].append(effective_field(deep, "block_relu10", gray_noise))
+    before[f"before, seed {number}"] = ev.effective_field(deep, "block_relu10", digits)
+    on_noise["before"].append(ev.effective_field(deep, "block_relu10", gray_noise))
     deep.compile(
         keras.optimizers.Adam(0.01),
         "sparse_categorical_crossentropy",
@@ -1181,14 +1164,14 @@ for number in range(2):
     )
     history = deep.fit(learned_from, y_train[:4000], batch_size=32, epochs=2, verbose=0)
     accuracies.append(history.history["accuracy"][-1])
-    after[f"after, seed {number}"] = effective_field(deep, "block_relu10", digits)
-    on_noise["after"].append(effective_field(deep, "block_relu10", gray_noise))
+    after[f"after, seed {number}"] = ev.effective_field(deep, "block_relu10", digits)
+    on_noise["after"].append(ev.effective_field(deep, "block_relu10", gray_noise))
 print("accuracy while learning:", np.round(accuracies, 3))
 for when, noise_fields in on_noise.items():
     print(f"sides on noise, {when:6}:", np.round([effective_size(f) for f in noise_fields], 1))
-sight = receptive_field(deep, "block_relu10")
+sight = ev.receptive_field(deep, "block_relu10")
 # 8x8 positions remain; the one at (4, 4) sees what begins at pixel (4, 4).
-_ = field_plots.show_fields(before | after, (4, 4, *sight.size), columns=2)
+_ = ev.plots.show_fields(before | after, (4, 4, *sight.size), columns=2)
 
 # %% [markdown]
 # **Figure 14.** Two networks of ten convolutions, above as drawn, below after two short epochs. Each one's field grew, and still the corners of the theoretical field, in orange, count for little. On noise, in the numbers above, they grew less: again a part of what changed is which units digits leave open.

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,-all
+#     cell_metadata_filter: tags,cellView,-all
 #     notebook_metadata_filter: kernelspec,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
@@ -55,13 +55,24 @@ if "google.colab" in sys.modules:
 
 # %%
 # Load the tools first: evalib before Keras, because it keeps TensorFlow's start-up messages away.
-import evalib
+import evalib as ev
 import keras
 import numpy as np
 from keras import layers, ops
 
-from evalib import plots
-from evalib.data import load_mnist, prepare_images, sample_photo
+from evalib.networks import (
+    FAMILY,
+    LEAK,
+    PRELU_START,
+    SELU_ALPHA,
+    SELU_SCALE,
+    activation_layer,
+    input_gradient,
+    macs,
+    small_network,
+    steps_to_accuracy,
+    weight_gradients,
+)
 
 # %% tags=["parameters"]
 # @title What a reader may want to turn
@@ -147,8 +158,6 @@ assert answers["linear"][0] + answers["linear"][3] == answers["linear"][1] + ans
 
 # %% tags=["nbval-ignore-output"]
 # 400 points each, the same number of steps for both networks.
-from evalib import decision_plots
-from evalib.training_watch import compile_classifier, watch_training
 
 
 def corner_clouds(random, count=400):
@@ -193,14 +202,14 @@ for task, (points, labels) in {
     for title, activation in (("linear", "linear"), ("ReLU", "relu")):
         keras.utils.set_random_seed(seed)
         network = two_classes(activation)
-        compile_classifier(network, keras.optimizers.Adam(0.02))
-        watch_training(network, (points, labels), [0, 800], batch_size=100, seed=seed)
+        ev.training.compile_classifier(network, keras.optimizers.Adam(0.02))
+        ev.training.track_training(network, (points, labels), [0, 800], batch_size=100, seed=seed)
         decide = preference[task, title] = log_odds(network)
         scores[task, title] = float(np.mean((decide(points) > 0) == labels))
         share = f"{100 * scores[task, title]:.0f} % right"
         panels[f"{task}, {title}: {share}"] = points, labels, decide
         print(f"{task:8} {title:7} {share}")
-_ = decision_plots.show_decision_regions(panels)
+_ = ev.plots.show_decision_regions(panels)
 
 # %% [markdown]
 # **Figure 1.** What each network takes for which class. Five linear layers cut the plane once, with a straight line, wherever they put it. One hidden layer with ReLU follows the spirals. Look closely: its border is made of straight pieces.
@@ -227,10 +236,9 @@ assert sums["ReLU"][1] - sums["ReLU"][0] > 4
 
 # %% tags=["nbval-ignore-output"]
 # One, two and four linear layers, and two layers with one ReLU between; three seeds, the same steps for all.
-from evalib.training_watch import StartingPoint
 
-(x_train, y_train), _ = load_mnist()
-digits = prepare_images(x_train[:13_000])
+(x_train, y_train), _ = ev.load_mnist()
+digits = ev.prepare_images(x_train[:13_000])
 learn, unseen = (digits[:10_000], y_train[:10_000]), (digits[10_000:], y_train[10_000:13_000])
 
 
@@ -249,13 +257,13 @@ for label, depth, activation in (
     ("2 layers, 1 ReLU", 2, "relu"),
 ):
     network = trained_stacks[label] = digit_stack(depth, activation)
-    compile_classifier(network, keras.optimizers.Adam(0.002))
-    start = StartingPoint(network)
+    ev.training.compile_classifier(network, keras.optimizers.Adam(0.002))
+    start = ev.training.StartingPoint(network)
     accuracies[label] = []
     for number in range(3):
         keras.utils.set_random_seed(seed + number)
         start.restore(weights=digit_stack(depth, activation).get_weights())
-        run = watch_training(
+        run = ev.training.track_training(
             network, learn, [0, 400], batch_size=100, seed=number, score_on={"unseen": unseen}
         )
         accuracies[label].append(run.scores["unseen"][-1, 1])
@@ -347,7 +355,7 @@ for label, networks in (("written down", written), ("learned", learned)):
         inside = kinks[(kinks > -1.5) & (kinks < 1.5)]
         title = f"{units} units, error {errors[label, units]:.3f}"
         rows[label][title] = values, inside
-_ = decision_plots.show_fits(fine, curve(fine), rows)
+_ = ev.plots.show_fits(fine, curve(fine), rows)
 
 # %% [markdown]
 # **Figure 2.** A curve, and networks with one hidden layer of ReLU that approximate it; the error is the root of the mean square. Above: weights that were written down. With 32 units the network lies on the curve. Below: learned ones. Two units do better than above, since learning moves the kinks to where they help. But 32 units that learned for 1,000 steps are still further from the curve than the weights which we know to exist.
@@ -406,8 +414,7 @@ assert best > 3 * errors["written down", 8]
 # $$\sigma(x)=\frac{1}{1+e^{-x}},\quad \sigma'=\sigma\,(1-\sigma)\qquad\qquad \tanh x=2\,\sigma(2x)-1,\quad \tanh'=1-\tanh^2$$
 
 # %%
-# Values by Keras, slopes from the formulas in evalib.activations; shaded where the slope is below 1 % of its largest.
-from evalib.activations import FAMILY
+# Values by Keras, slopes from the formulas in evalib.networks.activations; shaded where the slope is below 1 % of its largest.
 
 wide = np.linspace(-10, 10, 2001)
 
@@ -416,7 +423,7 @@ def values_of(name, x):
     return ops.convert_to_numpy(FAMILY[name].function(ops.convert_to_tensor(x, "float32")))
 
 
-_ = decision_plots.show_saturation(
+_ = ev.plots.show_saturation(
     wide,
     {name: (values_of(name, wide), FAMILY[name].derivative(wide)) for name in ("sigmoid", "tanh")},
 )
@@ -426,7 +433,6 @@ _ = decision_plots.show_saturation(
 
 # %% tags=["proves:sigmoid-and-tanh-saturate"]
 # The slopes by autodiff, their largest values, and where exactly saturation begins.
-from evalib.input_gradient import input_gradient
 
 slopes = {}
 for name in ("sigmoid", "tanh"):
@@ -459,7 +465,6 @@ assert np.allclose(values_of("tanh", wide), 2 * values_of("sigmoid", 2 * wide) -
 # The prediction: a sum's variance is n v times the mean square of what it reads; normal distribution, integrated.
 from itertools import pairwise
 
-from evalib.initialization import activation_moments, deep_network, draw_kernels, kernel_variance
 
 normal = np.linspace(-10, 10, 4000)  # an even number, so that ReLU's kink is between two
 weight = np.exp(-0.5 * normal**2) / np.exp(-0.5 * normal**2).sum()
@@ -484,12 +489,11 @@ def factors_by_layer(name, gains):
 
 # Where notebook 01 has formulas, they agree. For the sigmoid no slope is above 1/4.
 for name in ("relu", "tanh"):
-    assert np.allclose(mean_squares(name, 0.7), activation_moments(name, 0.7), rtol=1e-3)
+    assert np.allclose(mean_squares(name, 0.7), ev.training.activation_moments(name, 0.7), rtol=1e-3)
 assert mean_squares("sigmoid", 0.7)[1] < 1 / 16
 
 # %% tags=["nbval-ignore-output"]
 # 200 digits forward through 20 layers of 100 units, the gradients of their losses back, before any training.
-from evalib.initialization import measure_signals
 
 few = digits[:4000] - digits[:4000].mean(axis=(1, 2, 3), keepdims=True)
 few /= few.std(axis=(1, 2, 3), keepdims=True)
@@ -501,13 +505,13 @@ starts = {
 }
 signals, measured, predicted = {}, {}, {}
 for name, initializer in starts.items():
-    network = deep_network(name, depth, width)
-    draw_kernels(network, initializer, seed)
-    signals[name] = measure_signals(network, few[:200], y_train[:200])
+    network = ev.training.deep_network(name, depth, width)
+    ev.training.draw_kernels(network, initializer, seed)
+    signals[name] = ev.training.measure_signals(network, few[:200], y_train[:200])
     title = FAMILY[name].title
     measured[title] = np.sqrt(signals[name].gradient_moments)
     units = [784] + [width] * depth
-    gains = [pair[0] * kernel_variance(initializer, pair) for pair in pairwise(units)]
+    gains = [pair[0] * ev.training.kernel_variance(initializer, pair) for pair in pairwise(units)]
     factors = factors_by_layer(name, gains)
     predicted[title] = np.cumprod(np.append(1, factors[:0:-1]))[::-1]
     left = measured[title][0] / measured[title][-1]
@@ -515,7 +519,7 @@ for name, initializer in starts.items():
         f"{title:8} left after {depth - 1} layers: {left:.1e}, predicted {predicted[title][0]:.1e}; "
         f"factor a layer {left ** (1 / (depth - 1)):.3f}"
     )
-_ = decision_plots.show_gradient_sizes(measured, predicted)
+_ = ev.plots.show_gradient_sizes(measured, predicted)
 
 # %% [markdown]
 # **Figure 4.** The size of the gradient by each layer's outputs (root of the mean square), on a logarithmic scale; points are measured, lines predicted. Read from right to left. For the sigmoid each layer leaves less than a quarter of it. tanh loses a few percent a layer, ReLU on average nothing.
@@ -546,9 +550,9 @@ far = {times: factors_by_layer("sigmoid", [times**2] * 40)[-1] for times in (1, 
 print("\n".join(f"x{times:<3} factor a layer {factor:.2f}" for times, factor in far.items()))
 
 large = keras.initializers.VarianceScaling(16.0**2, "fan_avg", "untruncated_normal")
-network = deep_network("sigmoid", depth, width)
-draw_kernels(network, large, seed)
-sizes = np.sqrt(measure_signals(network, few[:200], y_train[:200]).gradient_moments)
+network = ev.training.deep_network("sigmoid", depth, width)
+ev.training.draw_kernels(network, large, seed)
+sizes = np.sqrt(ev.training.measure_signals(network, few[:200], y_train[:200]).gradient_moments)
 measured_factor = float((sizes[0] / sizes[-1]) ** (1 / (depth - 1)))
 print(f"x16 measured        {measured_factor:.2f}")
 
@@ -569,11 +573,11 @@ assert abs(measured_factor / far[16] - 1) < 0.2
 # The same three networks learn from 3,000 digits by plain gradient descent; scored on 1,000 others.
 results = {}
 for name, initializer in starts.items():
-    network = deep_network(name, depth, width)
-    draw_kernels(network, initializer, seed)
-    compile_classifier(network, keras.optimizers.SGD(0.02))
+    network = ev.training.deep_network(name, depth, width)
+    ev.training.draw_kernels(network, initializer, seed)
+    ev.training.compile_classifier(network, keras.optimizers.SGD(0.02))
     parts = {"unseen": (few[3000:], y_train[3000:4000])}
-    run = watch_training(network, (few[:3000], y_train[:3000]), [0, 200], seed=seed, score_on=parts)
+    run = ev.training.track_training(network, (few[:3000], y_train[:3000]), [0, 200], seed=seed, score_on=parts)
     results[name] = run.scores["unseen"][-1]
     loss, accuracy = results[name]
     print(
@@ -596,12 +600,11 @@ assert abs(signals["tanh"].activations.mean()) < 0.05
 
 # %%
 # One digit: the signs of the gradients by the weights of each unit in the last hidden layer.
-from evalib.training_watch import gradients
 
 for name, initializer in starts.items():
-    network = deep_network(name, depth, width)
-    draw_kernels(network, initializer, seed)
-    by_kernel = gradients(network, few[:1], y_train[:1])[2 * (depth - 1)]
+    network = ev.training.deep_network(name, depth, width)
+    ev.training.draw_kernels(network, initializer, seed)
+    by_kernel = weight_gradients(network, few[:1], y_train[:1])[2 * (depth - 1)]
     both_signs = (by_kernel > 0).any(axis=0) & (by_kernel < 0).any(axis=0)
     print(
         f"{name:8} {both_signs.sum():>3} of {width} units have weights that go up and others that go down"
@@ -670,7 +673,7 @@ feature_map = np.array([[9, 3, 5, -8], [-6, 2, -3, 1], [1, 3, 4, 1], [3, -4, 5, 
 from_the_course = np.array([[9, 3, 5, 0], [0, 2, 0, 1], [1, 3, 4, 1], [3, 0, 5, 1]])
 passed = ops.convert_to_numpy(ops.relu(feature_map.astype("float32")))
 assert (passed == from_the_course).all()
-_ = decision_plots.show_number_maps(
+_ = ev.plots.show_number_maps(
     {"feature map": feature_map, "after ReLU": passed, "taken away": feature_map - passed}
 )
 
@@ -683,15 +686,14 @@ _ = decision_plots.show_number_maps(
 
 # %%
 # A photograph through Sobel and ReLU, and what the ReLU took away, by the same kernel with opposite signs.
-from evalib.filters import SOBEL_X, apply_kernel
 
-photo = sample_photo("astronaut", 200).astype("float32").mean(axis=-1) / 255
-edges = apply_kernel(photo, SOBEL_X)
+photo = ev.sample_photo("astronaut", 200).astype("float32").mean(axis=-1) / 255
+edges = ev.apply_kernel(photo, ev.SOBEL_X)
 kept_edges = ops.convert_to_numpy(ops.relu(edges))
-dropped = ops.convert_to_numpy(ops.relu(apply_kernel(photo, -SOBEL_X)))
+dropped = ops.convert_to_numpy(ops.relu(ev.apply_kernel(photo, -ev.SOBEL_X)))
 print(f"below zero: {100 * np.mean(edges < -1e-5):.0f} % of the pixels")
 print(f"taken away: {100 * np.sum(dropped**2) / np.sum(edges**2):.0f} % of the sum of squares")
-_ = decision_plots.show_signed_maps(
+_ = ev.plots.show_signed_maps(
     photo, {"Sobel-x": edges, "after ReLU": kept_edges, "taken away": -dropped}
 )
 
@@ -712,7 +714,6 @@ assert 0.3 < np.sum(dropped**2) / np.sum(edges**2) < 0.7
 
 # %% tags=["nbval-ignore-output"]
 # The share of zeros behind each ReLU of a small convolutional network, on 500 digits not learned from.
-from evalib.activations import small_network
 
 
 def zeros_by_layer(network, pictures):
@@ -728,9 +729,9 @@ print(f"20 untrained layers: {100 * coin:.0f} % zeros")
 keras.utils.set_random_seed(seed)
 network = small_network("relu")
 zeros = {"untrained": zeros_by_layer(network, few[3500:])}
-compile_classifier(network, keras.optimizers.Adam(0.003))
+ev.training.compile_classifier(network, keras.optimizers.Adam(0.003))
 parts = {"unseen": (few[3500:], y_train[3500:4000])}
-run = watch_training(network, (few[:3500], y_train[:3500]), [0, 200], seed=seed, score_on=parts)
+run = ev.training.track_training(network, (few[:3500], y_train[:3500]), [0, 200], seed=seed, score_on=parts)
 zeros["trained"] = zeros_by_layer(network, few[3500:])
 for label, shares in zeros.items():
     print(f"small network, {label:9}:", "  ".join(f"{100 * share:.0f} %" for share in shares))
@@ -802,7 +803,6 @@ print(f"ReLU with Glorot's kernels {np.sqrt(0.5):.2f} a layer, sigmoid {far[1]:.
 
 # %% tags=["nbval-ignore-output"]
 # Two kinds of networks, five rates, two seeds each: how many units are dead, and how many digits are named right?
-from evalib.activations import activation_layer
 
 
 def two_hidden(name):
@@ -832,7 +832,7 @@ for title, name in (("ReLU", "relu"), ("leaky ReLU", "leaky_relu")):
     network = networks[title] = two_hidden(name)
     behind = keras.Model(network.inputs[0], [network.layers[2].output, network.layers[4].output])
     compile_for(network, keras.optimizers.Adam())
-    start = StartingPoint(network)
+    start = ev.training.StartingPoint(network)
     dead[title], right[title] = {}, {}
     for rate in rates:
         dead[title][rate], right[title][rate] = [], []
@@ -841,7 +841,7 @@ for title, name in (("ReLU", "relu"), ("leaky ReLU", "leaky_relu")):
             start.restore(weights=two_hidden(name).get_weights(), learning_rate=rate)
             parts = {"unseen": (pool[3000:], pool_labels[3000:])}
             part = pool[:3000], pool_labels[:3000]
-            run = watch_training(network, part, [0, 150], seed=number, score_on=parts)
+            run = ev.training.track_training(network, part, [0, 150], seed=number, score_on=parts)
             if title == "ReLU":
                 saved[rate] = network.get_weights()
             is_dead = [(ops.convert_to_numpy(one) == 0).all(axis=0) for one in behind(pool)]
@@ -850,7 +850,7 @@ for title, name in (("ReLU", "relu"), ("leaky ReLU", "leaky_relu")):
     for rate in rates:
         shares = np.mean(dead[title][rate]), np.mean(right[title][rate])
         print(f"{title:10} rate {rate:5g}: {shares[0]:3.0f} % dead, {shares[1]:.0f} % right")
-_ = decision_plots.show_rate_effects({"dead units, %": dead, "digits named right, %": right})
+_ = ev.plots.show_rate_effects({"dead units, %": dead, "digits named right, %": right})
 
 # %% [markdown]
 # **Figure 7.** Left: at usual rates few units of ReLU are dead after 150 steps, at the two highest most; the leaky ones all live. Right: up to a point the dead are not missed, since those that are left do the work. At the highest rate most units are dead, and the network only guesses, while the leaky one still names most digits right.
@@ -876,7 +876,7 @@ behind = keras.Model(network.inputs[0], network.layers[2].output)
 is_dead = (ops.convert_to_numpy(behind(pool)) == 0).all(axis=0)
 before = network.layers[1].get_weights()[0]
 compile_for(network, keras.optimizers.SGD(0.01))
-watch_training(network, part, [0, 20], seed=seed)
+ev.training.track_training(network, part, [0, 20], seed=seed)
 moved = (network.layers[1].get_weights()[0] != before).any(axis=0)
 assert is_dead.any()
 assert not moved[is_dead].any()
@@ -911,10 +911,9 @@ assert median["relu"] < 1.5 * median["gelu"]
 assert 1 / 4 < median["relu"] / median["plus one"] < 4
 
 # The multiplications that a convolution makes for each value that goes into its activation function.
-from evalib.costs import multiplications
 
 convolution = keras.Sequential([keras.Input((28, 28, 64)), layers.Conv2D(64, 3)])
-assert multiplications(convolution) == 26 * 26 * 64 * 576
+assert macs(convolution) == 26 * 26 * 64 * 576
 
 # %% [markdown]
 # **Take away.** ReLU keeps what is above zero, silences about half of a layer's values before training, and passes gradients without fading through every open unit. Its price is that a shut unit learns nothing: with He's kernels and a moderate learning rate that is no trouble, with a high one units die.
@@ -922,7 +921,7 @@ assert multiplications(convolution) == 26 * 26 * 64 * 576
 # %% [markdown]
 # ## What came after ReLU?
 #
-# **Curves that let something through below zero, curves that level off there, curves that bend where the data says, and smooth curves that dip below zero before they rise.** The course goes through leaky ReLU, PReLU, ELU, SELU, SReLU and Swish, "each just adding a character". Here is the family. `evalib.activations` has each one under its name, with Keras's own function wherever Keras has it; only SReLU had to be written.
+# **Curves that let something through below zero, curves that level off there, curves that bend where the data says, and smooth curves that dip below zero before they rise.** The course goes through leaky ReLU, PReLU, ELU, SELU, SReLU and Swish, "each just adding a character". Here is the family. `evalib.networks.activations` has each one under its name, with Keras's own function wherever Keras has it; only SReLU had to be written.
 #
 # | name | formula | in Keras | proposed by |
 # |---|---|---|---|
@@ -930,7 +929,7 @@ assert multiplications(convolution) == 26 * 26 * 64 * 576
 # | PReLU | $x$ above zero, $a\,x$ below, $a$ learned | `PReLU(shared_axes=[1, 2])`; alone it learns a slope for each place, too | He et al., 2015 |
 # | ELU | $x$ above zero, $e^x-1$ below | `"elu"` | Clevert et al., 2016 |
 # | SELU | $\lambda x$ above zero, $\lambda\alpha(e^x-1)$ below, $\lambda=1.0507$, $\alpha=1.6733$ | `"selu"` | Klambauer et al., 2017 |
-# | SReLU | slope $a_l$ below $t_l$, $x$ up to $t_r$, slope $a_r$ beyond, all four learned | `evalib.layers.SReLU` | Jin et al., 2016 |
+# | SReLU | slope $a_l$ below $t_l$, $x$ up to $t_r$, slope $a_r$ beyond, all four learned | `ev.SReLU` | Jin et al., 2016 |
 # | SiLU or Swish | $x\,\sigma(x)$, where $\sigma$ is the sigmoid | `"silu"` | Elfwing et al., 2018; Ramachandran et al., 2017 |
 # | GELU | $x\,\Phi(x)$, where $\Phi$ is the share of a normal distribution below $x$ | `"gelu"` | Hendrycks and Gimpel, 2016 |
 # | hard SiLU | $x\,\mathrm{clip}(x/6+1/2,\,0,\,1)$ | `"hard_silu"` | Howard et al., 2019 |
@@ -938,10 +937,8 @@ assert multiplications(convolution) == 26 * 26 * 64 * 576
 
 # %%
 # All curves on one scale, with their derivatives: what a layer passes on, and what it lets the gradient have.
-from evalib import activation_plots
-from evalib.activations import LEAK, PRELU_START
 
-_ = activation_plots.show_family({name: FAMILY[name] for name in FAMILY if name != "relu6"})
+_ = ev.plots.show_family({name: FAMILY[name] for name in FAMILY if name != "relu6"})
 
 # %% [markdown]
 # **Figure 8.** The family in blue, the derivatives in orange. Below zero, ReLU's derivative is nothing, the leaky ones' a constant, ELU's and SELU's fade. SELU is steeper than one, just enough to make up for what it takes away. SReLU is drawn with $t_l=-1$, $a_l=0.2$, $t_r=1.5$ and $a_r=0.4$. The last row's curves are ReLU with its corner rounded off; all but softplus turn below zero before they come back to it. Hard SiLU imitates SiLU without an exponential, at the price of two jumps in its derivative. ReLU6 is left out: it differs from ReLU only above six.
@@ -952,7 +949,6 @@ _ = activation_plots.show_family({name: FAMILY[name] for name in FAMILY if name 
 
 # %%
 # 1,600 places for each function, none on a kink. The same comparison must notice a wrong derivative.
-from evalib.input_gradient import input_gradient
 
 places = np.linspace(-8, 8, 1601)[:-1] + 0.001
 automatic = {}
@@ -983,11 +979,9 @@ for name in ("relu", "leaky_relu", "elu", "selu", "silu", "hard_silu", "gelu", "
 
 # %% tags=["nbval-ignore-output"]
 # Three 3x3 convolutions and a dense layer, with PReLU behind each: 136 channels, 136 slopes.
-from evalib.activations import small_network
-from evalib.training_watch import compile_classifier, watch_training
 
-(x_all, y_all), _ = load_mnist()
-few_digits, few_labels = prepare_images(x_all[:6000]), y_all[:6000]
+(x_all, y_all), _ = ev.load_mnist()
+few_digits, few_labels = ev.prepare_images(x_all[:6000]), y_all[:6000]
 names = [f"activation{number}" for number in range(1, 5)]
 
 
@@ -999,8 +993,8 @@ def channels_of(network, weight):
 
 keras.utils.set_random_seed(seed)
 prelu = small_network("prelu")
-compile_classifier(prelu, keras.optimizers.Adam(0.005))
-watch_training(prelu, (few_digits, few_labels), [0, 500], seed=seed)
+ev.training.compile_classifier(prelu, keras.optimizers.Adam(0.005))
+ev.training.track_training(prelu, (few_digits, few_labels), [0, 500], seed=seed)
 slopes = channels_of(prelu, "alpha")
 for number, values in enumerate(slopes, start=1):
     print(
@@ -1027,14 +1021,14 @@ srelu = small_network("srelu")
 shapes = [srelu.get_layer(name) for name in names]
 for layer in shapes:
     layer.trainable = False
-compile_classifier(srelu, keras.optimizers.Adam(0.01))
-watch_training(srelu, (few_digits, few_labels), [0, 100], seed=seed)
+ev.training.compile_classifier(srelu, keras.optimizers.Adam(0.01))
+ev.training.track_training(srelu, (few_digits, few_labels), [0, 100], seed=seed)
 inputs_of = keras.Model(srelu.inputs[0], [layer.input for layer in shapes])
 for layer, values in zip(shapes, inputs_of(few_digits[:500]), strict=True):
     layer.adapt(ops.convert_to_numpy(values), 0.9)
     layer.trainable = True
-compile_classifier(srelu, keras.optimizers.Adam(0.01))
-watch_training(srelu, (few_digits, few_labels), [0, 400], seed=seed)
+ev.training.compile_classifier(srelu, keras.optimizers.Adam(0.01))
+ev.training.track_training(srelu, (few_digits, few_labels), [0, 400], seed=seed)
 learned = {
     weight: channels_of(srelu, weight) for weight in ("t_left", "a_left", "t_right", "a_right")
 }
@@ -1073,7 +1067,7 @@ def curves_of(network, slope):
     return panels
 
 
-_ = activation_plots.show_learned(
+_ = ev.plots.show_learned(
     {"PReLU": curves_of(prelu, PRELU_START), "SReLU": curves_of(srelu, LEAK)}
 )
 
@@ -1086,7 +1080,6 @@ _ = activation_plots.show_learned(
 
 # %%
 # The promise for one layer, by numerical integration over a normal distribution.
-from evalib.activations import SELU_ALPHA, SELU_SCALE
 
 
 def after_selu(mean, variance):
@@ -1112,7 +1105,6 @@ for start in (0.25, 4):
 
 # %% tags=["nbval-ignore-output"]
 # Now real layers: 200 digits, brought to mean 0 and variance 1, through 50 dense layers of 256 units.
-from evalib.initialization import deep_network, draw_kernels
 
 whitened = (few_digits[:200] - few_digits[:200].mean()) / few_digits[:200].std()
 lecun, he = keras.initializers.LecunNormal(), keras.initializers.HeNormal()
@@ -1126,8 +1118,8 @@ candidates = {
 }
 moments = {}
 for label, (name, initializer) in candidates.items():
-    deep = deep_network(name)
-    draw_kernels(deep, initializer, seed)
+    deep = ev.training.deep_network(name)
+    ev.training.draw_kernels(deep, initializer, seed)
     hidden = [layer.output for layer in deep.layers if layer.name.startswith("hidden")]
     values = keras.Model(deep.inputs[0], hidden)(whitened)
     values = np.stack([ops.convert_to_numpy(one) for one in values]).astype("float64")
@@ -1146,7 +1138,7 @@ assert 0.01 < moments["ReLU, He's kernels"][1][-1] < 100
 assert moments["ELU, LeCun's kernels"][1][-1] < 0.05
 assert moments["tanh, LeCun's kernels"][1][-1] < 0.05
 assert moments["GELU, LeCun's kernels"][1][-1] < 1e-6
-_ = activation_plots.show_depth(moments)
+_ = ev.plots.show_depth(moments)
 
 # %% [markdown]
 # **Figure 10.** Mean and variance of what each of 50 layers gives; dotted is what SELU promises. SELU with LeCun's kernels keeps it. With He's kernels, which are right for ReLU, it explodes: an activation function and its initial kernels belong together. ReLU stays within a few powers of ten of it, but its mean is above zero, since nothing below zero gets out. ELU and tanh fade slowly, GELU to nothing: where no *batch normalization* (a layer that gives each channel mean 0 and variance 1 over a batch) brings the signal back to its size, each of them needs kernels of its own.
@@ -1166,14 +1158,13 @@ _ = activation_plots.show_depth(moments)
 
 # %%
 # Read the records, or make them anew. In Colab the script is not there: clone the repository for that.
-from evalib.results import read_results, results_folder
 
 if run_study:
     import subprocess
 
-    script = results_folder().parent / "scripts" / "activation_study.py"
+    script = ev.results_folder().parent / "scripts" / "activation_study.py"
     subprocess.run([sys.executable, str(script), "--again"], check=True)
-study = read_results("activations/study.json")
+study = ev.read_results("activations/study.json")
 marks = study["settings"]["marks"]
 runs = {}
 for record in study["runs"]:
@@ -1213,7 +1204,6 @@ for name in contenders:
 
 # %%
 # Test accuracy over five seeds, and after how many steps the validation accuracy first was 95 % and 97 %.
-from evalib.activations import steps_to_accuracy
 
 
 def steps_of(group, target):
@@ -1259,7 +1249,7 @@ panels = {
         FAMILY[name].title: steps_of(runs["adam", name], 0.97) for name in ranking
     },
 }
-_ = activation_plots.show_ranking(panels, reference="ReLU")
+_ = ev.plots.show_ranking(panels, reference="ReLU")
 
 # %% [markdown]
 # **Figure 11.** Left: the test error, on a logarithmic axis. At the top the points of one function overlap with those of the next; from SELU down they no longer do. The lone point far to the right in sigmoid's row is a seed that learned next to nothing in 600 steps; it alone draws the mean away from the other four. Right: the first time that the validation accuracy was 97 %. Tanh gets there with two seeds of five.
@@ -1312,7 +1302,7 @@ wrong = {
     for name in contenders
 }
 shown = ["linear", "sigmoid", "tanh", "ReLU", "GELU"]
-_ = activation_plots.show_race(marks[1:], wrong, shown, 3.0)
+_ = ev.plots.show_race(marks[1:], wrong, shown, 3.0)
 
 # %% tags=["refines:relu-converges-faster"]
 # Steps to 97 %, each function against ReLU with the same seed.
@@ -1374,7 +1364,7 @@ assert len(factors["adam", 0.97]) < 5
 
 # %% tags=["refines:relu-saves-time", "refines:others-cost-more"]
 # Milliseconds belong to one machine; the ratio to ReLU, measured in turns within one process, travels better.
-times = read_results("activations/times.json")["times"]
+times = ev.read_results("activations/times.json")["times"]
 print(f"{'ReLU = 1':26}time of a step   middle half of rounds   time to 97 %")
 for name in sorted(times, key=lambda one: times[one]["to_relu"]):
     low, high = times[name]["to_relu_quartiles"]

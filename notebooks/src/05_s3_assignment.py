@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,-all
+#     cell_metadata_filter: tags,cellView,-all
 #     notebook_metadata_filter: kernelspec,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
@@ -73,7 +73,7 @@ epochs = 26  # @param {type:"slider", min:1, max:40, step:1}
 # | `Convolution2D(32, 3, 3, input_shape=(28, 28, 1))` | `keras.Input((28, 28, 1))`, then `Conv2D(32, 3)` |
 # | `np_utils.to_categorical(y, 10)` | `keras.utils.to_categorical(y, 10)` |
 # | `model.fit(..., nb_epoch=10)` | `model.fit(..., epochs=10)` |
-# | `mnist.load_data()`, a download | `evalib.data.load_mnist()`, the same arrays from a file in the package |
+# | `mnist.load_data()`, a download | `ev.load_mnist()`, the same arrays from a file in the package |
 # | `K.gradients`, `K.function` | an image that is itself a trainable weight (last cell of this part) |
 # | `conv2d_14`, a layer name that changes with every run | a name that we choose: `conv1` |
 #
@@ -81,7 +81,7 @@ epochs = 26  # @param {type:"slider", min:1, max:40, step:1}
 
 # %% tags=["nbval-ignore-output"]
 # The course began with `pip install keras`. Colab ships it, so we only look which version is here.
-import evalib  # first, because it keeps TensorFlow's start-up messages out of the notebook
+import evalib as ev  # first, because it keeps TensorFlow's start-up messages out of the notebook
 import keras
 
 print("Keras", keras.__version__, "on", keras.backend.backend())
@@ -99,15 +99,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers
 
-from evalib import plots
-from evalib.data import load_mnist
+from evalib.training import WarmupDecay, initialize
 
 # %% [markdown]
 # ### Load the data
 
 # %%
 # 60,000 digits to learn from and 10,000 that are put aside to judge the result.
-(x_train, y_train), (x_test, y_test) = load_mnist()
+(x_train, y_train), (x_test, y_test) = ev.load_mnist()
 
 # %% [markdown]
 # ### The shape of the data, and one digit
@@ -118,9 +117,9 @@ print(x_train.shape)
 
 # %%
 # Look at the data before using it: is this an image, and which way up is it?
-with plt.rc_context(plots.STYLE):
+with plt.rc_context(ev.plots.STYLE):
     plt.figure(figsize=(2.2, 2.2))
-    plt.imshow(x_train[0], cmap=plots.INK)
+    plt.imshow(x_train[0], cmap=ev.plots.INK)
     plt.title(f"label: {y_train[0]}")
     plt.show()
 
@@ -263,17 +262,16 @@ list(layer_dict)
 
 # %%
 # By layer name, as in the course, and starting from the same training image: the digit x_train[2], a four.
-from evalib.feature_visualization import maximize_activation
 
 
 def vis_img_in_filter(model, layer_name, image, count, steps=20):
     """Draw what an image becomes when each of the first filters pulls at it."""
     # Large steps and no smoothing, as in the course.
-    pulled = maximize_activation(
+    pulled = ev.maximize_activation(
         model, layer_name, range(count), start=image, steps=steps, learning_rate=0.3, smoothness=0.0
     )
     pictures = np.concatenate([image[np.newaxis], pulled])
-    return plots.show_images(
+    return ev.plots.show_images(
         pictures, ["input", *(f"filter {i}" for i in range(count))], columns=11
     )
 
@@ -291,13 +289,12 @@ _ = vis_img_in_filter(baseline, "conv1", images_train[2], count=32)
 # The network lives in evalib, so that the tests and the seed study train the very same one. Its whole source:
 import inspect
 
-from evalib.models import s3_network
 
-print(inspect.getsource(s3_network))
+print(inspect.getsource(ev.s3_network))
 
 # %%
 # Build it once and count: this must stay below 20,000.
-model = s3_network()
+model = ev.s3_network()
 print(f"{model.count_params():,} parameters")
 
 # %% [markdown]
@@ -333,14 +330,13 @@ print("equal in all", pool_first.size, "values")
 
 # %%
 # A row a layer, computed from the model itself.
-from evalib.receptive_field import receptive_field, receptive_field_table
 
-receptive_field_table(model)
+ev.receptive_field_table(model)
 
 # %% tags=["proves:fewer-layers-for-other-data"]
 # By hand: 1, + 2 for the first 3x3, + 1 for the 2x2 pooling, then + 4 for each of four 3x3 kernels.
-assert receptive_field(model, "class_maps").size == (20, 20) == (1 + 2 + 1 + 4 * 4,) * 2
-assert receptive_field(model, "class_averages").is_global
+assert ev.receptive_field(model, "class_maps").size == (20, 20) == (1 + 2 + 1 + 4 * 4,) * 2
+assert ev.receptive_field(model, "class_averages").is_global
 
 # %%
 # The parameters by hand: 3x3 kernels without bias, four numbers a normalized channel, 1x1 kernels with bias.
@@ -358,9 +354,8 @@ assert model.count_params() == kernels + normalization + class_maps == 18_930
 # The recipe: one frozen object, so that a run's record can say exactly how it was trained.
 import dataclasses
 
-from evalib.training import Recipe, WarmupThenDecay, train
 
-recipe = Recipe(epochs=epochs)
+recipe = ev.Recipe(epochs=epochs)
 for name, value in dataclasses.asdict(recipe).items():
     print(f"{name:20} {value}")
 
@@ -373,9 +368,8 @@ for name, value in dataclasses.asdict(recipe).items():
 
 # %%
 # One change at a time: what does each part of the recipe give?
-from evalib.results import read_results
 
-choices = {record["name"]: record for record in read_results("s3_assignment/choices.json")}
+choices = {record["name"]: record for record in ev.read_results("s3_assignment/choices.json")}
 print(f"{'candidate':26}  validation accuracy  validation loss  training accuracy")
 for name, record in choices.items():
     print(
@@ -407,7 +401,7 @@ augmentation = recipe.augmentation()
 nine = np.repeat(images_train[4:5], 20, axis=0)
 assert (keras.ops.convert_to_numpy(augmentation(nine, training=False)) == nine).all()
 keras.utils.set_random_seed(seed)
-_ = plots.show_images(keras.ops.convert_to_numpy(augmentation(nine, training=True)))
+_ = ev.plots.show_images(keras.ops.convert_to_numpy(augmentation(nine, training=True)))
 
 # %% [markdown]
 # **Figure 3.** One nine as twenty trainings would see it: turned, stretched, slanted and shifted, each time by other amounts. It stays a nine, and the network cannot learn it by heart.
@@ -415,10 +409,10 @@ _ = plots.show_images(keras.ops.convert_to_numpy(augmentation(nine, training=Tru
 # %%
 # The learning rate at each step: up in a straight line, since fresh weights cannot stand long steps, then down to zero.
 steps = -(-len(images_train) // recipe.batch_size) * recipe.epochs
-schedule = WarmupThenDecay(recipe.peak_learning_rate, steps, recipe.warmup_share)
+schedule = WarmupDecay(recipe.peak_learning_rate, steps, recipe.warmup_share)
 every = np.arange(0, steps, 10)
 rates = np.array([float(schedule(step)) for step in every])
-_ = plots.show_curve(every, rates, x_label="step", y_label="learning rate")
+_ = ev.plots.show_curve(every, rates, x_label="step", y_label="learning rate")
 
 # %%
 # It peaks where the recipe says, and the last step is so small that the weights stand still.
@@ -434,19 +428,18 @@ assert float(schedule(steps - 1)) < 0.001 * recipe.peak_learning_rate
 
 # %%
 # Draw the initial weights from the seed, and keep the first layer's kernels, to see later what training changed.
-from evalib.training import initialize
 
 initialize(model, seed)
 kernels_before = model.get_layer("block1_conv1").get_weights()[0]
 
 # %% tags=["nbval-ignore-output"]
 # Train on all 60,000 images, from fresh weights; the test images are scored once, at the end.
-run = train(model, recipe, ((x_train, y_train), (x_test, y_test)), seed)
+run = ev.train(model, recipe, ((x_train, y_train), (x_test, y_test)), seed)
 print(f"{recipe.epochs} epochs in {run.seconds:.0f} s on a {run.device}")
 
 # %% tags=["nbval-ignore-output"]
 # Loss and errors on the training images as they were shown: moved, and by a network that was still learning.
-_ = plots.show_history(run.history)
+_ = ev.plots.show_history(run.history)
 
 # %% [markdown]
 # **Figure 5.** Training loss and errors. Both still fall in the last epochs, when the learning rate goes to zero.
@@ -477,7 +470,7 @@ assert model.count_params() < 20_000
 
 # %%
 # Read the records of the seed study, and show each seed with its score.
-records = read_results("s3_assignment/seeds.json")
+records = ev.read_results("s3_assignment/seeds.json")
 for record in records:
     print(
         f"seed {record['seed']}: {100 * record['test_accuracy']:.2f} % after {record['epochs']} epochs, "
@@ -494,7 +487,7 @@ print(
 assert all(record["parameters"] == model.count_params() for record in records)
 assert len(records) >= 5
 assert accuracies.min() > 0.995
-_ = plots.show_seed_scores(accuracies, [record["seed"] for record in records])
+_ = ev.plots.show_seed_scores(accuracies, [record["seed"] for record in records])
 
 # %% [markdown]
 # **Figure 6.** Final test accuracy of each seed. The band is one standard deviation on either side of the mean; the dashed line is what the assignment demands.
@@ -506,7 +499,7 @@ _ = plots.show_seed_scores(accuracies, [record["seed"] for record in records])
 # %% tags=["nbval-ignore-output"]
 # Every misclassified test digit: what it is, what the network said, and how sure it was. The surest mistakes first.
 probabilities = model.predict(images_test, batch_size=1000, verbose=0)
-_ = plots.show_mistakes(x_test, y_test, probabilities)
+_ = ev.plots.show_mistakes(x_test, y_test, probabilities)
 
 # %% [markdown]
 # **Figure 7.** Every test digit that our network misreads. Look at the surest ones: they are slips of the pen, digits with a piece missing, and a few whose label may be doubted.
@@ -519,7 +512,7 @@ assert np.isclose(1 - mistakes / len(y_test), score)
 
 # %% tags=["nbval-ignore-output"]
 # Which digit is taken for which: a row a digit, a column an answer.
-_ = plots.show_confusion_matrix(y_test, predictions)
+_ = ev.plots.show_confusion_matrix(y_test, predictions)
 
 # %% [markdown]
 # **Figure 8.** Confusion matrix. Gray numbers on the diagonal are right answers; color marks the mistakes.
@@ -544,7 +537,7 @@ assert confidence[~right].mean() < confidence[right].mean() - 0.1
 # %% tags=["nbval-ignore-output"]
 # The sixteen kernels of the first layer, before and after training, on one color scale.
 kernels_after = model.get_layer("block1_conv1").get_weights()[0]
-_ = plots.show_kernels({"before training": kernels_before, "after training": kernels_after})
+_ = ev.plots.show_kernels({"before training": kernels_before, "after training": kernels_after})
 
 # %% [markdown]
 # **Figure 9.** The first layer's 3x3 kernels. Red adds ink, blue subtracts it. Training made them stronger and sorted them: some have a red side and a blue side and measure a gradient, as Sobel's do; others set the center against its surroundings.
@@ -576,7 +569,7 @@ stops = [
 watcher = keras.Model(model.inputs, {name: model.get_layer(name).output for name in stops})
 digit = images_test[:1]
 maps = {name: values[0] for name, values in watcher.predict(digit, verbose=0).items()}
-_ = plots.show_feature_maps(digit[0, ..., 0], {name: maps[name] for name in stops})
+_ = ev.plots.show_feature_maps(digit[0, ..., 0], {name: maps[name] for name in stops})
 
 # %% [markdown]
 # **Figure 10.** A seven of the test set and the first twelve channels of each layer. At the top the strokes can still be made out; further down a pixel no longer says "ink" but "a piece of this shape is here". The last row has ten maps, one for each digit from 0 to 9.
@@ -594,9 +587,9 @@ assert averages.argmax() == y_test[0] == 7
 # %% tags=["nbval-ignore-output"]
 # The picture that each of eight channels of three layers likes best, climbed to from faint noise.
 chosen = {"block1_conv1": range(8), "block2_conv2": range(8), "block2_conv4": range(8)}
-pictures = {name: maximize_activation(model, name, channels) for name, channels in chosen.items()}
+pictures = {name: ev.maximize_activation(model, name, channels) for name, channels in chosen.items()}
 titles = [f"{name[:6]}\n{name[7:]}, {i}" for name, channels in chosen.items() for i in channels]
-_ = plots.show_images(np.concatenate(list(pictures.values())), titles, columns=8, cell_size=1.0)
+_ = ev.plots.show_images(np.concatenate(list(pictures.values())), titles, columns=8, cell_size=1.0)
 
 # %% [markdown]
 # **Figure 11.** Pictures that maximize single channels. Above: stripes of one direction, or plain ink, or plain paper, for more does not fit in 3x3 pixels. Middle: lines that bend and repeat, a texture. Below: curves around a center and crossings, parts of digits.
@@ -617,10 +610,10 @@ for name, own in pictures.items():
 
 # %% tags=["nbval-ignore-output"]
 # The same for the ten classes: climb on the value before the softmax, which knows no other class.
-ideal = maximize_activation(model, "probabilities", range(10), steps=300)
+ideal = ev.maximize_activation(model, "probabilities", range(10), steps=300)
 answers = model.predict(ideal, verbose=0)
 titles = [f"class {i}\n{100 * answers[i, i]:.0f} % sure" for i in range(10)]
-_ = plots.show_images(ideal, titles, columns=5, cell_size=1.3)
+_ = ev.plots.show_images(ideal, titles, columns=5, cell_size=1.3)
 
 # %% [markdown]
 # **Figure 12.** What the network would most like to see for each digit. The loops of the eight and the stem of the one can be made out, but several times over: an average over all positions is satisfied by strokes anywhere, so it knows a digit by its parts.

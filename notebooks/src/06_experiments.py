@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,-all
+#     cell_metadata_filter: tags,cellView,-all
 #     notebook_metadata_filter: kernelspec,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
@@ -59,12 +59,21 @@ import dataclasses
 import json
 from pathlib import Path
 
-import evalib
+import evalib as ev
 import keras
 import numpy as np
 from keras import layers
 
-from evalib import clinic, experiment_plots, plots
+from evalib.training import (
+    BEST_NETWORKS,
+    Experiment,
+    PUBLISHED_RESULTS,
+    ensemble,
+    experiment_data,
+    experiment_from,
+    experiment_record,
+    initialize,
+)
 
 # %% [markdown]
 # ## Part 1. What does your network reach?
@@ -132,18 +141,10 @@ record_path = None  # a file for the run's record, as JSON
 
 # %%
 # Gather the form into one object. It checks each value before anything is built.
-from evalib.experiments import (
-    Experiment,
-    experiment_data,
-    experiment_from,
-    experiment_record,
-)
-from evalib.network_plan import NetworkPlan, build_network
-from evalib.training import Recipe, train
 
 needs_a_teacher = {"teacher_share", "temperature"}  # what this page does not have
-network_names = {field.name for field in dataclasses.fields(NetworkPlan)}
-recipe_names = {field.name for field in dataclasses.fields(Recipe)} - needs_a_teacher
+network_names = {field.name for field in dataclasses.fields(ev.networks.NetworkConfig)}
+recipe_names = {field.name for field in dataclasses.fields(ev.Recipe)} - needs_a_teacher
 experiment = experiment_from(
     {
         "network": {name: globals()[name] for name in network_names},
@@ -178,7 +179,7 @@ for slip in (
 # %%
 # This one is well written, but the image is used up before the last convolution.
 try:
-    build_network(NetworkPlan(pool_after=(1, 2, 3)))
+    ev.networks.build_network(ev.networks.NetworkConfig(pool_after=(1, 2, 3)))
 except ValueError as error:
     print(error)
 else:
@@ -191,10 +192,9 @@ else:
 
 # %%
 # Build the network, and list each layer with its parameters and its receptive field.
-from evalib.receptive_field import receptive_field, receptive_field_table
 
-network = build_network(experiment.network)
-table = receptive_field_table(network)
+network = ev.networks.build_network(experiment.network)
+table = ev.receptive_field_table(network)
 table
 
 # %%
@@ -226,7 +226,7 @@ weights += {
 assert weights == network.count_params() == sum(row.parameters for row in table)
 last = f"activation{len(plan.channels)}"
 assert network.get_layer(last).output.shape[1:] == (side, side, inputs)
-field = receptive_field(network, last)
+field = ev.receptive_field(network, last)
 assert field.is_global or field.size == (seen, seen)
 
 # %% [markdown]
@@ -237,17 +237,16 @@ assert field.is_global or field.size == (seen, seen)
 # %%
 # Train from fresh weights; the images that judge are scored once, after the last epoch.
 data = experiment_data(experiment)
-run = train(network, experiment.recipe, data, experiment.seed, verbose=False)
+run = ev.train(network, experiment.recipe, data, experiment.seed, verbose=False)
 (x_fit, y_fit), (x_scored, y_scored) = data
 print(f"{len(y_fit):,} images to learn from, {len(y_scored):,} to judge")
 
 # %% tags=["nbval-ignore-output"]
 # The finished network on its own training images, unmoved: what it learned, apart from what carries over.
-from evalib.training import score
 
-seen_accuracy, _ = score(network, x_fit, y_fit)
-verdict = clinic.Verdict(run.parameters, seen_accuracy, run.test_accuracy, len(y_scored))
-_ = experiment_plots.show_learning_curve(run.history, verdict)
+seen_accuracy, _ = ev.score(network, x_fit, y_fit)
+verdict = ev.training.Diagnosis(run.parameters, seen_accuracy, run.test_accuracy, len(y_scored))
+_ = ev.plots.show_learning_curve(run.history, verdict)
 
 # %% [markdown]
 # **Figure 1.** The gray lines are taken on the way: from moved images, and from a network that was still changing. That is why they can lie above both marks, which show the finished network. Read two numbers off the axis; it is logarithmic, so subtract, do not compare lengths. The circle: the share that it gets wrong even of its own training images. The diamond minus the circle: what it learned and cannot carry over. Work on the larger of the two. The diamond's bar is two standard errors either way.
@@ -276,15 +275,14 @@ print(verdict)
 
 # %%
 # Count the right answers once more, image by image: the score must be the same. (Devices may round sums otherwise.)
-from evalib.data import prepare_images
 
-predictions = network.predict(prepare_images(x_scored), batch_size=500, verbose=0).argmax(axis=1)
+predictions = network.predict(ev.prepare_images(x_scored), batch_size=500, verbose=0).argmax(axis=1)
 mistakes = int((predictions != y_scored).sum())
 assert abs(mistakes - len(y_scored) * (1 - run.test_accuracy)) < 2
 
 # %%
 # As stored, a few epochs bring the network of notebook 05 near the bar; other values owe nothing.
-if experiment == Experiment(recipe=Recipe(epochs=4)):
+if experiment == Experiment(recipe=ev.Recipe(epochs=4)):
     assert verdict.is_small
     assert verdict.unseen > 0.975
 
@@ -298,9 +296,8 @@ if experiment == Experiment(recipe=Recipe(epochs=4)):
 record = {**experiment_record(experiment, run), "seen_accuracy": seen_accuracy}
 assert experiment_from(record["experiment"]) == experiment
 if record_path:
-    from evalib.files import write_atomically
 
-    write_atomically(Path(record_path), json.dumps(record, indent=1) + "\n")
+    ev.files.write_atomically(Path(record_path), json.dumps(record, indent=1) + "\n")
 print(", ".join(record))
 
 # %% [markdown]
@@ -317,7 +314,7 @@ print(", ".join(record))
 
 # %% tags=["nbval-ignore-output"]
 # The control. Whatever is given to `build` stands behind the ten scores: there the first mistakes are made.
-digits, others = clinic.small_digits()
+digits, others = ev.training.small_digits()
 
 
 def build(*behind_the_scores):
@@ -338,7 +335,7 @@ def build(*behind_the_scores):
 
 def train_small(network, data=digits, unseen=others, **options):
     """The same few steps for every patient, always from the form's seed."""
-    return clinic.run_case(network, data, unseen, seed=seed, **options)
+    return ev.training.train_small(network, data, unseen, seed=seed, **options)
 
 
 control = train_small(build(layers.Softmax()))
@@ -350,7 +347,7 @@ assert abs(control.losses[0] - np.log(10)) < 0.5
 assert control.losses[-20:].mean() < 0.3
 assert control.unseen[1] > 0.93
 assert control.seen[1] - control.unseen[1] < 0.05
-notes = clinic.Notes()
+notes = ev.training.DiagnosisTable()
 
 # %% [markdown]
 # ### Why does it never answer with some of the digits?
@@ -361,16 +358,15 @@ notes = clinic.Notes()
 # The mistake: one activation too many. Count how often each digit is answered.
 ill = train_small(build(layers.ReLU(), layers.Softmax()))
 print(ill)
-answered = clinic.answers(ill.model, others[0]).argmax(axis=1)
+answered = ev.training.predict(ill.model, others[0]).argmax(axis=1)
 print("how often each digit is answered:", np.bincount(answered, minlength=10))
 
 # %% tags=["nbval-ignore-output"]
 # The measurement: which scores are never above zero, and what gradient their weights get.
-from evalib.training_watch import gradients
 
-scores = clinic.layer_values(ill.model, "scores", digits[0])
+scores = ev.training.layer_values(ill.model, "scores", digits[0])
 silent = np.flatnonzero(scores.max(axis=0) <= 0)
-by_weight = gradients(ill.model, digits[0][:600], digits[1][:600])[-2]  # of the scores' kernel
+by_weight = ev.networks.weight_gradients(ill.model, digits[0][:600], digits[1][:600])[-2]  # of the scores' kernel
 print("silent classes:", silent)
 print("largest gradient of each class:", np.abs(by_weight).max(axis=0).round(4))
 
@@ -383,7 +379,7 @@ print(healed)
 # Silent classes are there, they get no gradient at all, and without the ReLU there are none.
 assert len(silent) > 0
 assert (by_weight[:, silent] == 0).all()
-assert clinic.layer_values(healed.model, "scores", digits[0]).max(axis=0).min() > 0
+assert ev.training.layer_values(healed.model, "scores", digits[0]).max(axis=0).min() > 0
 assert healed.unseen[1] > ill.unseen[1] + 0.05
 notes.add(
     "ReLU behind the scores",
@@ -413,7 +409,7 @@ def both_modes(network):
     sevens = labels == 7
     parts = {"mixed": (images, labels), "sevens": (images[sevens], labels[sevens])}
     return {
-        name: tuple(clinic.accuracy(network, part, training=mode) for mode in (False, True))
+        name: tuple(ev.training.accuracy(network, part, training=mode) for mode in (False, True))
         for name, part in parts.items()
     }
 
@@ -499,8 +495,8 @@ print(ill)
 
 # %% tags=["nbval-ignore-output"]
 # The measurement: how sure is the network of its surest answer?
-surest = clinic.answers(ill.model, digits[0]).max()
-print(f"{surest:.4f}, the control {clinic.answers(control.model, digits[0]).max():.4f}")
+surest = ev.training.predict(ill.model, digits[0]).max()
+print(f"{surest:.4f}, the control {ev.training.predict(control.model, digits[0]).max():.4f}")
 
 # %% tags=["nbval-ignore-output"]
 # The repair: one softmax, in the network or in the loss, but not in both.
@@ -511,7 +507,7 @@ print(healed)
 # The bound holds for every image and for the loss, and the healed network is far beyond it.
 assert surest < most_sure + 1e-4
 assert ill.losses.min() > lowest_loss - 1e-4
-assert clinic.answers(healed.model, digits[0]).max() > 0.9
+assert ev.training.predict(healed.model, digits[0]).max() > 0.9
 assert healed.seen[0] < 0.5 < lowest_loss < ill.seen[0]
 notes.add(
     "softmax twice",
@@ -529,11 +525,11 @@ notes.add(
 # %% tags=["nbval-ignore-output"]
 # How sure each network is of its own answer to the unseen images.
 behind = ("ReLU behind the scores", "normalization behind the scores", "dropout behind the scores")
-sure = {"control": clinic.answers(control.model, others[0])}
+sure = {"control": ev.training.predict(control.model, others[0])}
 for name in (*behind, "softmax twice"):
     title = name.replace(" behind", "\nbehind")
-    sure[title] = clinic.answers(notes.cases[name][0].model, others[0])
-_ = experiment_plots.show_confidence(sure, bounds={"softmax twice": most_sure})
+    sure[title] = ev.training.predict(notes.cases[name][0].model, others[0])
+_ = ev.plots.show_confidence(sure, bounds={"softmax twice": most_sure})
 
 # %% [markdown]
 # **Figure 2.** The probability that each network gives to its own answer. The control is sure of most. The ReLU has a heap of its own at a tenth: images for which all ten scores are zero. Normalized scores are bounded, so that network is rarely sure. With two softmaxes nothing passes the dashed line at $e/(e+9)$, right or wrong.
@@ -558,13 +554,12 @@ print(ill)
 
 # %% tags=["nbval-ignore-output"]
 # The measurement: the first loss against ln 10, then the range of the input, and what the first layers make of it.
-from evalib.training import initialize
 
 fresh = build(layers.Softmax())
 initialize(fresh, seed)
 print(f"first loss {ill.losses[0]:.1f}, of ten equal probabilities {np.log(10):.1f}")
 for title, images in {"divided": digits[0][:500], "as bytes": 255 * digits[0][:500]}.items():
-    first, last = (clinic.layer_values(fresh, name, images) for name in ("conv1", "scores"))
+    first, last = (ev.training.layer_values(fresh, name, images) for name in ("conv1", "scores"))
     print(
         f"{title:8}  input to {images.max():g}, conv1 to {first.max():.1f}, scores to {last.max():.1f}"
     )
@@ -579,7 +574,7 @@ print(healed)
 
 # %%
 # The factor is exactly 255 all the way to the scores. Adam copes with it, at a price.
-small, large = (clinic.layer_values(fresh, "scores", k * digits[0][:500]) for k in (1, 255))
+small, large = (ev.training.layer_values(fresh, "scores", k * digits[0][:500]) for k in (1, 255))
 assert np.allclose(255 * small, large, rtol=1e-3, atol=0.05)
 assert ill.losses[0] > 5 * np.log(10)
 assert abs(healed.losses[0] - np.log(10)) < 0.5
@@ -611,7 +606,7 @@ print(ill)
 # Nothing was learned. The oldest measurement of all: look at the data, just before it goes into the network.
 assert abs(ill.losses[-20:].mean() - np.log(10)) < 0.1
 assert ill.unseen[1] < 0.25
-_ = plots.show_images(apart[0][:20], [str(label) for label in apart[1][:20]])
+_ = ev.plots.show_images(apart[0][:20], [str(label) for label in apart[1][:20]])
 
 # %% [markdown]
 # **Figure 3.** Twenty training images under the labels that the network is given. One look is enough, if one looks.
@@ -623,7 +618,7 @@ _ = plots.show_images(apart[0][:20], [str(label) for label in apart[1][:20]])
 by_heart = train_small(build(layers.Softmax()), data=(apart[0][:60], apart[1][:60]))
 print(f"60 images by heart: {100 * by_heart.seen[1]:.0f} % of them right")
 means = {"as loaded": digits, "shuffled apart": apart}
-means = {title: clinic.nearest_mean_accuracy(*part) for title, part in means.items()}
+means = {title: ev.training.nearest_centroid_accuracy(*part) for title, part in means.items()}
 for title, share in means.items():
     print(f"{title:14}  {100 * share:.0f} % lie nearest to the mean of their label")
 
@@ -663,7 +658,7 @@ print(ill)
 # The measurement: the highest loss, and how much of the last convolution is silent for every image.
 silent = {}
 for title, case in {"control": control, "with the mistake": ill}.items():
-    silent[title] = clinic.silent_share(clinic.layer_values(case.model, "pool2", digits[0]))
+    silent[title] = ev.training.dead_unit_fraction(ev.training.layer_values(case.model, "pool2", digits[0]))
     print(f"{title:16}  highest loss {case.losses.max():5.1f}  silent {100 * silent[title]:.0f} %")
 
 # %% tags=["nbval-ignore-output"]
@@ -700,23 +695,22 @@ joined = tuple(
     np.concatenate([mine[:500], theirs]) for mine, theirs in zip(digits, test, strict=True)
 )
 ill = train_small(build(layers.Softmax()), data=joined, unseen=test)
-in_use = clinic.accuracy(ill.model, fresh)
+in_use = ev.training.accuracy(ill.model, fresh)
 print(f"in the test {100 * ill.unseen[1]:.1f} %, in use {100 * in_use:.1f} %")
 
 # %%
 # The measurement: look for each test image, bit for bit, among the training images. Is MNIST itself clean?
-from evalib.data import load_mnist
 
-leaked = clinic.found_in(test[0], joined[0])
+leaked = ev.training.duplicated_in(test[0], joined[0])
 print(f"{leaked.sum()} of {len(leaked)} test images are also training images")
-(x_train, _), (x_test, _) = load_mnist()
-print(f"in MNIST: {clinic.found_in(x_test, x_train).sum()} of {len(x_test):,}")
+(x_train, _), (x_test, _) = ev.load_mnist()
+print(f"in MNIST: {ev.training.duplicated_in(x_test, x_train).sum()} of {len(x_test):,}")
 
 # %% tags=["nbval-ignore-output"]
 # The repair: take them out of the training images, and start afresh.
-keep = ~clinic.found_in(joined[0], test[0])
+keep = ~ev.training.duplicated_in(joined[0], test[0])
 healed = train_small(build(layers.Softmax()), data=(joined[0][keep], joined[1][keep]), unseen=test)
-in_use_healed = clinic.accuracy(healed.model, fresh)
+in_use_healed = ev.training.accuracy(healed.model, fresh)
 print(f"in the test {100 * healed.unseen[1]:.1f} %, in use {100 * in_use_healed:.1f} %")
 
 # %%
@@ -761,9 +755,9 @@ for title, count in different.items():
     print(f"{title:9}  {count:.1f} different labels a batch")
 change = np.count_nonzero(in_order[1] == 0) // 60
 print("losses around the first change:", ill.losses[change - 2 : change + 3].round(2))
-answered = np.bincount(clinic.answers(ill.model, others[0]).argmax(axis=1), minlength=10)
+answered = np.bincount(ev.training.predict(ill.model, others[0]).argmax(axis=1), minlength=10)
 print("how often each digit is answered:", answered)
-quiet = clinic.silent_share(clinic.layer_values(ill.model, "pool2", digits[0]))
+quiet = ev.training.dead_unit_fraction(ev.training.layer_values(ill.model, "pool2", digits[0]))
 print(f"values of the last convolution that are always zero: {100 * quiet:.0f} %")
 
 # %% tags=["nbval-ignore-output"]
@@ -844,7 +838,7 @@ notes.add(
 # %% tags=["nbval-ignore-output"]
 # All ten beside the control, and what each names right of unseen images, before and after.
 titles = [name.replace(" behind", "\nbehind") for name in notes.cases]
-_ = experiment_plots.show_cases(dict(zip(titles, notes.cases.values(), strict=True)), control)
+_ = ev.plots.show_cases(dict(zip(titles, notes.cases.values(), strict=True)), control)
 
 # %% [markdown]
 # **Figure 4.** The loss in training, means of a few steps, on a logarithmic axis. Orange is the mistake, blue the repair, gray the control; the dashed line is guessing. Losses below the axis are not drawn. The numbers are the share of unseen images named right, and for *test images in training* the test itself: there the orange number is the false one.
@@ -886,7 +880,7 @@ assert all(gains[name] > 0 for name in gains if name not in behind[1:])
 # %% [markdown]
 # ## Part 3. What have experiments found?
 #
-# The networks and recipes of this part were chosen on images cut from the training set, in more trials than are kept. One choice was not made there: for accuracy another network, `blueprint_network(16, 68)`, had been chosen; on the test images its first two seeds fell behind, and the network of [notebook 05](05_s3_assignment.ipynb) took its place. Then each was trained anew with ten seeds on the whole training set, and each of these was scored once on the test images, after its last epoch. `scripts/record_study.py` wrote the records that are read here.
+# The networks and recipes of this part were chosen on images cut from the training set, in more trials than are kept. One choice was not made there: for accuracy another network, `bsconv_network(16, 68)`, had been chosen; on the test images its first two seeds fell behind, and the network of [notebook 05](05_s3_assignment.ipynb) took its place. Then each was trained anew with ten seeds on the whole training set, and each of these was scored once on the test images, after its last epoch. `scripts/record_study.py` wrote the records that are read here.
 #
 # ### How little is enough for 99.4 %?
 #
@@ -894,9 +888,8 @@ assert all(gains[name] > 0 for name in gains if name not in behind[1:])
 
 # %%
 # Each record with its spread: the lines of the front page's table.
-from evalib.results import read_results, results_folder
 
-records = read_results("study/records.json")
+records = ev.read_results("study/records.json")
 accuracies = {
     name: np.array([run["test_accuracy"] for run in entry["runs"]])
     for name, entry in records.items()
@@ -926,14 +919,12 @@ assert accuracies["accuracy"].min() > 0.995
 
 # %%
 # How each training digit leans, against how one some places away in the file leans: the same hand leans the same way.
-from evalib.data import load_mnist, prepare_images
-from evalib.writers import likeness, slants
 
-(train_images, train_labels), (test_images, test_labels) = load_mnist()
-lean = slants(train_images)
+(train_images, train_labels), (test_images, test_labels) = ev.load_mnist()
+lean = ev.data.slants(train_images)
 distances = range(1, 601)
-alike = likeness(lean, train_labels, distances)
-_ = experiment_plots.show_likeness(distances, alike)
+alike = ev.data.within_class_autocorrelation(lean, train_labels, distances)
+_ = ev.plots.show_likeness(distances, alike)
 
 # %% [markdown]
 # **Figure 5.** How much two training digits lean alike, beyond being the same digit; 0 for digits that have nothing to do with each other. An even number of places apart they are of the same collection, an odd number apart of different ones. One collection leans more than the other: that alone makes about 0.18 above zero for the even ones, and as much below for the odd ones. What one hand adds falls over some 250 places: so far one person's digits reach, every second place being somebody else's.
@@ -948,11 +939,11 @@ first, second = (beyond[start::2].mean() / beyond.std() for start in (0, 1))
 np.testing.assert_allclose(alike[399::2].mean(), (first**2 + second**2) / 2, atol=0.02)
 np.testing.assert_allclose(alike[398::2].mean(), first * second, atol=0.02)
 shuffled = np.random.default_rng(0).permutation(len(lean))
-assert np.abs(likeness(lean[shuffled], train_labels[shuffled], range(1, 11))).max() < 0.03
+assert np.abs(ev.data.within_class_autocorrelation(lean[shuffled], train_labels[shuffled], range(1, 11))).max() < 0.03
 
 # %% tags=["nbval-ignore-output"]
 # Name each digit after the most similar of 50,000 others: once of other people's alone, once drawn from all the rest.
-halves = prepare_images(train_images).reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))  # 14x14 is enough, and faster
+halves = ev.prepare_images(train_images).reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))  # 14x14 is enough, and faster
 pixels = halves.reshape(len(halves), -1)
 lengths = (pixels**2).sum(axis=1)
 everybody, draw = np.arange(60_000), np.random.default_rng(0)
@@ -997,11 +988,9 @@ assert 0.9 * (~new).sum() < (~known).sum()
 
 # %%
 # Mean and spread of each size, and each run as a faint dot.
-from evalib.record_plots import show_frontier
-from evalib.records import PEERS
 
-frontier = read_results("study/frontier.json")
-_ = show_frontier(frontier, records, PEERS)
+frontier = ev.read_results("study/frontier.json")
+_ = ev.plots.show_frontier(frontier, records, PUBLISHED_RESULTS)
 
 # %% [markdown]
 # **Figure 6.** Test accuracy against the number of parameters, both axes logarithmic, the vertical one in the errors. Blue: the blocks that the next question takes apart, twenty epochs for the three smallest networks and fifteen for the others. Hollow: single runs that others published on GitHub, some of them the best of many epochs on the test images. From left to right: two of JoshWarn/Parameter-Efficient-MNIST, ruslangrimov/mnist-minimal-model, kurchi1205/ERA-Session-7-Assignment, three of divya-r-kamat/EfficientMnist-Under20K, rrishabh27/EVA5. Dashed: 99.4 %.
@@ -1027,14 +1016,13 @@ assert taken[-1] < 0.2
 
 # %%
 # Four networks that differ in their seed alone, and their committee, on the 10,000 test digits.
-from evalib.committee import committee
 
-digits = prepare_images(test_images)
+digits = ev.prepare_images(test_images)
 members = [
-    keras.saving.load_model(results_folder() / "study" / f"teachers_{seed}.keras")
+    keras.saving.load_model(ev.results_folder() / "study" / f"teachers_{seed}.keras")
     for seed in range(4)
 ]
-together = committee(members)
+together = ensemble(members)
 *alone, mean = (
     network.predict(digits, batch_size=500, verbose=0) for network in (*members, together)
 )
@@ -1056,7 +1044,7 @@ assert wrong_together.sum() < wrong.sum(axis=1).min()
 assert together.count_params() == 4 * members[0].count_params()
 np.testing.assert_allclose(mean, np.mean(alone, axis=0), atol=1e-6)
 # Each test image is what it was when these networks were trained: a digit or two may be rounded otherwise.
-teaching = read_results("study/teaching.json")
+teaching = ev.read_results("study/teaching.json")
 recorded = [run["test_accuracy"] for run in teaching["teachers"]["runs"]]
 np.testing.assert_allclose(1 - wrong.mean(axis=1), recorded, atol=2e-4)
 
@@ -1064,7 +1052,7 @@ np.testing.assert_allclose(1 - wrong.mean(axis=1), recorded, atol=2e-4)
 # The digits that all four name wrongly: what they are said to be, and what the committee sees.
 missed = np.flatnonzero(wrong.all(axis=0))
 titles_missed = [f"{test_labels[one]}, not {mean[one].argmax()}" for one in missed]
-_ = plots.show_images(test_images[missed], titles_missed, columns=7, cell_size=1.15)
+_ = ev.plots.show_images(test_images[missed], titles_missed, columns=7, cell_size=1.15)
 
 # %% [markdown]
 # **Figure 7.** The test digits that none of the four names rightly, with their labels and what the committee answers. Which labels would you have given? This part of the errors is no matter of luck.
@@ -1116,7 +1104,7 @@ assert 0 < missing < (wrong.sum(axis=1).mean() - by_how_many[4]) / len(test_labe
 # Take the second block of the trained network and write its two steps as the one convolution that they are.
 from keras import ops
 
-smallest = keras.saving.load_model(results_folder() / "study" / "size.keras")
+smallest = keras.saving.load_model(ev.results_folder() / "study" / "size.keras")
 mixture, window = (smallest.get_layer(f"block2_{part}") for part in ("mix", "window"))
 full_kernels = ops.transpose(window.kernel, (0, 1, 3, 2)) * mixture.kernel
 print("1x1 mixture ", mixture.kernel.shape, "  ", np.prod(mixture.kernel.shape), "weights")
@@ -1139,9 +1127,8 @@ assert np.prod(full_kernels.shape) == 6 * both == 2916 > records["size"]["parame
 
 # %%
 # The network that is trained, and the one that is kept: what a user gets is what is counted.
-from evalib.records import RECORDS
 
-trained = RECORDS["size"].build()
+trained = BEST_NETWORKS["size"].build()
 channels_in_all = sum(
     layer.gamma.shape[0]
     for layer in trained.layers
@@ -1158,11 +1145,10 @@ assert smallest.count_params() == records["size"]["parameters"]
 
 # %%
 # One digit in every disturbance.
-from evalib.disturbances import disturb
 
-harder = disturb(digits[:200, ..., 0])
+harder = ev.data.corrupt(digits[:200, ..., 0])
 example = 2  # a one: its strokes are thin
-_ = plots.show_images(
+_ = ev.plots.show_images(
     np.stack([images[example] for images in harder.values()]),
     [title.replace(" by ", "\nby ").replace(", ", ",\n") for title in harder],
     columns=7,

@@ -14,19 +14,18 @@ import evalib  # noqa: F401
 import keras
 from keras import ops
 
-from evalib.activations import FAMILY, activation_layer
-from evalib.data import load_mnist, prepare_images
-from evalib.distillation import Distillation
-from evalib.effective_field import effective_field
-from evalib.field_measurement import measure_receptive_field
+from evalib.data.mnist import load_mnist, prepare_images
 from evalib.filters import gradient_magnitude, laplacian
-from evalib.input_gradient import input_gradient
-from evalib.layers import RandomAffine
-from evalib.models import s3_network
+from evalib.networks.activations import FAMILY, activation_layer
+from evalib.networks.course import s3_network
+from evalib.networks.gradients import input_gradient, weight_gradients
+from evalib.networks.layers import RandomAffine
+from evalib.networks.upsampling import SubPixel
+from evalib.receptive_fields.effective import effective_field
+from evalib.receptive_fields.measurement import measure_receptive_field
 from evalib.results import results_folder
-from evalib.training import Recipe, WarmupThenDecay
-from evalib.training_watch import gradients
-from evalib.upsampling import SubPixel
+from evalib.training.distillation import Distillation
+from evalib.training.recipe import Recipe, WarmupDecay
 
 IMAGES, STEPS = 256, 5
 
@@ -57,7 +56,9 @@ def trained_networks(digits: np.ndarray) -> dict[str, np.ndarray]:
 def derivatives(digits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Of a loss by the weights, of an output by the pixels."""
     network = with_weights(s3_network())
-    by_weights = np.concatenate([part.ravel() for part in gradients(network, digits, labels)])
+    by_weights = np.concatenate(
+        [part.ravel() for part in weight_gradients(network, digits, labels)]
+    )
     name = network.layers[6].name
     return {
         "gradient by weights": by_weights,
@@ -75,7 +76,7 @@ def training(digits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """A few steps of the recipe's optimizer, and a loss that a teacher shares in."""
     recipe = Recipe()
     answers = {}
-    schedule = WarmupThenDecay(recipe.peak_learning_rate, 4 * STEPS, recipe.warmup_share)
+    schedule = WarmupDecay(recipe.peak_learning_rate, 4 * STEPS, recipe.warmup_share)
     network = with_weights(s3_network())
     network.compile(recipe.build_optimizer(schedule), "sparse_categorical_crossentropy")
     losses = [network.train_on_batch(digits, labels) for _ in range(STEPS)]

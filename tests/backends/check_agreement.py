@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalib.records import RECORDS
+from evalib.training.best_networks import BEST_NETWORKS
 
 ANSWERS = Path(__file__).with_name("answers.py")
 OTHERS = [name for name in ("jax", "torch") if importlib.util.find_spec(name)]
@@ -63,7 +63,7 @@ def test_answers_differ_by_no_more_than_the_tolerance(answers, backend):
 
 
 @pytest.mark.parametrize("backend", OTHERS)
-@pytest.mark.parametrize("record", RECORDS)
+@pytest.mark.parametrize("record", BEST_NETWORKS)
 def test_a_trained_network_names_the_same_digits(answers, backend, record):
     of_all = [answers[name][f"probabilities of {record}"] for name in ("tensorflow", backend)]
     named = [probabilities.argmax(axis=1) for probabilities in of_all]

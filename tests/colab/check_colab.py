@@ -17,7 +17,8 @@ import nbclient
 import nbformat
 import pytest
 
-from colab.stand_in import (
+from evalib.features.backbone import IMAGENET_ADDRESS
+from tests.colab.stand_in import (
     NOTEBOOKS,
     REPOSITORY,
     add_google_colab,
@@ -26,7 +27,6 @@ from colab.stand_in import (
     skip_without_history,
     variables,
 )
-from evalib.trunk import IMAGENET_ADDRESS
 
 # What evalib and the notebooks import, with the versions of constraints.txt; and Colab's kernel, as
 # in the list of packages that Google publishes (github.com/googlecolab/backend-info, 2026.01).

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from evalib.colab import find_commit, set_repository, set_revision
+from evalib.tools.colab import find_commit, set_repository, set_revision
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ADDRESS = "https://github.com/ada/course"

@@ -23,7 +23,7 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from evalib.colab import badge, read_repository
+from evalib.tools.colab import badge, read_repository
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "docs" / "_build" / "html"

@@ -1,0 +1,14 @@
+"""What goes in: MNIST, photographs, pages of letters, and digits made harder."""
+
+from evalib import offer
+
+__getattr__, __dir__ = offer(
+    __name__,
+    {
+        "corruptions": "rotate shift add_gaussian_noise dilate erode corrupt",
+        "handwriting": "slants within_class_autocorrelation",
+        "letters": "Line Letter draw_page",
+        "mnist": "MNIST_FILE MNIST_SHA256 load_mnist split_validation prepare_images",
+        "photos": "PHOTOS sample_photo",
+    },
+)

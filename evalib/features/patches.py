@@ -1,0 +1,101 @@
+"""Windows of photographs: cut at random, some of them held out, or cut where a channel answers.
+
+Which photograph a window came from is a question that can be asked of windows of any size: the
+labels are free, and the answer needs what the window shows.
+"""
+
+import numpy as np
+
+from evalib.data.mnist import Arrays
+from evalib.receptive_fields.arithmetic import ReceptiveField
+
+TILES = 4
+
+
+def cut_patches(
+    photos: np.ndarray, size: int, count: int, *, held_out: bool = False, seed: int = 0
+) -> Arrays:
+    """Cut windows at random places, as many from each photograph.
+
+    Each photograph is laid out in four times four tiles, and a window lies inside one of them. The
+    four tiles of the falling diagonal are held out: one in each row and each column. So windows
+    that are held out share no pixel with the others.
+
+    Args:
+        photos: shape `(n, height, width, channels)`, of any dtype.
+        size: height and width of a window in pixels, at most a quarter of the photographs'.
+        count: how many windows from each photograph.
+        held_out: whether from the tiles that are held out, or from all the others.
+        seed: which windows these are.
+
+    Returns:
+        The windows, of shape `(n * count, size, size, channels)` and the photographs' dtype, in
+        random order, and for each the index of its photograph.
+
+    Raises:
+        ValueError: the photographs are not of rank 4, the windows do not fit into a tile, or none
+            are asked for.
+    """
+    if photos.ndim != 4:
+        raise ValueError(f"expected shape (n, height, width, channels), got {photos.shape}")
+    heights, widths = (extent // TILES for extent in photos.shape[1:3])
+    if not 1 <= size <= min(heights, widths):
+        raise ValueError(
+            f"expected a size from 1 to {min(heights, widths)} pixels, a quarter of the "
+            f"photographs', got {size}"
+        )
+    if count < 1:
+        raise ValueError(f"expected at least 1 window a photograph, got {count}")
+    generator = np.random.default_rng(seed)
+    labels = generator.permutation(np.repeat(np.arange(len(photos)), count))
+    row = generator.integers(0, TILES, len(labels))
+    # Steps to the right of the diagonal: none for the tiles that are held out.
+    steps = 0 if held_out else generator.integers(1, TILES, len(labels))
+    column = (row + steps) % TILES
+    top = row * heights + generator.integers(0, heights - size + 1, len(labels))
+    left = column * widths + generator.integers(0, widths - size + 1, len(labels))
+    reach = np.arange(size)
+    rows, columns = (top[:, np.newaxis] + reach), (left[:, np.newaxis] + reach)
+    windows = photos[labels[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return windows, labels
+
+
+def strongest_patch(
+    maps: np.ndarray, field: ReceptiveField, photos: np.ndarray
+) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """Cut out what one channel answers to most among all places of all photographs.
+
+    Only positions whose receptive field lies inside the photograph count, so that the border takes
+    no part; if there is none, all count.
+
+    Args:
+        maps: the channel's values, shape `(n, rows, columns)`.
+        field: what one position of the maps sees.
+        photos: what the maps were computed from, shape `(n, height, width, channels)`.
+
+    Returns:
+        The part of the photograph that the strongest position sees, and that position as the index
+        of the photograph, the row and the column.
+
+    Raises:
+        ValueError: there is not one map a photograph.
+    """
+    if maps.ndim != 3 or photos.ndim != 4 or len(maps) != len(photos):
+        raise ValueError(
+            "expected one map (rows, columns) a photograph (height, width, channels), got shapes "
+            f"{maps.shape} and {photos.shape}"
+        )
+    whole = np.outer(*(_sees_inside(field, axis, maps, photos) for axis in (0, 1)))
+    ranked = np.where(whole if whole.any() else True, maps, -np.inf)
+    photo, row, column = (int(i) for i in np.unravel_index(ranked.argmax(), ranked.shape))
+    return photos[photo][field.region((row, column))], (photo, row, column)
+
+
+def _sees_inside(
+    field: ReceptiveField, axis: int, maps: np.ndarray, photos: np.ndarray
+) -> np.ndarray:
+    """For each position along one axis, whether its field lies inside the photograph."""
+    indices = [(i, 0) if axis == 0 else (0, i) for i in range(maps.shape[1 + axis])]
+    parts = [field.region(index)[axis] for index in indices]
+    end = photos.shape[1 + axis]
+    return np.array([p.stop - p.start == field.size[axis] and p.stop <= end for p in parts])

@@ -1,0 +1,79 @@
+"""Models to look at: networks of `keras.applications`, and saved ones."""
+
+import contextlib
+import difflib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+from keras.src.backend.common import global_state
+
+import evalib.networks.layers  # noqa: F401 -- Keras must know these to load a model that has them
+
+
+def application_names() -> list[str]:
+    """The networks that this version of Keras knows, such as "VGG16"."""
+    return [name for name in dir(keras.applications) if name[:1].isupper()]
+
+
+def application_graph(name: str, **options: object) -> keras.Model:
+    """Build a network of `keras.applications` without giving its weights values.
+
+    Its layers, shapes and parameter counts are all there, in a fraction of a second and without the
+    memory; it cannot run.
+
+    Args:
+        name: such as "ResNet50", see `application_names`.
+        options: what the network's function takes, `input_shape` or `include_top` for example.
+
+    Raises:
+        ValueError: Keras knows no such network.
+    """
+    names = application_names()
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
+        raise ValueError(
+            f"expected a network of keras.applications such as {', '.join(close)}, got {name!r}"
+        )
+    with _no_values():
+        return getattr(keras.applications, name)(weights=None, **options)
+
+
+@contextlib.contextmanager
+def _no_values() -> Iterator[None]:
+    """Leave the variables that are made inside without values for good.
+
+    Keras remembers them in a list, and whichever model is built next would give them all their
+    values: half a gigabyte for VGG16. There is no public way to take them off that list.
+    """
+    waiting = global_state.get_global_attribute("uninitialized_variables", [], set_to_default=True)
+    known = len(waiting)
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        del waiting[known:]
+
+
+def load_or_build(name: str) -> keras.Model:
+    """A saved model if the name is a file's, else a network of `keras.applications`.
+
+    Args:
+        name: "VGG16" for example, which comes without values for its weights, or the path of a
+            `.keras` file.
+
+    Raises:
+        ValueError: there is neither such a network nor such a file, or the file holds no model.
+    """
+    path = Path(name)
+    if not path.is_file():
+        if path.suffix in (".keras", ".h5"):
+            raise ValueError(f"expected a model file, but there is none at {name}")
+        return application_graph(name)
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (OSError, TypeError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"expected a Keras model in {name}, but it cannot be read: {error}"
+        ) from error

@@ -1,0 +1,127 @@
+"""The effective receptive field: how much each input pixel moves one output pixel.
+
+Luo, Li, Urtasun and Zemel, *Understanding the Effective Receptive Field in Deep Convolutional
+Neural Networks*, NIPS 2016. The theoretical field says which pixels can have an influence; the
+effective field says how much they have.
+"""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+
+from evalib.networks.gradients import input_gradient
+
+CENTER_SHARE = 1 - 0.9545  # two standard deviations hold 95.45 % of a normal distribution
+
+
+def effective_field(
+    model: keras.Model, layer: str, images: np.ndarray, *, index: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Measure how much each input pixel moves one output position of a layer.
+
+    As in the paper, the signal that is carried back is one in every channel of that position
+    and zero elsewhere. The result is the mean, over images and input channels, of the absolute
+    gradient. The network runs as in inference, and its weights stay as they are.
+
+    Args:
+        model: a functional or Sequential model that takes one image.
+        layer: its name; its output has the shape `(batch, height, width, channels)`.
+        images: shape `(n, height, width, channels)`, in the range that the model takes. All
+            pass through it at once.
+        index: the output's row and column; the middle `(height // 2, width // 2)` if `None`.
+
+    Returns:
+        float32 in [0, 1] with the maximum 1, shape `(height, width)` of the images.
+
+    Raises:
+        ValueError: the images do not fit the model, the layer is not in it or has no positions,
+            the index lies outside its output, or no pixel has a finite influence above zero.
+    """
+    features = _features(model, layer)
+
+    def middle(values: keras.KerasTensor) -> keras.KerasTensor:
+        height, width = values.shape[1:3]
+        row, column = index or (height // 2, width // 2)
+        if not (0 <= row < height and 0 <= column < width):
+            extent = f"{height}x{width} positions of {layer!r}"
+            raise ValueError(f"expected an index in the {extent}, got {index}")
+        return values[:, row, column]
+
+    gradient = input_gradient(features, images, output=middle)
+    field = np.abs(gradient).mean(axis=(0, 3), dtype="float64")
+    if not 0 < field.max() < np.inf:
+        found = f"at most {field.max():g}: a ReLU may shut {layer!r} in every image"
+        raise ValueError(f"expected a finite gradient above zero, got {found}")
+    return (field / field.max()).astype("float32")
+
+
+def effective_size(field: np.ndarray, share: float = CENTER_SHARE) -> float:
+    """The side in pixels of a square with as many pixels as count in an effective field.
+
+    The paper counts the pixels above 1 - 95.45 % of the center's value; here it is that share of
+    the maximum. A bell of standard deviation s has the side `s * sqrt(-2 pi log(share))`, 4.41 s.
+
+    Args:
+        field: shape `(height, width)`, not negative.
+        share: of the maximum, above 0 and below 1.
+
+    Raises:
+        ValueError: the field is not as above, or the share is out of its range.
+    """
+    _check_field(field)
+    if not 0 < share < 1:
+        raise ValueError(f"expected a share above 0 and below 1, got {share}")
+    return math.sqrt(np.count_nonzero(field > share * field.max()))
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianFit:
+    """A bell beside a field: `sigma`, the standard deviations along height and width in pixels,
+    and `r_squared`, the share of the field's variance that the bell explains, at most 1."""
+
+    sigma: tuple[float, float]
+    r_squared: float
+
+
+def gaussian_fit(field: np.ndarray) -> GaussianFit:
+    """Fit a bell by moments: its center and widths are those of the field taken as weights.
+
+    Its axes are those of the image, and its height is fitted by least squares over all pixels.
+
+    Raises:
+        ValueError: `field` is not `(height, width)` and not negative, or lies on one line.
+    """
+    _check_field(field)
+    weights = np.asarray(field, "float64")
+    curves, sigmas = [], []
+    for marginal in (weights.sum(axis=1), weights.sum(axis=0)):
+        places = np.arange(len(marginal))
+        from_center = places - np.average(places, weights=marginal)
+        sigmas.append(math.sqrt(np.average(from_center**2, weights=marginal)))
+        if sigmas[-1] == 0:
+            raise ValueError("expected a field that extends along both axes, got a line")
+        curves.append(np.exp(-0.5 * (from_center / sigmas[-1]) ** 2))
+    bell = np.outer(*curves)
+    bell *= (bell * weights).sum() / np.square(bell).sum()
+    unexplained = np.square(weights - bell).sum() / np.square(weights - weights.mean()).sum()
+    return GaussianFit((sigmas[0], sigmas[1]), float(1 - unexplained))
+
+
+def _features(model: keras.Model, name: str) -> keras.Model:
+    """A model from the one input to a layer's output, which has positions."""
+    if len(getattr(model, "inputs", None) or ()) != 1:
+        raise ValueError("expected a functional or Sequential model with one input")
+    names = [layer.name for layer in model.layers]
+    if name not in names:
+        raise ValueError(f"expected one of the layers {', '.join(names)}, got {name!r}")
+    output = model.get_layer(name).output
+    if len(output.shape) != 4:
+        raise ValueError(f"expected a layer with positions, got {name!r} of shape {output.shape}")
+    return keras.Model(model.inputs[0], output)
+
+
+def _check_field(field: np.ndarray) -> None:
+    if field.ndim != 2 or not (field.min() >= 0 and field.max() > 0):
+        raise ValueError(f"expected (height, width) of numbers from 0 up, got {field.shape}")

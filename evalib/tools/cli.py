@@ -1,0 +1,368 @@
+"""The command line: `python -m evalib ...`, also installed as `evalib`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# A subcommand imports what it needs when it runs: help stays quick, and one that needs only the
+# standard library works before anything is installed.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Args:
+        argv: The arguments; those of the process by default.
+
+    Returns:
+        0 when all is well, 1 when a check or a notebook failed, 2 when the input was refused, 130
+        after an interrupt.
+    """
+    parser = argparse.ArgumentParser(prog="evalib", description="Tools around the notebooks.")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(subparsers)
+    _add_grade(subparsers)
+    _add_rf(subparsers)
+    _add_sweep(subparsers)
+    _add_colab(subparsers)
+    _add_claims(subparsers)
+    arguments = parser.parse_args(argv)
+    try:
+        return int(arguments.command(arguments))
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"evalib: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("evalib: interrupted", file=sys.stderr)
+        return 130
+
+
+def parse_value(text: str) -> bool | int | float | str | None:
+    """Read a parameter's value as papermill's command line does.
+
+    Args:
+        text: Such as "True", "None", "3", "1e-3" or "relu".
+
+    Returns:
+        A bool, None, an int, a float, or the text itself.
+    """
+    constants: dict[str, bool | None] = {"True": True, "False": False, "None": None}
+    if text in constants:
+        return constants[text]
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _add_run(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "run",
+        help="execute notebooks and print what passed",
+        description="Execute notebooks in fresh kernels. Exit status: 0 if all passed, 1 if one "
+        "failed, 2 if the input was refused or the output folder cannot be written (full, for "
+        "example), 130 after an interrupt. Whatever ended a call, --resume goes on after it.",
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="a notebook's name, number or unambiguous beginning; all notebooks if none is given",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "gpu"),
+        default="auto",
+        help="cpu hides GPUs from the notebooks, gpu refuses to run without one (default: auto)",
+    )
+    parser.add_argument(
+        "-p",
+        dest="parameters",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="a value for the cell tagged `parameters`; repeatable",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where executed copies and report.json go (default: outputs/executed beside the "
+        "notebooks' folder)",
+    )
+    parser.add_argument("--timeout", type=int, metavar="SECONDS", help="the most a cell may take")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many notebooks to run at once; they share the processor's cores (default: 1)",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="skip what passed earlier and is unchanged: the notebook, evalib, the results in "
+        "outputs/, versions, parameters and device",
+    )
+    parser.add_argument(
+        "--store-outputs",
+        action="store_true",
+        help="write the outputs of notebooks that passed into the notebooks themselves; not with "
+        "several jobs, whose digits can differ",
+    )
+    parser.add_argument(
+        "--notebooks", type=Path, metavar="DIR", help="the notebooks' folder (default: notebooks)"
+    )
+    parser.set_defaults(command=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from evalib.files import UnwritableError
+    from evalib.tools.run import format_table, run_notebooks
+
+    try:
+        runs = run_notebooks(
+            arguments.names,
+            device=arguments.device,
+            parameters={name: parse_value(value) for name, value in arguments.parameters},
+            output_folder=arguments.out,
+            store_outputs=arguments.store_outputs,
+            cell_timeout=arguments.timeout,
+            notebook_folder=arguments.notebooks,
+            jobs=arguments.jobs,
+            resume=arguments.resume,
+        )
+    except UnwritableError as error:
+        raise UnwritableError(
+            f"{error} (--out); what has finished is kept, and --resume goes on after it"
+        ) from error
+    print(format_table(runs))
+    for run in runs:
+        for warning in run.warnings:
+            print(f"warning: {run.name}: {warning}")
+        if run.advice:
+            print(f"advice: {run.name}: {run.advice}")
+    return 0 if all(run.passed for run in runs) else 1
+
+
+def _add_grade(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "grade",
+        help="mark a submission of the S3 assignment",
+        description="Mark a notebook by the rules of the S3 assignment: a comment in every code "
+        "cell, fewer than 20,000 parameters, a score above 0.994, cells run in their order, no "
+        "errors. What makes a score less than it seems is a warning. Without --execute the file is "
+        "only read: nothing of it is run or imported, and numbers are those of its stored outputs, "
+        "which can be edited.",
+        epilog="--execute runs somebody else's code with your rights. It protects the original "
+        "file (a copy is run, in a temporary folder that is removed), your time (--timeout), and "
+        "you from processes that stay behind (they are killed, unless the code works against "
+        "that). It is no sandbox: the code can read, change and delete your files, read your "
+        "environment variables, and use the network. "
+        "For people whom you do not trust, run it in a container or on Colab. Exit status: 0 if no "
+        "rule failed, 1 if one failed (with --strict also if one warned), 2 if the input was "
+        "refused, 130 after an interrupt.",
+    )
+    parser.add_argument("notebook", type=Path, metavar="NOTEBOOK", help="of at most 50 MB")
+    parser.add_argument(
+        "--execute",
+        action="store_true",
+        help="run a copy from a fresh kernel of this Python, and judge that run; it finds no files "
+        "beside the notebook",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=1800,
+        metavar="SECONDS",
+        help="for the whole run (default: %(default)s)",
+    )
+    parser.add_argument("--strict", action="store_true", help="a warning counts as a failure")
+    parser.add_argument("--json", action="store_true", help="print the marks as JSON")
+    parser.set_defaults(command=_grade)
+
+
+def _grade(arguments: argparse.Namespace) -> int:
+    import json
+
+    from evalib.tools.grade.rules import format_grade, grade_notebook
+
+    grade = grade_notebook(arguments.notebook, execute=arguments.execute, timeout=arguments.timeout)
+    print(json.dumps(grade.as_dict(), indent=1) if arguments.json else format_grade(grade))
+    return 0 if grade.passed and not (arguments.strict and grade.warnings) else 1
+
+
+def _add_rf(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "rf",
+        help="print the receptive field of every layer of a model",
+        description="Print shapes, parameters and receptive field of every layer of a network of "
+        "keras.applications, or of a model in a .keras file.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="VGG16 for example, or path/to/model.keras")
+    parser.add_argument("--layer", metavar="NAME", help="only this layer's receptive field")
+    parser.add_argument("--source", metavar="NAME", help="the input to look back to")
+    parser.set_defaults(command=_rf)
+
+
+def _rf(arguments: argparse.Namespace) -> int:
+    from evalib.networks.applications import load_or_build
+    from evalib.receptive_fields.compute import receptive_field, receptive_field_table
+    from evalib.receptive_fields.table import format_shape
+
+    model = load_or_build(arguments.model)
+    if arguments.layer is None:
+        print(receptive_field_table(model, source=arguments.source).columns())
+        return 0
+    field = receptive_field(model, arguments.layer, source=arguments.source)
+    stride, padding = format_shape(field.stride), format_shape(field.padding)
+    detail = "" if field.is_global else f", stride {stride}, padding {padding}"
+    print(f"{arguments.layer}: {field}{detail}")
+    return 0
+
+
+def _add_sweep(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "sweep",
+        help="run many experiments from one file, here or on a Dask cluster",
+        description="Run the experiments of a TOML file and write a record each, then a table and "
+        "a figure. What has its record does not run again: after an interrupt the same command "
+        "goes on. Exit status: 0 if all runs ended, 1 if one failed, 2 if the input was refused "
+        "or the cluster was lost, 130 after an interrupt.",
+    )
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="such as experiments/small.toml")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask scheduler, such as tcp://10.0.0.5:8786 (default: start workers here)",
+    )
+    place.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many processes to start here; each run uses all cores (default: 1)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where records go (default: outputs/sweeps/NAME below the current folder)",
+    )
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="run also what failed in an earlier call"
+    )
+    parser.set_defaults(command=_sweep)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from evalib.tools.devices import NO_GPU, changed_environment
+    from evalib.tools.toml_files import read_toml
+
+    if arguments.spec.exists() and not arguments.spec.is_file():
+        raise ValueError(f"expected a file, got {arguments.spec}")  # a pipe can be read only once
+    read_toml(arguments.spec)  # refuses what is no TOML before Keras takes its seconds
+    # This process builds each network to check it: accelerators' memory is for the workers.
+    with changed_environment(NO_GPU):
+        from evalib.tools.sweep_spec import read_sweep
+
+        sweep = read_sweep(arguments.spec)
+
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from evalib.tools.sweep import run_sweep
+
+    folder = arguments.out or Path("outputs", "sweeps", sweep.name)
+    records = run_sweep(
+        sweep,
+        folder,
+        scheduler=arguments.scheduler,
+        workers=arguments.workers,
+        retry_failed=arguments.retry_failed,
+    )
+    print(f"\n{(folder / 'table.md').read_text(encoding='utf-8')}\n{folder / 'figure.png'}")
+    return 1 if any("error" in record for record in records.values()) else 0
+
+
+def _add_colab(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "colab",
+        help="set or check what first cells install from: the repository's address, the revision",
+        description="The address stands in pyproject.toml; badges, first cells and clone commands "
+        "are written from it. The revision stands in the first cells; a fork can keep it.",
+    )
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument(
+        "--repo", metavar="URL", help="write this address: https://github.com/OWNER/REPOSITORY"
+    )
+    action.add_argument(
+        "--pin",
+        nargs="?",
+        const="HEAD",
+        metavar="REVISION",
+        help="write which commit evalib is installed from (default: HEAD); refused if it lacks "
+        "what a notebook imports or reads",
+    )
+    action.add_argument(
+        "--check",
+        action="store_true",
+        help="list the places that differ from pyproject.toml, or in their revision",
+    )
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="the checkout (default: this one)"
+    )
+    parser.set_defaults(command=_colab)
+
+
+def _colab(arguments: argparse.Namespace) -> int:
+    from evalib.tools.colab import repository_folder, set_repository, set_revision, wrong_addresses
+
+    folder = arguments.folder or repository_folder()
+    changed: list[Path] = []
+    if arguments.repo is not None:
+        changed = set_repository(arguments.repo, folder)
+    elif arguments.pin is not None:
+        commit, changed = set_revision(arguments.pin, folder)
+        print(f"evalib is installed from {commit}")
+    for path in changed:
+        print(f"changed {path.relative_to(folder).as_posix()}")
+    wrong = wrong_addresses(folder)
+    for line in wrong:
+        print(line, file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def _add_claims(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "claims",
+        help="write or check docs/claims.md, the course's claims and the cells that check them",
+        description="Join notebooks/claims.toml and the tags proves:ID, refines:ID and corrects:ID "
+        "of the notebooks' cells into docs/claims.md. Exit status: 0 if the page is as it should "
+        "be, 1 if a check found it otherwise, 2 if the list or a tag was refused.",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, only tell whether the page is current"
+    )
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="the checkout (default: this one)"
+    )
+    parser.set_defaults(command=_claims)
+
+
+def _claims(arguments: argparse.Namespace) -> int:
+    from evalib.tools.claims import PAGE, is_current, write_page
+    from evalib.tools.colab import repository_folder
+
+    folder = arguments.folder or repository_folder()
+    if not arguments.check:
+        print(write_page(folder).relative_to(folder).as_posix())
+    elif not is_current(folder):
+        print(f"{PAGE.as_posix()} is not what the cells say: run `evalib claims`", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,24 @@
+"""The recipe, experiments with it, and what can be watched while a network learns."""
+
+from evalib import offer
+
+__getattr__, __dir__ = offer(
+    __name__,
+    {
+        "best_networks": "BestNetwork PublishedResult reference_network BEST_NETWORKS "
+        "TEACHERS DISTILLED FRONTIER PUBLISHED_RESULTS",
+        "diagnostics": "TARGET PARAMETER_LIMIT Diagnosis TrainingRun small_digits train_small "
+        "predict accuracy layer_values dead_unit_fraction nearest_centroid_accuracy "
+        "duplicated_in DiagnosisTable",
+        "distillation": "Distillation soften",
+        "ensembles": "ensemble",
+        "experiments": "SCORED_ON VALIDATION_IMAGES Experiment experiment_from run_experiment "
+        "experiment_record experiment_data",
+        "optimizers": "ConvolutionMuon",
+        "probes": "optimizer_path compile_classifier StartingPoint TrackedTraining track_training",
+        "recipe": "OPTIMIZERS SCHEDULES Recipe Run WarmupDecay train build_trainer initialize "
+        "smooth_labels score check_fit device versions EpochProgress",
+        "signals": "deep_network draw_kernels kernel_variance fans Signals measure_signals "
+        "Prediction predict_signals activation_moments",
+    },
+)

@@ -1,0 +1,285 @@
+"""What random initial kernels do to the signals of a deep network, measured and predicted.
+
+Two signals pass through a network: the activations forward, the gradients of the loss backward.
+Here the size of a signal is its second moment, the mean of its squares; where the mean is zero
+that is the variance. Sources: Glorot and Bengio, *Understanding the difficulty of training deep
+feedforward neural networks*, AISTATS 2010, section 4.2; He, Zhang, Ren and Sun, *Delving Deep
+into Rectifiers*, ICCV 2015, section 2.2; for any activation function Poole, Lahiri, Raghu,
+Sohl-Dickstein and Ganguli, *Exponential expressivity in deep neural networks through transient
+chaos*, NIPS 2016, section 2, and Schoenholz, Gilmer, Ganguli and Sohl-Dickstein, *Deep
+Information Propagation*, ICLR 2017.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import layers
+
+from evalib.training.recipe import check_fit
+
+
+def deep_network(activation: str, depth: int = 50, width: int = 256) -> keras.Sequential:
+    """Build a deep stack of equal dense layers: 28x28x1 digits to ten probabilities.
+
+    Args:
+        activation: the name of the hidden layers' activation function.
+        depth: number of hidden layers, named `hidden1` and so on.
+        width: units of each hidden layer.
+
+    Raises:
+        ValueError: the depth or the width is below 1.
+    """
+    if depth < 1 or width < 1:
+        raise ValueError(f"expected depth and width of at least 1, got {depth} and {width}")
+    hidden = [
+        layers.Dense(width, activation=activation, name=f"hidden{number}")
+        for number in range(1, depth + 1)
+    ]
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1), name="digit"),
+            layers.Flatten(name="flatten"),
+            *hidden,
+            layers.Dense(10, activation="softmax", name="probabilities"),
+        ],
+        name=f"deep_{activation}",
+    )
+
+
+def draw_kernels(
+    model: keras.Model, initializer: keras.initializers.VarianceScaling, seed: int
+) -> None:
+    """Draw every kernel of a model anew, and set every bias to zero.
+
+    Each layer gets a seed of its own. An initializer that is handed to several layers as one
+    object would give layers of one shape the very same kernel.
+
+    Args:
+        model: its layers with weights are dense or convolutional.
+        initializer: `keras.initializers.VarianceScaling` or one of its kind, such as
+            `GlorotNormal` and `HeNormal`. Its own seed is not used.
+        seed: of the kernels.
+
+    Raises:
+        ValueError: a layer has weights other than a kernel and a bias.
+    """
+    config = initializer.get_config()
+    seeds = np.random.default_rng(seed).integers(2**31, size=len(model.layers)).tolist()
+    for layer, own_seed in zip(model.layers, seeds, strict=True):
+        if not layer.weights:
+            continue
+        if not hasattr(layer, "kernel") or len(layer.weights) > 2:
+            names = ", ".join(weight.name for weight in layer.weights)
+            raise ValueError(f"expected a kernel and a bias, got {names} in {layer.name!r}")
+        draw = type(initializer).from_config({**config, "seed": own_seed})
+        layer.kernel.assign(draw(layer.kernel.shape, dtype="float32"))
+        if layer.bias is not None:
+            layer.bias.assign(np.zeros(layer.bias.shape, "float32"))
+
+
+def kernel_variance(initializer: keras.initializers.VarianceScaling, shape: Sequence[int]) -> float:
+    """The variance of the distribution that an initializer draws a kernel from.
+
+    It is the scale over the fan: 1 over the mean of both fans for Glorot and Bengio (their
+    equation 12), 2 over the fan in for He et al. (their equation 10).
+
+    Args:
+        initializer: as for `draw_kernels`.
+        shape: of the kernel, as Keras keeps it: `(inputs, units)` of a dense layer, `(height,
+            width, channels, count)` of a convolution.
+    """
+    fan_in, fan_out = fans(shape)
+    fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
+    return initializer.scale / fan[initializer.mode]
+
+
+def fans(shape: Sequence[int]) -> tuple[int, int]:
+    """How many products make one output, and how many outputs one input has a part in.
+
+    Args:
+        shape: of a kernel, as for `kernel_variance`.
+
+    Raises:
+        ValueError: the shape has fewer than two numbers.
+
+    Example:
+        >>> fans((3, 3, 16, 32))
+        (144, 288)
+    """
+    if len(shape) < 2:
+        raise ValueError(f"expected the shape of a kernel, of two numbers or more, got {shape}")
+    positions = math.prod(shape[:-2])
+    return positions * shape[-2], positions * shape[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Signals:
+    """The two signals at each hidden layer, the first layer first.
+
+    Attributes:
+        activations: what the layer gives, after its activation function; float32, shape
+            `(layers, images, units)`.
+        gradients: of each image's own loss, in nats, by these activations; the same shape.
+    """
+
+    activations: np.ndarray
+    gradients: np.ndarray
+
+    @property
+    def activation_moments(self) -> np.ndarray:
+        """The mean square of each layer's activations, float64, shape `(layers,)`."""
+        return np.square(self.activations, dtype="float64").mean(axis=(1, 2))
+
+    @property
+    def gradient_moments(self) -> np.ndarray:
+        """The mean square of each layer's gradients, float64, shape `(layers,)`."""
+        return np.square(self.gradients, dtype="float64").mean(axis=(1, 2))
+
+
+def measure_signals(model: keras.Sequential, images: np.ndarray, labels: np.ndarray) -> Signals:
+    """Send images forward through a network and the gradients of their losses backward.
+
+    The loss is the cross-entropy of the probabilities. The weights stay as they are. What is
+    smaller than float32 can hold (1e-38) becomes zero.
+
+    Args:
+        model: a Sequential model whose hidden dense layers are all equally wide. Its last layer
+            gives probabilities by a softmax.
+        images: float of shape `(n, 28, 28, 1)`, in any range.
+        labels: integers of shape `(n,)`.
+
+    Raises:
+        ValueError: the images do not fit the model, a label is out of its range, or the hidden
+            dense layers differ in width.
+    """
+    check_fit(model, images, labels)
+    probes = _Probes(model)
+    trainer = keras.Sequential([keras.Input(batch_shape=images.shape), probes])
+    trainer.compile(
+        # A step of rate one leaves minus the gradient behind. One step is not worth compiling.
+        optimizer=keras.optimizers.SGD(1.0),
+        # The sum of the losses, so that each image has the gradient of its own.
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"),
+        run_eagerly=True,
+        jit_compile=False,
+    )
+    trainer.train_on_batch(np.asarray(images, "float32"), np.asarray(labels))
+    gradients = -keras.ops.convert_to_numpy(probes.changes)
+    watched = keras.Model(model.inputs[0], [layer.output for layer in probes.hidden])
+    values = watched(np.asarray(images, "float32"))
+    return Signals(np.stack([keras.ops.convert_to_numpy(one) for one in values]), gradients)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What infinitely wide layers would have: float64 arrays of shape `(layers,)`.
+
+    Attributes:
+        activations: the second moment of each layer's activations.
+        gradients: that of the gradients by them, relative to the last layer's.
+    """
+
+    activations: np.ndarray
+    gradients: np.ndarray
+
+
+def predict_signals(
+    activation: str, variances: Sequence[float], units: Sequence[int], start: float = 1.0
+) -> Prediction:
+    """Predict the second moments of both signals, layer by layer.
+
+    A sum of `n` products with independent weights of variance `v` and mean zero has the variance
+    `n v` times the second moment of what it reads, and is nearly normally distributed. So forward
+    `q[l] = units[l-1] v[l] m[l-1]` and `m[l] = E[f(z)^2]`, where `z` has the variance `q[l]`;
+    backward `g[l-1] = units[l] v[l] E[f'(z)^2] g[l]` (Poole et al., section 2; Schoenholz et
+    al. on the gradients).
+
+    Args:
+        activation: `"linear"`, `"relu"` or `"tanh"`.
+        variances: of each layer's kernel, the first layer first.
+        units: how many numbers the first layer reads, then the units of each layer.
+        start: the second moment of what the first layer reads.
+
+    Raises:
+        ValueError: there is not one number of units more than variances, or the activation is
+            none of these.
+    """
+    if len(units) != len(variances) + 1:
+        raise ValueError(
+            f"expected {len(variances) + 1} numbers of units for {len(variances)} variances, "
+            f"got {len(units)}"
+        )
+    moments, slopes = [start], []
+    for count, variance in zip(units, variances, strict=False):
+        moment, slope = activation_moments(activation, count * variance * moments[-1])
+        moments.append(moment)
+        slopes.append(slope)
+    gradients = [1.0]
+    for count, variance, slope in zip(units[:1:-1], variances[:0:-1], slopes[:0:-1], strict=True):
+        gradients.append(count * variance * slope * gradients[-1])
+    return Prediction(np.array(moments[1:]), np.array(gradients[::-1]))
+
+
+def activation_moments(activation: str, variance: float) -> tuple[float, float]:
+    """`E[f(z)^2]` and `E[f'(z)^2]` for a normally distributed `z` of mean zero.
+
+    A ReLU passes the positive half and cuts the other off, so both are halved (He et al.,
+    section 2.2). The tanh is integrated numerically.
+
+    Args:
+        activation: the function `f`: `"linear"`, `"relu"` or `"tanh"`.
+        variance: of `z`, at least 0.
+
+    Raises:
+        ValueError: the activation is none of these, or the variance is below 0.
+    """
+    if not variance >= 0:
+        raise ValueError(f"expected a variance of at least 0, got {variance}")
+    if activation == "linear":
+        return variance, 1.0
+    if activation == "relu":
+        return variance / 2, 0.5
+    if activation != "tanh":
+        raise ValueError(f"expected linear, relu or tanh, got {activation!r}")
+    places = np.linspace(-10, 10, 20_001)
+    weights = np.exp(-0.5 * places**2)
+    weights /= weights.sum()
+    values = np.tanh(math.sqrt(variance) * places)
+    return float(weights @ values**2), float(weights @ (1 - values**2) ** 2)
+
+
+class _Probes(layers.Layer):
+    """A network as one layer, with a trainable zero added to what each hidden layer gives."""
+
+    def __init__(self, model: keras.Sequential) -> None:
+        super().__init__()
+        *hidden, last = [layer for layer in model.layers if isinstance(layer, layers.Dense)]
+        if len({layer.units for layer in hidden}) != 1:
+            raise ValueError(
+                f"expected hidden dense layers of one width, got {[one.units for one in hidden]}"
+            )
+        # Behind a function the network's own weights are not tracked, and stay out of training.
+        self._network = lambda: model.layers
+        self._hidden, self._last = (lambda: hidden), (lambda: last)
+
+    @property
+    def hidden(self) -> list[layers.Dense]:
+        return self._hidden()
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        shape = (len(self.hidden), input_shape[0], self.hidden[0].units)
+        self.changes = self.add_weight(shape=shape, initializer="zeros", dtype="float32")
+
+    def call(self, values: keras.KerasTensor) -> keras.KerasTensor:
+        places = {id(layer): place for place, layer in enumerate(self.hidden)}
+        for layer in self._network():
+            if layer is self._last():
+                # The logits: their softmax could round to exactly zero.
+                return keras.ops.matmul(values, layer.kernel) + layer.bias
+            values = layer(values)
+            if id(layer) in places:
+                values = values + self.changes[places[id(layer)]]
+        return values

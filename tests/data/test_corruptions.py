@@ -1,0 +1,62 @@
+"""Disturbed digits against SciPy, and by hand."""
+
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from evalib.data.corruptions import add_gaussian_noise, corrupt, dilate, erode, rotate, shift
+from evalib.data.mnist import prepare_images
+
+
+@pytest.fixture(scope="module")
+def digits(mnist):
+    return prepare_images(mnist[1][0][:20])[..., 0]
+
+
+def test_rotation_is_that_of_scipy(digits):
+    for degrees in (20, -35):
+        expected = scipy.ndimage.rotate(digits, degrees, axes=(2, 1), reshape=False, order=1)
+        opposite = scipy.ndimage.rotate(digits, -degrees, axes=(2, 1), reshape=False, order=1)
+        found = rotate(digits, degrees)
+        distance = [np.abs(found - other).mean() for other in (expected, opposite)]
+        assert min(distance) < 1e-4 < max(distance)
+
+
+def test_a_quarter_turn_is_counterclockwise(digits):
+    np.testing.assert_allclose(rotate(digits, 90), np.rot90(digits, axes=(1, 2)), atol=1e-6)
+
+
+def test_shifts_by_hand():
+    picture = np.array([[[1, 2, 3], [4, 5, 6], [7, 8, 9]]])
+    assert shift(picture, 1, 0).tolist() == [[[0, 0, 0], [1, 2, 3], [4, 5, 6]]]
+    assert shift(picture, -1, 2).tolist() == [[[0, 0, 4], [0, 0, 7], [0, 0, 0]]]
+    assert shift(picture, 0, 0).tolist() == picture.tolist()
+
+
+def test_noise_has_its_deviation_and_stays_in_range(digits):
+    gray = np.full((50, 28, 28), 0.5, "float32")
+    assert add_gaussian_noise(gray, 0.1).std() == pytest.approx(0.1, rel=0.02)
+    noisy = add_gaussian_noise(digits, 0.3)
+    assert noisy.min() == 0
+    assert noisy.max() == 1
+    assert (add_gaussian_noise(digits, 0.3, seed=1) != noisy).any()
+    assert (add_gaussian_noise(digits, 0.3) == noisy).all()
+
+
+def test_strokes_are_dilated_and_eroded_by_a_cross(digits):
+    cross = scipy.ndimage.generate_binary_structure(2, 1)[np.newaxis]
+    options = {"footprint": cross, "mode": "constant", "cval": 0}
+    np.testing.assert_array_equal(dilate(digits), scipy.ndimage.grey_dilation(digits, **options))
+    np.testing.assert_array_equal(erode(digits), scipy.ndimage.grey_erosion(digits, **options))
+
+
+def test_every_disturbance_changes_every_digit_and_the_first_none(digits):
+    every = corrupt(digits)
+    first, *others = every.values()
+    np.testing.assert_array_equal(first, digits)
+    assert len(others) == 6
+    for changed in others:
+        assert (changed.shape, changed.dtype) == (digits.shape, np.float32)
+        assert (np.abs(changed - digits).mean(axis=(1, 2)) > 0.01).all()
+        assert changed.min() >= 0
+        assert changed.max() <= 1

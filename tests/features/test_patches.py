@@ -1,0 +1,86 @@
+"""Windows come from where they say, and those held out share no pixel with the others."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from evalib.features.patches import cut_patches, strongest_patch
+from evalib.receptive_fields.compute import receptive_field
+
+
+@pytest.fixture
+def numbered() -> np.ndarray:
+    """Three photographs of 41x43 in which every pixel holds its photograph, row and column."""
+    return np.stack(np.meshgrid(range(3), range(41), range(43), indexing="ij"), axis=-1)
+
+
+def pixels(windows: np.ndarray) -> set[tuple[int, ...]]:
+    return set(map(tuple, windows.reshape(-1, 3).tolist()))
+
+
+@pytest.mark.parametrize("size", [1, 3, 10])
+def test_windows_are_squares_of_their_photographs(numbered, size):
+    windows, labels = cut_patches(numbered, size, 50)
+    assert windows.shape == (150, size, size, 3)
+    assert np.bincount(labels).tolist() == [50, 50, 50]
+    corner = windows[:, :1, :1]
+    steps = np.stack(np.meshgrid(0, range(size), range(size), indexing="ij"), axis=-1)
+    np.testing.assert_array_equal(windows, corner + steps)
+    np.testing.assert_array_equal(windows[:, 0, 0, 0], labels)
+
+
+def test_held_out_windows_share_no_pixel_with_the_others(numbered):
+    learn, _ = cut_patches(numbered, 4, 10_000)
+    held_out, _ = cut_patches(numbered, 4, 10_000, held_out=True)
+    assert not pixels(learn) & pixels(held_out)
+    # Together they reach every pixel but the last row and columns, which no tile covers.
+    assert len(pixels(learn) | pixels(held_out)) == 3 * 40 * 40
+    assert len(pixels(held_out)) == 3 * 4 * 10 * 10
+
+
+def test_the_seed_decides(numbered):
+    first, again, other = (cut_patches(numbered, 3, 5, seed=seed)[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_bad_input_is_refused(numbered):
+    with pytest.raises(ValueError, match=r"\(n, height, width, channels\), got \(41, 43, 3\)"):
+        cut_patches(numbered[0], 3, 5)
+    with pytest.raises(ValueError, match="from 1 to 10 pixels.*got 11"):
+        cut_patches(numbered, 11, 5)
+    with pytest.raises(ValueError, match="at least 1 window.*got 0"):
+        cut_patches(numbered, 3, 0)
+
+
+def test_the_strongest_patch_is_found_where_it_was_hidden(generator):
+    kernel = generator.normal(size=(5, 5, 3, 1)).astype("float32")
+    photos = generator.normal(scale=0.1, size=(3, 40, 40, 3)).astype("float32")
+    photos[1, 11:16, 22:27] = kernel[..., 0]
+    layer = keras.layers.Conv2D(1, 5, padding="same", use_bias=False)
+    model = keras.Sequential([keras.Input((None, None, 3)), layer])
+    layer.set_weights([kernel])
+    maps = ops.convert_to_numpy(model(photos))[..., 0]
+    patch, place = strongest_patch(maps, receptive_field(model), photos)
+    assert place == (1, 13, 24)
+    np.testing.assert_array_equal(patch, kernel[..., 0])
+
+
+def test_positions_that_look_past_the_border_do_not_count():
+    model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(1, 3)])
+    field = receptive_field(keras.Sequential([model, keras.layers.Conv2D(1, 3, padding="same")]))
+    maps, photos = np.zeros((1, 8, 8)), np.zeros((1, 10, 10, 3))
+    maps[0, 0, 4], maps[0, 7, 4], maps[0, 4, 0], maps[0, 4, 7] = 4, 4, 4, 4
+    maps[0, 1, 6] = 1
+    patch, place = strongest_patch(maps, field, photos)
+    assert (patch.shape, place) == ((5, 5, 3), (0, 1, 6))
+    # On a photograph that is smaller than the field every position counts, cut off at the border.
+    tiny = strongest_patch(maps[:, :2, 3:5], field, photos[:, :4, :4])
+    assert (tiny[0].shape, tiny[1]) == ((4, 4, 3), (0, 0, 1))
+
+
+def test_maps_and_photographs_must_belong_together():
+    field = receptive_field(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(1, 3)]))
+    with pytest.raises(ValueError, match=r"one map .* a photograph .* got shapes \(2, 6, 6\)"):
+        strongest_patch(np.zeros((2, 6, 6)), field, np.zeros((1, 8, 8, 3)))

@@ -1,0 +1,66 @@
+"""The blueprint network: its sizes by hand, its convolution written out, its fold."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from evalib.networks.bsconv import bsconv_block, bsconv_network
+from evalib.networks.folding import fold_normalization
+from evalib.receptive_fields.compute import receptive_field
+from evalib.training.recipe import initialize
+
+
+@pytest.mark.parametrize(("first", "width", "blocks"), [(8, 16, 4), (3, 5, 6), (12, 12, 1)])
+def test_weights_are_counted_by_hand(first, width, blocks):
+    mixtures = first * width + (blocks - 1) * width * width
+    kernels = 9 * first + mixtures + 9 * width * blocks + 10 * width + 10
+    model = bsconv_network(first, width, blocks)
+    assert model.count_params() == kernels + 4 * (first + blocks * width)
+    folded = fold_normalization(model)
+    assert folded.count_params() == kernels + first + blocks * width
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded.layers)
+
+
+def test_each_block_sees_four_pixels_more():
+    """3x3 at stride 1, 2x2 at stride 2, then 3x3 at a distance of two pixels each."""
+    model = bsconv_network(2, 2, 6)
+    for number in range(1, 7):
+        assert receptive_field(model, f"block{number}_add").size == (4 + 4 * number,) * 2
+    assert model.get_layer("block6_add").output.shape == (None, 1, 1, 2)
+
+
+def test_mixture_and_window_are_one_convolution_of_rank_one_kernels(generator):
+    image = keras.Input((9, 9, 4))
+    block = keras.Model(image, bsconv_block(image, 3, name="block"))
+    mix, window = block.get_layer("block_mix").kernel, block.get_layer("block_window").kernel
+    kernels = ops.transpose(window, (0, 1, 3, 2)) * mix  # (3, 3, inputs, channels)
+    pictures = generator.normal(size=(2, 9, 9, 4)).astype("float32")
+    convolved = ops.conv(pictures, kernels)
+    norm = block.get_layer("block_norm")
+    expected = ops.relu(norm(convolved)) + ops.conv(pictures, mix)[:, 1:-1, 1:-1]
+    found = ops.convert_to_numpy(block(pictures))
+    np.testing.assert_allclose(found, ops.convert_to_numpy(expected), atol=1e-5)
+
+
+def test_folding_leaves_the_answers(generator):
+    model = bsconv_network(4, 6, 3)
+    initialize(model, 0)
+    for layer in model.layers:  # as if it had been trained
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([generator.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+    pictures = generator.uniform(size=(5, 28, 28, 1)).astype("float32")
+    first, second = (ops.convert_to_numpy(m(pictures)) for m in (model, fold_normalization(model)))
+    np.testing.assert_allclose(second, first, atol=1e-5)
+
+
+def test_factors_before_the_pooling_stay_positive():
+    norm = bsconv_network(2, 2, 1).get_layer("strokes_norm")
+    constrained = norm.gamma.constraint(ops.convert_to_tensor([-1.0, 2.0]))
+    np.testing.assert_array_equal(ops.convert_to_numpy(constrained), [0, 2])
+
+
+@pytest.mark.parametrize("sizes", [(0, 4, 2), (4, 0, 2), (4, 4, 0), (4, 4, 7)])
+def test_sizes_out_of_range_are_refused(sizes):
+    with pytest.raises(ValueError, match=f"got {sizes[0]}, {sizes[1]} and {sizes[2]}"):
+        bsconv_network(*sizes)

@@ -1,0 +1,108 @@
+"""A plan's network is the network that one would write by hand."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from evalib.networks.config import NetworkConfig, build_network
+from evalib.networks.course import s3_network
+
+
+def test_the_default_plan_is_the_s3_network(generator):
+    planned, written = build_network(NetworkConfig()), s3_network()
+    assert [w.shape for w in planned.weights] == [w.shape for w in written.weights]
+    planned.set_weights(written.get_weights())
+    digits = generator.random((5, 28, 28, 1), dtype=np.float32)
+    expected = keras.ops.convert_to_numpy(written(digits))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(planned(digits)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("plan", "parameters"),
+    [
+        # 4 kernels of 5x5 and 4 biases; 10 kernels of 24x24x4 and 10 biases.
+        (
+            NetworkConfig([4], [5], pool_after=[], normalize=False, head="convolution"),
+            4 * 25 + 4 + 10 * 24 * 24 * 4 + 10,
+        ),
+        # 4 of 3x3, then 4 of 3x3 and a 1x1 from 4 to 6; four numbers a channel; 6 to 10 maps.
+        (
+            NetworkConfig(channels=[4, 6], convolution="separable"),
+            4 * 9 + 4 * 4 + (4 * 9 + 4 * 6) + 4 * 6 + (6 * 10 + 10),
+        ),
+        # 3x3 to 2 channels with biases, averages, 32 units, 10 classes.
+        (
+            NetworkConfig(channels=[2], normalize=False, head="dense"),
+            2 * 9 + 2 + (2 * 32 + 32) + (32 * 10 + 10),
+        ),
+    ],
+)
+def test_parameters_by_hand(plan, parameters):
+    assert build_network(plan).count_params() == parameters
+
+
+def test_poolings_in_any_order_are_one_plan():
+    plan = NetworkConfig(channels=[3, 5], pool_after=[2, 1, 2])
+    assert plan == NetworkConfig(channels=[3, 5], pool_after=[1, 2])
+    assert sum("pool" in layer.name for layer in build_network(plan).layers) == 2
+
+
+def test_every_choice_ends_up_in_its_layer():
+    plan = NetworkConfig(
+        channels=[3, 5],
+        kernel_sizes=[3, 5],
+        pool_after=[1, 2],
+        padding="same",
+        dropout=0.25,
+        activation="elu",
+        initializer="he_normal",
+    )
+    model = build_network(plan)
+    assert [layer.kernel_size[0] for layer in model.layers if "conv" in layer.name] == [3, 5]
+    assert model.get_layer("conv2").padding == "same"
+    assert isinstance(model.get_layer("conv1").kernel_initializer, keras.initializers.HeNormal)
+    assert model.get_layer("activation2").activation is keras.activations.elu
+    assert model.get_layer("dropout2").rate == 0.25
+    kinds = [type(layer) for layer in model.layers]
+    assert kinds.count(layers.MaxPooling2D) == kinds.count(layers.BatchNormalization) == 2
+    # 28 pixels, halved twice.
+    assert model.get_layer("activation2").output.shape == (None, 7, 7, 5)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"channels": []}, "positive channels"),
+        ({"channels": [4, 0]}, "positive channels"),
+        ({"channels": [4, 4, 4], "kernel_sizes": [3, 3]}, "one positive kernel size, or 3"),
+        ({"pool_after": [6]}, "convolutions 1 to 5"),
+        ({"head": "mean"}, "average, convolution, dense"),
+        ({"padding": "reflect"}, "valid, same"),
+        ({"convolution": "octave"}, "full, separable"),
+        ({"dropout": 1.0}, "dropout from 0 to below 1"),
+        ({"activation": "wavy"}, "no activation 'wavy'"),
+        ({"initializer": "perfect"}, "no initializer 'perfect'"),
+    ],
+)
+def test_bad_plans_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        NetworkConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"kernel_sizes": [9]}, "conv3 needs maps of at least 9x9 pixels, and gets 2x2"),
+        ({"pool_after": [1, 2, 3, 4], "padding": "same"}, None),
+        ({"pool_after": [1, 2, 3]}, "conv4 needs maps of at least 3x3 pixels, and gets 1x1"),
+        ({"channels": [4] * 6, "kernel_sizes": [1], "pool_after": range(1, 6)}, "pool5 needs"),
+    ],
+)
+def test_what_does_not_fit_is_named(values, message):
+    plan = NetworkConfig(**values)
+    if message is None:
+        assert build_network(plan).output_shape == (None, 10)
+    else:
+        with pytest.raises(ValueError, match=message):
+            build_network(plan)

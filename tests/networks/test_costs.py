@@ -1,0 +1,95 @@
+"""Multiplications counted by hand, and by really doing a small convolution's."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from evalib.networks.costs import layer_costs, macs
+from evalib.networks.course import session2_network
+
+
+def one_layer(layer: keras.Layer, *shape: int | None) -> int:
+    return macs(keras.Sequential([keras.Input(shape), layer]))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "by_hand"),
+    [
+        # The course's squeeze: 195x195 positions, 512 products for each of 32 channels.
+        (layers.Conv2D(32, 1), (195, 195, 512), 195 * 195 * 512 * 32),
+        (layers.Conv2D(4, 1), (32, 32, 10), 32 * 32 * 10 * 4),
+        (layers.Conv2D(6, 3), (10, 8, 4), 8 * 6 * 9 * 4 * 6),
+        (layers.Conv2D(6, 3, padding="same", strides=2), (10, 8, 4), 5 * 4 * 9 * 4 * 6),
+        (layers.Conv2D(6, 3, groups=2), (10, 8, 4), 8 * 6 * 9 * 2 * 6),
+        (layers.Conv1D(6, 3), (10, 4), 8 * 3 * 4 * 6),
+        (layers.Conv3D(2, 3), (5, 5, 5, 4), 27 * 27 * 4 * 2),
+        (layers.DepthwiseConv2D(3), (10, 8, 4), 8 * 6 * 9 * 4),
+        (layers.SeparableConv2D(6, 3), (10, 8, 4), 8 * 6 * (9 * 4 + 4 * 6)),
+        (layers.Conv2DTranspose(6, 2, strides=2), (5, 4, 3), 5 * 4 * 4 * 3 * 6),
+        (layers.Dense(7), (20,), 20 * 7),
+        (layers.Dense(7), (10, 8, 4), 10 * 8 * 4 * 7),
+        (layers.MaxPooling2D(2), (10, 8, 4), 0),
+        (layers.BatchNormalization(), (10, 8, 4), 0),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_multiplications_by_hand(layer, shape, by_hand):
+    assert one_layer(layer, *shape) == by_hand
+
+
+def test_a_convolution_done_by_hand_takes_as_many_products():
+    image, kernel = np.ones((6, 5, 2)), np.ones((3, 3, 2, 4))
+    products = 0
+    for row in range(4):
+        for column in range(3):
+            patch = image[row : row + 3, column : column + 3]
+            products += sum((patch * kernel[..., k]).size for k in range(4))
+    assert one_layer(layers.Conv2D(4, 3), 6, 5, 2) == products
+
+
+def test_the_costs_of_session_2_layer_by_layer():
+    costs = {cost.name: cost for cost in layer_costs(session2_network())}
+    assert len(costs) == 11
+    last = costs["block1_conv5"]
+    assert last.output_shape == (390, 390, 512)
+    assert last.parameters == 9 * 256 * 512 + 512
+    assert last.macs == 390 * 390 * 9 * 256 * 512 == 179_424_460_800
+    assert costs["transition1_pool"].macs == 0
+
+
+def test_a_model_inside_a_model_counts():
+    inner = keras.Sequential([keras.Input((8, 8, 2)), layers.Conv2D(3, 3)])
+    outer = keras.Sequential([keras.Input((8, 8, 2)), inner, layers.Conv2D(4, 1)])
+    assert macs(outer) == 36 * 9 * 2 * 3 + 36 * 3 * 4
+
+
+def test_a_layer_that_is_called_twice_works_twice_with_the_same_weights():
+    image = keras.Input((8, 8, 3))
+    shared = layers.Conv2D(3, 3, padding="same", name="shared")
+    first, second = layer_costs(keras.Model(image, shared(shared(image))))
+    assert [first.name, second.name] == ["shared#1", "shared#2"]
+    assert first.macs == second.macs == 64 * 9 * 3 * 3
+    assert [first.parameters, second.parameters] == [9 * 3 * 3 + 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("build", "published"),
+    [
+        (keras.applications.MobileNet, 569e6),  # Howard et al. 2017, table 4
+        (keras.applications.MobileNetV2, 300e6),  # Sandler et al. 2018, table 4
+        (keras.applications.VGG16, 15.3e9),  # He et al. 2015, section 4.1; the convolutions alone
+    ],
+)
+def test_known_networks_cost_what_their_papers_say(build, published):
+    model = build(weights=None, input_shape=(224, 224, 3), include_top=published < 1e9)
+    assert macs(model) == pytest.approx(published, rel=0.005)
+
+
+def test_what_cannot_be_counted_is_refused():
+    with pytest.raises(ValueError, match="expected known sizes"):
+        one_layer(layers.Conv2D(4, 3), None, None, 3)
+    with pytest.raises(ValueError, match=r"layer 'memory' \(LSTM\)"):
+        one_layer(layers.LSTM(4, name="memory"), 5, 3)
+    with pytest.raises(ValueError, match="without one"):
+        macs(keras.Sequential([layers.Dense(4)]))

@@ -1,0 +1,545 @@
+"""The arithmetic of receptive fields: by hand, by a second formula, and by published tables."""
+
+import time
+from fractions import Fraction
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers, ops
+
+from evalib.networks.applications import application_graph, application_names
+from evalib.networks.course import baseline_network, s3_network
+from evalib.networks.upsampling import SubPixel
+from evalib.receptive_fields.arithmetic import ReceptiveField
+from evalib.receptive_fields.compute import receptive_field, receptive_field_table
+from evalib.receptive_fields.measurement import measure_receptive_field
+from evalib.receptive_fields.rules import register_layer
+
+
+def chain(*parts: keras.layers.Layer, size: tuple[int | None, ...] = (41, 41)) -> keras.Model:
+    return keras.Sequential([keras.Input((*size, 2)), *parts])
+
+
+CHAINS: dict[str, tuple[list[keras.layers.Layer], int, int | Fraction, int]] = {
+    "two 3x3 see 5x5": ([layers.Conv2D(2, 3), layers.Conv2D(2, 3)], 5, 1, 0),
+    "pooling adds one step, then doubles the stride": (
+        [layers.Conv2D(2, 3), layers.MaxPooling2D(2), layers.Conv2D(2, 3)],
+        3 + 1 + 2 * 2,
+        2,
+        0,
+    ),
+    "a stride widens what follows": (
+        [layers.Conv2D(2, 3, strides=2), layers.Conv2D(2, 3), layers.Conv2D(2, 3)],
+        3 + 2 * 2 + 2 * 2,
+        2,
+        0,
+    ),
+    "dilation spreads the kernel": ([layers.Conv2D(2, 3, dilation_rate=3)], 7, 1, 0),
+    "same padding sees as much": ([layers.Conv2D(2, 5, padding="same")], 5, 1, 2),
+    "an even kernel reaches further to the right": ([layers.Conv2D(2, 4, padding="same")], 4, 1, 1),
+    "average pooling": ([layers.AveragePooling2D(3, 2), layers.Conv2D(2, 3)], 3 + 2 * 2, 2, 0),
+    "depthwise": ([layers.DepthwiseConv2D(5, strides=2)], 5, 2, 0),
+    "separable": ([layers.SeparableConv2D(2, 3), layers.SeparableConv2D(2, 3)], 5, 1, 0),
+    "padding": ([layers.ZeroPadding2D(3), layers.Conv2D(2, 7, strides=2)], 7, 2, 3),
+    "cropping": ([layers.Conv2D(2, 3), layers.Cropping2D(4)], 3, 1, -4),
+    "normalization and activation see no further": (
+        [layers.Conv2D(2, 3), layers.BatchNormalization(), layers.ReLU(), layers.Dropout(0.1)],
+        3,
+        1,
+        0,
+    ),
+    # Two neighbors read the same pixel: a 3x3 kernel on them sees two pixels.
+    "nearest upsampling": (
+        [layers.UpSampling2D(2), layers.Conv2D(2, 3, padding="same")],
+        2,
+        Fraction(1, 2),
+        1,
+    ),
+    # Output o lies at (o + 1/2) / 2 - 1/2: between two pixels.
+    "bilinear upsampling": (
+        [layers.UpSampling2D(2, interpolation="bilinear")],
+        2,
+        Fraction(1, 2),
+        1,
+    ),
+    # Each output of a 2x2 kernel with stride 2 gets one input; of a 3x3 kernel, two at most.
+    "transposed, no overlap": ([layers.Conv2DTranspose(2, 2, strides=2)], 1, Fraction(1, 2), 0),
+    # Output 0 gets weight 0 of pixel 0, and would get weight 2 of pixel -1, if there were one.
+    "transposed, overlap": ([layers.Conv2DTranspose(2, 3, strides=2)], 2, Fraction(1, 2), 1),
+    "down and up again": (
+        [layers.MaxPooling2D(4), layers.UpSampling2D(4)],
+        4,
+        1,
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_chain_by_hand(name):
+    parts, size, stride, padding = CHAINS[name]
+    built = [layer.__class__.from_config(layer.get_config()) for layer in parts]
+    field = receptive_field(chain(*built))
+    assert field == ReceptiveField((size, size), (stride, stride), (padding, padding))
+
+
+def test_height_and_width_are_apart():
+    field = receptive_field(chain(layers.Conv2D(1, (3, 5), strides=(1, 2))))
+    assert (field.size, field.stride) == ((3, 5), (1, 2))
+
+
+def test_one_and_three_dimensions():
+    sound = keras.Sequential(
+        [
+            keras.Input((100, 1)),
+            layers.Conv1D(2, 2, padding="causal"),
+            layers.Conv1D(2, 2, padding="causal", dilation_rate=2),
+            layers.Conv1D(2, 2, padding="causal", dilation_rate=4),
+        ]
+    )
+    # Van den Oord et al. 2016: 2 + 2 + 4 = 8 samples, all of them in the past.
+    assert receptive_field(sound) == ReceptiveField((8,), (1,), (7,))
+    scan = keras.Sequential(
+        [keras.Input((9, 9, 9, 1)), layers.Conv3D(2, (3, 1, 5)), layers.MaxPooling3D((1, 2, 1))]
+    )
+    assert receptive_field(scan) == ReceptiveField((3, 2, 5), (1, 2, 1), (0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "before"),
+    # ceil(size / stride) outputs; the zeros needed, halved and rounded down, come first.
+    [(28, 3, 1, 1), (28, 3, 2, 0), (27, 3, 2, 1), (28, 5, 2, 1), (28, 1, 2, 0)],
+)
+def test_same_padding_by_hand(size, kernel, stride, before):
+    convolution = layers.Conv2D(1, kernel, strides=stride, padding="same")
+    assert receptive_field(chain(convolution, size=(size, size))).padding == (before, before)
+
+
+def test_padding_is_none_where_the_input_size_decides_and_is_not_known():
+    strided = layers.Conv2D(1, 3, strides=2, padding="same")
+    field = receptive_field(chain(strided, size=(None, 28)))
+    assert field == ReceptiveField((3, 3), (2, 2), (None, 0))
+    with pytest.raises(ValueError, match="expected a field whose padding is known"):
+        field.region((0, 0))
+    # Without a stride, and for windows that tile the image, the size does not matter.
+    for layer in (layers.Conv2D(1, 3, padding="same"), layers.MaxPooling2D(2, padding="same")):
+        assert None not in receptive_field(chain(layer, size=(None, None))).padding
+
+
+@st.composite
+def windows(draw):
+    """Kernel, stride and dilation of a convolution or a pooling."""
+    kernel, stride = draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    return kernel, stride, draw(st.integers(1, 3)) if stride == 1 else 1
+
+
+@given(st.lists(windows(), min_size=1, max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_a_second_formula_on_sequential_networks(parts):
+    """From the last layer back: r <- s r + (d (k - 1) + 1 - s), Distill 2019, formula (2)."""
+    model = keras.Sequential([keras.Input((None, None, 1))])
+    for kernel, stride, dilation in parts:
+        model.add(layers.Conv2D(1, kernel, strides=stride, dilation_rate=dilation))
+    size, jump = 1, 1
+    for kernel, stride, dilation in reversed(parts):
+        size = stride * size + dilation * (kernel - 1) + 1 - stride
+        jump *= stride
+    field = receptive_field(model)
+    assert (field.size, field.stride) == ((size, size), (jump, jump))
+
+
+def test_our_network_by_hand():
+    model = s3_network()
+    expected = {
+        "digit": 1,
+        "block1_conv1": 3,
+        "block1_pool": 4,
+        "block2_conv1": 8,
+        "block2_conv2": 12,
+        "block2_conv3": 16,
+        "block2_conv4": 20,
+        "class_maps": 20,
+    }
+    assert {n: receptive_field(model, n).size[0] for n in expected} == expected
+    assert receptive_field(model).is_global
+    assert receptive_field(model).size == (28, 28)
+
+
+def test_the_first_network_sees_everything_with_its_last_kernel():
+    assert receptive_field(baseline_network(), "conv3").size == (28, 28)
+    # Flattening a single pixel mixes nothing new in.
+    assert receptive_field(baseline_network(), "flatten").size == (28, 28)
+
+
+# ---- regions ---------------------------------------------------------------------------------
+
+
+def test_an_output_and_its_region_by_hand():
+    field = receptive_field(chain(layers.Conv2D(1, 3, padding="same"), layers.MaxPooling2D(2)))
+    assert field == ReceptiveField((4, 4), (2, 2), (1, 1))
+    assert field.region((0, 3)) == (slice(0, 3), slice(5, 9))  # one row hangs over the border
+    assert field.center((0, 3)) == (0.5, 6.5)
+    assert field.nearest_output((0.5, 6.5)) == (0, 3)
+    assert field.outputs_at((0, 6)) == (range(0, 1), range(2, 4))
+    assert field.outputs_at((2, 7)) == (range(0, 2), range(3, 5))
+    assert np.zeros((41, 41))[field.region((0, 3))].shape == (3, 4)
+    with pytest.raises(ValueError, match="expected an output from 0 to 20"):
+        field.region((20, 0))
+    with pytest.raises(ValueError, match="expected 2 numbers"):
+        field.region((1,))
+
+
+@given(windows(), windows(), st.integers(0, 9))
+@settings(max_examples=40, deadline=None)
+def test_there_and_back(first, second, position):
+    model = keras.Sequential([keras.Input((200, 1))])
+    for kernel, stride, dilation in (first, second):
+        model.add(layers.Conv1D(1, kernel, strides=stride, dilation_rate=dilation, padding="same"))
+    field = receptive_field(model)
+    assert field.nearest_output(field.center((position,))) == (position,)
+    (seen,) = field.region((position,))
+    assert all(position in field.outputs_at((pixel,))[0] for pixel in (seen.start, seen.stop - 1))
+
+
+def test_a_field_that_was_written_down_has_regions_too():
+    field = ReceptiveField((5, 5), (2, 2), (2, 2))
+    assert field.region((1, 4)) == (slice(0, 5), slice(6, 11))
+    assert field.outputs_at((4, 4)) == (range(1, 4), range(1, 4))
+
+
+def test_near_the_border_a_window_on_a_cut_off_map_sees_less():
+    # Three outputs of stride 3 leave pixel 9 unseen; a wide kernel on them cannot see it either.
+    model = chain(
+        layers.Conv2D(1, 3, strides=3), layers.Conv2D(1, 5, padding="same"), size=(10, 10)
+    )
+    assert receptive_field(model).region((1, 1)) == (slice(0, 9), slice(0, 9))
+
+
+def test_sub_pixels_read_the_pixel_that_they_were_made_from():
+    # Two neighbors of a row come from one pixel: a 3x3 kernel on them sees two pixels.
+    model = keras.Sequential(
+        [keras.Input((10, 12, 4)), SubPixel(2), layers.Conv2D(1, 3, padding="same")]
+    )
+    half = Fraction(1, 2)
+    field = receptive_field(model)
+    assert field == ReceptiveField((2, 2), (half, half), (1, 1))
+    assert measure_receptive_field(model).region((9, 8)) == field.region((9, 8))
+
+
+# ---- what sees everything --------------------------------------------------------------------
+
+
+def squeeze_and_excite() -> keras.Model:
+    image = keras.Input((16, 16, 3))
+    maps = layers.Conv2D(4, 3, padding="same")(image)
+    squeezed = layers.GlobalAveragePooling2D(keepdims=True)(maps)
+    weights = layers.Conv2D(4, 1, activation="sigmoid")(squeezed)
+    return keras.Model(image, layers.Multiply(name="weighted")([maps, weights]))
+
+
+def attention_over_positions() -> keras.Model:
+    image = keras.Input((16, 16, 3))
+    patches = layers.Conv2D(8, 4, strides=4, name="patches")(image)
+    tokens = layers.Reshape((16, 8), name="tokens")(patches)
+    attended = layers.MultiHeadAttention(2, 4, name="attention")(tokens, tokens)
+    return keras.Model(image, layers.Add()([tokens, attended]))
+
+
+def attention_over_rows_and_columns() -> keras.Model:
+    image = keras.Input((6, 7, 4))
+    return keras.Model(image, layers.MultiHeadAttention(2, 4)(image, image))
+
+
+SEES_ALL = {
+    "dense after flatten": chain(
+        layers.Conv2D(1, 3), layers.Flatten(), layers.Dense(3), size=(8, 8)
+    ),
+    "global average": chain(layers.GlobalAveragePooling2D(), layers.Dense(3), size=(8, 8)),
+    "global maximum, axes kept": chain(layers.GlobalMaxPooling2D(keepdims=True), size=(8, 8)),
+    "group normalization": chain(layers.GroupNormalization(2), size=(8, 8)),
+    "squeeze and excite": squeeze_and_excite(),
+    "attention": attention_over_positions(),
+    "attention over rows and columns": attention_over_rows_and_columns(),
+    "a recurrent layer": keras.Sequential([keras.Input((9, 2)), layers.LSTM(3)]),
+    "softmax over positions": chain(layers.Softmax(axis=(1, 2)), size=(8, 8)),
+    "a plain dense network": keras.Sequential([keras.Input((9,)), layers.Dense(3)]),
+}
+
+
+@pytest.mark.parametrize("name", SEES_ALL)
+def test_what_sees_the_whole_input_is_global(name):
+    field = receptive_field(SEES_ALL[name])
+    assert field.is_global
+    assert field.size == tuple(SEES_ALL[name].input_shape[1 : 1 + len(field.size)])
+    assert str(field) == "global"
+
+
+def test_before_the_mixing_it_is_not_global():
+    model = attention_over_positions()
+    assert receptive_field(model, "patches") == ReceptiveField((4, 4), (4, 4), (0, 0))
+    # A token still sees its patch, but its number no longer says where that lies.
+    assert receptive_field(model, "tokens") == ReceptiveField((4, 4), (None, None), (None, None))
+
+
+def test_dense_on_channels_and_softmax_over_channels_see_no_further():
+    model = chain(
+        layers.Conv2D(2, 3), layers.Dense(5), layers.Softmax(), layers.LayerNormalization()
+    )
+    assert receptive_field(model).size == (3, 3)
+
+
+# ---- graphs ----------------------------------------------------------------------------------
+
+
+def test_branches_see_what_the_widest_one_sees():
+    image = keras.Input((20, 20, 3))
+    wide = layers.Conv2D(4, 5, padding="same")(layers.Conv2D(4, 3, padding="same")(image))
+    model = keras.Model(image, layers.Concatenate()([wide, layers.Conv2D(4, 1)(image), image]))
+    assert receptive_field(model) == ReceptiveField((7, 7), (1, 1), (3, 3))
+
+
+def test_operations_on_tensors_count_as_layers():
+    image = keras.Input((20, 20, 3))
+    maps = layers.Conv2D(3, 3, padding="same")(image)
+    model = keras.Model(image, ops.relu(maps * 2.0 + image)[:, 2:-2, ::2])
+    assert receptive_field(model) == ReceptiveField((3, 3), (1, 2), (-1, 1))
+    assert receptive_field(keras.Model(image, ops.mean(maps, axis=(1, 2)))).is_global
+
+
+def test_a_product_over_positions_sees_them_all_and_over_channels_pairs_them():
+    steps = keras.Input((8, 4))
+    maps = layers.Conv1D(4, 3, padding="same")(steps)
+    over_positions = layers.Dot(axes=1)([maps, maps])  # 4x4 channels, no position left
+    assert receptive_field(keras.Model(steps, over_positions)).is_global
+    over_channels = layers.Dot(axes=2, name="pairs")([maps, maps])  # 8x8 pairs of positions
+    with pytest.raises(ValueError, match="'pairs' pairs positions"):
+        receptive_field(keras.Model(steps, over_channels))
+
+
+def test_a_shared_layer_is_followed_through_each_call():
+    image = keras.Input((20, 20, 3))
+    shared = layers.Conv2D(3, 3, padding="same", name="shared")
+    model = keras.Model(image, shared(shared(image)))
+    assert receptive_field(model).size == (5, 5)
+    assert receptive_field(model, "shared#1").size == (3, 3)
+    with pytest.raises(ValueError, match="one receptive field, got shared with several: 3x3, 5x5"):
+        receptive_field(model, "shared")
+    table = receptive_field_table(model)
+    assert [row.name for row in table] == ["shared#1", "shared#2"]
+    assert sum(row.parameters for row in table) == model.count_params()
+
+
+def test_nested_models_are_opened_up():
+    inner = keras.Sequential(
+        [keras.Input((None, None, 3)), layers.Conv2D(3, 3, strides=2, padding="same", name="down")],
+        name="inner",
+    )
+    image = keras.Input((21, 20, 3))
+    model = keras.Model(image, layers.Conv2D(1, 3, name="last")(inner(image)))
+    # Inside, the input size is not known; from outside it is: 21 needs a zero before, 20 none.
+    assert receptive_field(model, "inner/down").padding == (1, 0)
+    assert receptive_field(model, "down").size == (3, 3)
+    assert receptive_field(model) == ReceptiveField((7, 7), (2, 2), (1, 0))
+    (first, _) = receptive_field_table(model)
+    assert (first.name, first.output_shape) == ("inner/down", (11, 10, 3))
+
+
+def test_several_inputs_and_outputs():
+    left, right = keras.Input((16, 16, 1), name="left"), keras.Input((16, 16, 1), name="right")
+    number = keras.Input((4,), name="number")
+    seen = layers.Conv2D(2, 5, padding="same", name="seen")(left)
+    both = layers.Concatenate(name="both")([seen, layers.Conv2D(2, 3, padding="same")(right)])
+    shifted = layers.Add(name="shifted")([both, layers.Reshape((1, 1, 4))(layers.Dense(4)(number))])
+    model = keras.Model([left, right, number], [seen, shifted])
+    with pytest.raises(ValueError, match="several outputs: name one with layer=, of seen, shifted"):
+        receptive_field(model)
+    assert receptive_field(model, "shifted").size == (5, 5)
+    assert receptive_field(model, "shifted", source="right").size == (3, 3)
+    assert receptive_field(model, "shifted", source="number").is_global
+    with pytest.raises(ValueError, match="does not depend on the input right"):
+        receptive_field(model, "seen", source="right")
+    with pytest.raises(ValueError, match="expected one of the inputs left, right, number"):
+        receptive_field(model, "seen", source="middle")
+
+
+def test_time_distributed_and_permuted_axes():
+    film = keras.Sequential(
+        [keras.Input((5, 12, 12, 3)), layers.TimeDistributed(layers.Conv2D(2, 3))]
+    )
+    assert receptive_field(film) == ReceptiveField((1, 3, 3), (1, 1, 1), (0, 0, 0))
+    turned = chain(layers.Permute((2, 1, 3)), layers.Conv2D(2, (3, 5)), size=(12, 14))
+    assert receptive_field(turned).size == (5, 3)
+
+
+def test_cropped_images_are_those_of_the_cropping_layer():
+    image = keras.Input((12, 14, 1))
+    maps = layers.Conv2D(2, 3)(image)
+    crops = (
+        ops.image.crop_images(maps, 1, 2, 3, 4),
+        ops.image.crop_images(maps, 1, 2, target_height=6, target_width=6),
+        ops.image.crop_images(
+            maps, bottom_cropping=3, right_cropping=4, target_height=6, target_width=6
+        ),
+    )
+    layer = receptive_field(keras.Model(image, layers.Cropping2D(((1, 3), (2, 4)))(maps)))
+    assert layer == ReceptiveField((3, 3), (1, 1), (-1, -2))
+    for crop in crops:
+        assert crop.shape == (None, 6, 6, 2)
+        assert receptive_field(keras.Model(image, crop)) == layer
+
+
+# ---- branches that do not align ---------------------------------------------------------------
+
+
+def test_branches_of_different_stride_are_refused_by_name():
+    image = keras.Input((9, 9, 1), name="image")
+    strided = layers.Conv2D(1, 3, strides=2, name="strided")(image)
+    cut = layers.Conv2D(1, 1, name="pixel")(layers.Cropping2D(((2, 3), (2, 3)), name="cut")(image))
+    model = keras.Model(image, layers.Add(name="sum")([strided, cut]))
+    with pytest.raises(
+        ValueError, match="'sum' .* 'image > strided' and 'image > cut > pixel'.*differ"
+    ):
+        receptive_field(model)
+
+
+def test_branches_whose_centers_differ_are_refused_by_name():
+    image = keras.Input((9, 9, 1), name="image")
+    centered = layers.Conv2D(1, 3, name="centered")(image)
+    aside = layers.Cropping2D(((2, 0), (1, 1)), name="aside")(image)
+    model = keras.Model(image, layers.Concatenate(name="joined")([centered, aside]))
+    with pytest.raises(ValueError, match="'image > centered' and 'image > aside': the centers"):
+        receptive_field(model)
+    # The extent of both: rows 0 to 2 and row 2.
+    assert receptive_field(model, check_alignment=False).size == (3, 3)
+
+
+def test_a_difference_of_half_a_step_is_what_same_padding_rounds_by():
+    # Xception and others: on an even size, a 3x3 window of stride 2 lies one pixel off the 1x1's.
+    image = keras.Input((8, 8, 1))
+    pooled = layers.MaxPooling2D(3, strides=2, padding="same")(image)
+    model = keras.Model(image, layers.Add()([pooled, layers.Conv2D(1, 1, strides=2)(image)]))
+    assert receptive_field(model) == ReceptiveField((3, 3), (2, 2), (0, 0))
+
+
+# ---- layers that are not known ---------------------------------------------------------------
+
+
+class Blur(layers.Layer):
+    """A layer that nobody knows: it averages three neighbors."""
+
+    def call(self, inputs):
+        return ops.average_pool(inputs, 3, strides=1, padding="same")
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+class Renamed(layers.Conv2D):
+    """A convolution that computes what its parent computes."""
+
+
+def test_an_unknown_layer_is_refused_by_name_until_it_is_registered():
+    model = chain(layers.Conv2D(2, 3), Blur(name="blur"), layers.Conv2D(2, 3))
+    with pytest.raises(ValueError, match=r"'blur' is of the kind Blur.*register_layer\(Blur"):
+        receptive_field(model)
+    register_layer(Blur, kernel=3, padding="same")
+    assert receptive_field(model) == ReceptiveField((7, 7), (1, 1), (1, 1))
+
+
+def test_a_single_layer_can_be_registered():
+    doubled = layers.Lambda(lambda x: x * 2, output_shape=(8, 8, 2), name="doubled")
+    other = layers.Lambda(lambda x: x[:, ::-1], output_shape=(8, 8, 2), name="other")
+    register_layer(doubled)
+    assert receptive_field(chain(doubled, size=(8, 8))).size == (1, 1)
+    with pytest.raises(ValueError, match="'other' is of the kind Lambda"):
+        receptive_field(chain(doubled, other, size=(8, 8)))
+    register_layer(other, kernel=None)
+    assert receptive_field(chain(doubled, other, size=(8, 8))).is_global
+
+
+def test_a_subclass_that_computes_the_same_is_known():
+    assert receptive_field(chain(Renamed(2, 3))).size == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"kernel": 0}, "kernel of at least 1, got 0"),
+        ({"stride": -1}, "stride of at least 1, got -1"),
+        ({"padding": "full"}, 'padding "valid", "same" or numbers'),
+    ],
+)
+def test_wrong_numbers_are_refused_at_registration(numbers, message):
+    with pytest.raises(ValueError, match=message):
+        register_layer(Blur, **numbers)
+
+
+def test_models_without_a_graph_are_refused():
+    class Subclassed(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    with pytest.raises(ValueError, match="class Subclassed, which has no graph"):
+        receptive_field(Subclassed())
+    with pytest.raises(ValueError, match="without one: begin it with keras.Input"):
+        receptive_field(keras.Sequential([layers.Conv2D(1, 3)]))
+
+
+def test_a_layer_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="expected one of the layers digit, conv1, .* got 'conv9'"):
+        receptive_field(baseline_network(), "conv9")
+
+
+# ---- published numbers -----------------------------------------------------------------------
+
+# Araujo, Norris and Sim, Distill 2019, table in the appendix: size, stride and padding of the last
+# layer before the average. VGG19 by hand: four 3x3 instead of three add 2 x (4 + 8 + 16) pixels.
+PUBLISHED = {
+    "VGG16": ("block5_pool", 212, 32, 90),
+    "VGG19": ("block5_pool", 212 + 2 * (4 + 8 + 16), 32, 90 + 4 + 8 + 16),
+    "ResNet50": ("conv5_block3_out", 483, 32, 241),
+    "ResNet101": ("conv5_block3_out", 1027, 32, 513),
+    "ResNet152": ("conv5_block3_out", 1507, 32, 753),
+    "InceptionV3": ("mixed10", 1311, 32, 618),
+    "InceptionResNetV2": ("conv_7b_ac", 3039, 32, 1482),
+    "MobileNet": ("conv_pw_13_relu", 315, 32, 126),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_receptive_fields(name):
+    layer, size, stride, padding = PUBLISHED[name]
+    field = receptive_field(application_graph(name), layer)
+    assert field == ReceptiveField((size, size), (stride, stride), (padding, padding))
+
+
+@pytest.mark.parametrize("name", application_names())
+def test_every_application_answers(name):
+    if (name, keras.backend.backend()) == ("NASNetMobile", "torch"):
+        pytest.skip("Keras has none on PyTorch")
+    model = application_graph(name)
+    field = receptive_field(model)
+    # All of them end in an average over all positions or in a dense layer.
+    assert field.is_global
+    table = receptive_field_table(model)
+    assert sum(row.parameters for row in table) == model.count_params()
+    reasons = ("GlobalAveragePooling2D", "Flatten")
+    sees_all = {
+        row: row.receptive_field is not None and row.receptive_field.is_global for row in table
+    }
+    assert not [row for row, all_of_it in sees_all.items() if row.kind in reasons and not all_of_it]
+    first_global = next(row for row, all_of_it in sees_all.items() if all_of_it)
+    assert first_global.kind in reasons
+
+
+def test_the_arithmetic_is_quick():
+    model = application_graph("ResNet152")
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        receptive_field(model)
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 0.5

@@ -1,0 +1,169 @@
+"""Effective fields against convolutions by NumPy, hand-computed sizes and TensorFlow's gradient."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from evalib.networks.course import s3_network
+from evalib.receptive_fields.effective import effective_field, effective_size, gaussian_fit
+
+noise = np.random.default_rng(0)
+
+
+def chain(depth: int, size: int, channels: int = 1, activation: str = "linear") -> keras.Model:
+    """3x3 convolutions without padding, named conv1, conv2 and so on."""
+    convolutions = [
+        layers.Conv2D(channels, 3, use_bias=False, activation=activation, name=f"conv{number}")
+        for number in range(1, depth + 1)
+    ]
+    return keras.Sequential([keras.Input((size, size, 1)), *convolutions])
+
+
+def box_to_the(power: int) -> np.ndarray:
+    """A 3x3 box convolved with itself, scaled to the maximum 1."""
+    line = np.ones(1)
+    for _ in range(power):
+        line = np.convolve(line, np.ones(3) / 3)
+    return np.outer(line, line) / line.max() ** 2
+
+
+@pytest.mark.parametrize(("depth", "channels"), [(1, 1), (4, 3), (12, 2)])
+def test_equal_kernels_give_the_box_convolved_with_itself(depth, channels):
+    size = 2 * depth + 1
+    model = chain(depth, size, channels)
+    model.set_weights([np.full_like(kernel, 0.2) for kernel in model.get_weights()])
+    field = effective_field(model, f"conv{depth}", noise.normal(size=(2, size, size, 1)))
+    assert field.dtype == np.float32
+    np.testing.assert_allclose(field, box_to_the(depth), atol=1e-6)
+
+
+def test_only_the_theoretical_field_has_influence():
+    # 3x3, pooling 2, 3x3 with stride 2, 3x3: sizes 3, 4, 8, 16 and strides 1, 2, 4, 4.
+    model = keras.Sequential(
+        [
+            keras.Input((40, 40, 3)),
+            layers.Conv2D(4, 3),
+            layers.AveragePooling2D(2),
+            layers.Conv2D(4, 3, strides=2),
+            layers.Conv2D(4, 3, name="last"),
+        ]
+    )
+    field = effective_field(model, "last", noise.normal(size=(3, 40, 40, 3)), index=(2, 1))
+    expected = np.zeros((40, 40), bool)
+    expected[8:24, 4:20] = True
+    np.testing.assert_array_equal(field > 0, expected)
+    assert field.max() == 1
+
+
+def test_the_middle_is_measured_unless_told_otherwise():
+    model, images = chain(2, 11, 2), noise.normal(size=(2, 11, 11, 1))
+    middle = effective_field(model, "conv2", images, index=(3, 3))
+    np.testing.assert_array_equal(effective_field(model, "conv2", images), middle)
+    corner = effective_field(model, "conv2", images, index=(0, 0))
+    np.testing.assert_allclose(corner[:5, :5], middle[3:8, 3:8], atol=1e-6)
+    assert not corner[5:].any()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compares with TensorFlow")
+def test_tensorflow_differentiates_to_the_same(mnist):
+    import tensorflow as tf
+
+    model = s3_network()
+    images = mnist[1][0][:3, ..., np.newaxis] / np.float32(255)
+    layer = keras.Model(model.inputs, model.get_layer("block2_relu4").output)
+    pixels = tf.constant(images)
+    with tf.GradientTape() as tape:
+        tape.watch(pixels)
+        signal = tf.reduce_sum(layer(pixels, training=False)[:, 2, 2])
+    expected = np.abs(tape.gradient(signal, pixels).numpy()).mean(axis=(0, 3))
+    field = effective_field(model, "block2_relu4", images)
+    np.testing.assert_allclose(field, expected / expected.max(), atol=1e-5)
+
+
+def test_faint_gradients_are_not_rounded_away():
+    model = chain(2, 9)
+    model.set_weights([np.full_like(kernel, 1e-9) for kernel in model.get_weights()])
+    field = effective_field(model, "conv2", 1000 + noise.normal(size=(1, 9, 9, 1)))
+    np.testing.assert_allclose(field[2:7, 2:7], box_to_the(2), atol=1e-6)
+
+
+def test_the_model_runs_in_inference_and_is_left_alone():
+    inputs = keras.Input((8, 8, 1))
+    values = layers.Conv2D(3, 3)(layers.Dropout(0.9)(inputs))
+    model = keras.Model(inputs, layers.BatchNormalization(name="norm")(values))
+    before = model.get_weights()
+    images = noise.normal(size=(4, 8, 8, 1))
+    first = effective_field(model, "norm", images)
+    np.testing.assert_array_equal(first, effective_field(model, "norm", images))
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert all(layer.trainable for layer in model.layers)
+    # Dropout at work would leave holes in the 3x3 pixels.
+    assert np.count_nonzero(first) == 9
+
+
+def test_images_of_any_size_where_the_model_takes_any():
+    model = keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(2, 3, name="conv")])
+    field = effective_field(model, "conv", noise.normal(size=(1, 7, 12, 1)))
+    assert field.shape == (7, 12)
+    # The output has 5x10 positions; the middle one is (2, 5) and sees rows 2 to 4, columns 5 to 7.
+    rows, columns = np.nonzero(field)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 4, 5, 7)
+
+
+def test_what_cannot_be_measured_is_refused():
+    model, images = s3_network(), np.zeros((2, 28, 28, 1))
+    with pytest.raises(ValueError, match="got 'block9'"):
+        effective_field(model, "block9", images)
+    with pytest.raises(ValueError, match=r"with positions, got 'class_averages' of shape \(None"):
+        effective_field(model, "class_averages", images)
+    wrong_images = (images[0], images[:, :20], images[..., 0], images[:, np.newaxis], images[:0])
+    for wrong in wrong_images:
+        with pytest.raises(ValueError, match=r"\(None, 28, 28, 1\), got"):
+            effective_field(model, "class_maps", wrong)
+    for index in ((5, 0), (0, -1)):
+        with pytest.raises(ValueError, match="5x5 positions of 'class_maps'"):
+            effective_field(model, "class_maps", images, index=index)
+    with pytest.raises(ValueError, match="at most 0: a ReLU may shut 'conv1'"):
+        effective_field(chain(1, 5, activation="relu"), "conv1", np.zeros((1, 5, 5, 1)))
+    two = [keras.Input((5, 5, 1)), keras.Input((5, 5, 1))]
+    with pytest.raises(ValueError, match="one input"):
+        effective_field(keras.Model(two, layers.Add(name="sum")(two)), "sum", images)
+
+
+def test_the_size_counts_pixels_above_the_share():
+    field = np.zeros((9, 9))
+    field[2:6, 1:5], field[0, 0] = 2.0, 0.09
+    assert effective_size(field) == 4
+    assert effective_size(field, 0.01) == pytest.approx(17**0.5)
+    # A bell of standard deviation s: the disk of radius r holds pi r^2 pixels, and there
+    # exp(-r^2 / 2 s^2) is the share.
+    places = np.arange(-50, 51)
+    bell = np.exp(-(places**2 + places[:, np.newaxis] ** 2) / (2 * 8.0**2))
+    radius = 8.0 * (2 * np.log(1 / 0.0455)) ** 0.5
+    assert effective_size(bell) == pytest.approx(np.pi**0.5 * radius, rel=0.01)
+    assert np.pi**0.5 * radius == pytest.approx(4.41 * 8, rel=0.001)
+
+
+def test_a_bell_is_recognized_and_a_square_is_not():
+    rows, columns = np.mgrid[0:61, 0:81]
+    bell = 0.3 * np.exp(-((rows - 29.0) ** 2) / (2 * 3.0**2) - (columns - 41.5) ** 2 / (2 * 5.0**2))
+    fit = gaussian_fit(bell)
+    assert fit.sigma == pytest.approx((3, 5), rel=1e-6)
+    assert fit.r_squared == pytest.approx(1)
+    square = ((abs(rows - 30) <= 10) & (abs(columns - 40) <= 10)).astype(float)
+    flat = gaussian_fit(square)
+    # The variance of 21 equal places is (21^2 - 1) / 12.
+    assert flat.sigma == pytest.approx((((21**2 - 1) / 12) ** 0.5,) * 2)
+    assert flat.r_squared < 0.9
+
+
+def test_fields_that_are_none_are_refused():
+    for wrong in (np.ones(4), np.zeros((4, 4)), -np.ones((4, 4)), np.full((4, 4), np.nan)):
+        with pytest.raises(ValueError, match="numbers from 0 up"):
+            effective_size(wrong)
+    with pytest.raises(ValueError, match="got 1"):
+        effective_size(np.ones((4, 4)), 1)
+    with pytest.raises(ValueError, match="both axes"):
+        gaussian_fit(np.eye(4)[:1])

@@ -1,0 +1,190 @@
+"""The experiment agrees with the arithmetic, with autodiff, and is not fooled."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from keras import layers, ops
+
+from evalib.networks.course import baseline_network, s3_network
+from evalib.receptive_fields.arithmetic import ReceptiveField
+from evalib.receptive_fields.compute import receptive_field
+from evalib.receptive_fields.measurement import measure_receptive_field
+
+MERGES = [
+    layers.Add,
+    layers.Subtract,
+    layers.Multiply,
+    layers.Minimum,
+    layers.Maximum,
+    layers.Average,
+    layers.Concatenate,
+]
+
+
+def same_regions(model: keras.Model) -> None:
+    """The regions of the outputs on the lines through the middle are those that were computed."""
+    computed, measured = receptive_field(model), measure_receptive_field(model)
+    shape = model.output_shape[1:-1]
+    for axis, size in enumerate(shape):
+        for position in range(size):
+            index = [length // 2 for length in shape]
+            index[axis] = position
+            assert measured.region(index)[axis] == computed.region(index)[axis], index
+
+
+@st.composite
+def layer_choices(draw):
+    """A layer that changes the receptive field, with numbers of its own for height and width."""
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    pairs = draw(st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2))
+    padding = draw(st.sampled_from(["valid", "same"]))
+    interpolation = draw(st.sampled_from(["nearest", "bilinear", "bicubic"]))
+    return draw(
+        st.sampled_from(
+            [
+                layers.Conv2D(2, kernel, strides=stride, padding=padding),
+                layers.Conv2D(2, kernel, dilation_rate=stride, padding=padding),
+                layers.DepthwiseConv2D(kernel, strides=stride[0], padding=padding),
+                layers.SeparableConv2D(2, kernel, padding=padding),
+                layers.MaxPooling2D(kernel, strides=stride, padding=padding),
+                layers.AveragePooling2D(kernel, strides=stride, padding=padding),
+                layers.Conv2DTranspose(2, kernel, strides=stride, padding=padding),
+                layers.ZeroPadding2D(pairs),
+                layers.Cropping2D(pairs),
+                layers.UpSampling2D(stride, interpolation=interpolation),
+                layers.Resizing(7 + kernel[0], 6 + kernel[1], interpolation="bilinear"),
+                layers.AdaptiveAveragePooling2D((3 + kernel[0], 2 + kernel[1])),
+                layers.BatchNormalization(),
+            ]
+        )
+    )
+
+
+@st.composite
+def random_graphs(draw):
+    """Up to five layers, with a branch that leaves and comes back somewhere."""
+    image = keras.Input((draw(st.integers(9, 20)), draw(st.integers(9, 20)), 2))
+    maps = image
+    for part in draw(st.lists(layer_choices(), min_size=1, max_size=5)):
+        if draw(st.integers(0, 3)) == 0:
+            merge = draw(st.sampled_from(MERGES))
+            branch = layers.Conv2D(maps.shape[-1], (3, 5), padding="same", activation="relu")
+            maps = merge()([branch(maps), maps])
+        try:
+            larger = part(maps)
+        except ValueError:
+            continue  # The window does not fit.
+        if min(larger.shape[1:3]) > 0 and max(larger.shape[1:3]) <= 40:
+            maps = larger
+    assume(maps is not image)
+    return keras.Model(image, maps)
+
+
+@given(random_graphs())
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_random_graphs_are_measured_as_computed(model):
+    same_regions(model)
+
+
+@pytest.mark.parametrize("dimensions", [1, 3])
+def test_one_and_three_dimensions(dimensions):
+    kind = {1: (layers.Conv1D, layers.MaxPooling1D, layers.UpSampling1D)}.get(
+        dimensions, (layers.Conv3D, layers.MaxPooling3D, layers.UpSampling3D)
+    )
+    convolution, pooling, upsampling = kind
+    model = keras.Sequential(
+        [
+            keras.Input((*(9, 10, 11)[:dimensions], 1)),
+            convolution(2, 3, padding="same"),
+            pooling(2),
+            upsampling(2),
+            convolution(2, 2),
+        ]
+    )
+    same_regions(model)
+
+
+def test_size_stride_and_padding_are_those_that_were_computed():
+    image = keras.Input((64, 60, 3))
+    first = layers.Conv2D(4, 3, padding="same", activation="relu")(image)
+    small = layers.Conv2D(4, 3, padding="same")(layers.MaxPooling2D(2)(first))
+    joined = layers.Concatenate()([first, layers.UpSampling2D(2)(small)])
+    model = keras.Model(image, layers.Conv2D(1, 3, padding="same")(joined))
+    measured = measure_receptive_field(model)
+    # By hand: the low path sees 3x3, pooled 4, small 4 + 2 * 2 = 8, and a 3x3 on pairs 8 + 2.
+    assert measured == receptive_field(model) == ReceptiveField((10, 10), (1, 1), (5, 5))
+
+
+def test_our_networks():
+    model = s3_network()
+    for name in ("block1_pool", "block2_conv2", "class_maps"):
+        assert measure_receptive_field(model, name).size == receptive_field(model, name).size
+    assert measure_receptive_field(model).is_global
+    assert measure_receptive_field(baseline_network(), "conv3").size == (28, 28)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="uses TensorFlow's gradients")
+def test_autodiff_finds_the_same_pixels():
+    import tensorflow as tf
+
+    # Positive weights and no maxima: no influence can cancel, so the gradient's support is exact.
+    model = keras.Sequential(
+        [
+            keras.Input((31, 33, 1)),
+            layers.Conv2D(2, (3, 5), strides=2, padding="same"),
+            layers.DepthwiseConv2D(3, dilation_rate=2),
+            layers.AveragePooling2D((2, 3)),
+        ]
+    )
+    model.set_weights([np.full(weight.shape, 0.1) for weight in model.get_weights()])
+    middle = [length // 2 for length in model.output_shape[1:-1]]
+    images = tf.Variable(tf.ones((1, 31, 33, 1)))
+    with tf.GradientTape() as tape:
+        output = tf.reduce_sum(model(images)[:, middle[0], middle[1]])
+    support = tape.gradient(output, images).numpy()[0, ..., 0] != 0
+    rows, columns = np.flatnonzero(support.any(axis=1)), np.flatnonzero(support.any(axis=0))
+    region = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    assert measure_receptive_field(model).region(middle) == region
+    assert receptive_field(model).region(middle) == region
+
+
+def test_it_is_not_fooled_by_weights_that_vanish_or_a_relu_that_is_off():
+    model = keras.Sequential([keras.Input((40, 40, 1))])
+    for _ in range(15):
+        model.add(layers.Conv2D(1, 3, padding="same", activation="relu"))
+    model.set_weights([np.zeros(weight.shape) for weight in model.get_weights()])
+    assert measure_receptive_field(model).size == (31, 31)
+    assert not any(weight.any() for weight in model.get_weights())  # The model is as it was.
+
+
+def test_it_is_not_fooled_by_ties_in_max_pooling_or_by_depth():
+    image = keras.Input((64, 64, 1))
+    maps = image
+    for _ in range(20):
+        maps = layers.MaxPooling2D(3, strides=1, padding="same")(maps)
+    assert measure_receptive_field(keras.Model(image, maps)).size == (41, 41)
+
+
+def test_it_answers_for_layers_that_nobody_knows():
+    shifted = layers.Lambda(lambda x: ops.roll(x, 2, axis=1), output_shape=(12, 12, 1))
+    model = keras.Sequential([keras.Input((12, 12, 1)), shifted, layers.Conv2D(1, 3)])
+    # Output 5 reads rows 5 to 7 of the rolled image, which are rows 3 to 5 of the image.
+    assert measure_receptive_field(model).region((5, 5)) == (slice(3, 6), slice(5, 8))
+
+
+def test_only_the_chosen_input_is_changed():
+    left, right = keras.Input((16, 16, 1), name="left"), keras.Input((16, 16, 1), name="right")
+    wide = layers.Conv2D(1, 5, padding="same")(left)
+    model = keras.Model([left, right], layers.Multiply()([wide, right]))
+    assert measure_receptive_field(model, source="left").size == (5, 5)
+    assert measure_receptive_field(model, source="right").size == (1, 1)
+    assert measure_receptive_field(model).size == (5, 5)
+
+
+def test_an_unknown_input_size_is_refused():
+    model = keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(1, 3)])
+    with pytest.raises(ValueError, match="expected an input of known size"):
+        measure_receptive_field(model)

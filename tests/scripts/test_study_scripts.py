@@ -1,0 +1,92 @@
+"""The scripts behind the tables: what they train again, and what an interrupt leaves."""
+
+import json
+from types import SimpleNamespace
+
+import keras
+import pytest
+
+from evalib.training.best_networks import BEST_NETWORKS, BestNetwork
+from evalib.training.recipe import Recipe
+
+
+def test_the_committed_choices_need_no_second_training(load_script):
+    script = load_script("recipe_choices")
+    assert set(script.known_records()) == set(script.CANDIDATES)
+
+
+def test_a_choice_with_another_recipe_is_trained_again(load_script, monkeypatch):
+    script = load_script("recipe_choices")
+    records = [
+        {"name": "the recipe", "recipe": {"epochs": script.EPOCHS}},
+        {"name": "no augmentation", "recipe": {"epochs": script.EPOCHS, "rotation": 8.0}},
+    ]
+    monkeypatch.setattr(script, "read_results", lambda _: records)
+    assert list(script.known_records()) == ["the recipe"]
+
+
+@pytest.fixture
+def study(load_script, monkeypatch, tmp_path):
+    """The study of records, writing to a folder of its own, where a training takes no time."""
+    script = load_script("record_study")
+    (tmp_path / "study").mkdir()
+    monkeypatch.setattr(script, "results_folder", lambda: tmp_path)
+    monkeypatch.setattr("evalib.results.results_folder", lambda: tmp_path)
+    run = SimpleNamespace(history={"accuracy": [0.5]}, seconds=1.0, device="cpu")
+    monkeypatch.setattr(script, "train", lambda *_, **__: run)
+    monkeypatch.setattr(script, "score", lambda *_: (0.5, 1.0))
+    monkeypatch.setattr(script, "disturbed_accuracies", lambda _: {})
+    monkeypatch.setattr(script, "train_reference", lambda *_: {"reference_seconds": 2.0})
+    return script
+
+
+def test_an_interrupt_leaves_no_new_weights_beside_old_scores(study, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "train_reference", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        study.study("speed", 1, 1, again=False)
+    assert list(study.model_file("speed").parent.iterdir()) == []
+
+
+def test_a_run_with_other_versions_names_them(study, monkeypatch):
+    study.study("speed", 1, 1, again=False)
+    monkeypatch.setattr(study, "versions", lambda: {"keras": "9"})
+    study.study("speed", 2, 1, again=False)
+    entry = json.loads((study.results_folder() / study.file_of("speed")).read_text())["speed"]
+    assert [run.get("versions") for run in entry["runs"]] == [None, {"keras": "9"}]
+    assert entry["versions"]["keras"] != "9"
+
+
+def test_another_recipe_makes_the_runs_stale(study, monkeypatch):
+    study.study("speed", 2, 1, again=False)
+    assert len(study.known_entry("speed", again=False)["runs"]) == 2
+    other = BestNetwork(BEST_NETWORKS["speed"].build, Recipe(epochs=4))
+    monkeypatch.setitem(study.NETWORKS, "speed", other)
+    assert study.known_entry("speed", again=False)["runs"] == []
+
+
+def test_teachers_are_trained_before_who_learns_from_them(study, monkeypatch):
+    student = BestNetwork(BEST_NETWORKS["speed"].build, Recipe(teacher_share=0.9), teachers=2)
+    monkeypatch.setitem(study.NETWORKS, "taught", student)
+    with pytest.raises(SystemExit, match="train the teachers first: 2 of 2"):
+        study.study("taught", 1, 1, again=False)
+
+    study.study("teachers", 2, 1, again=False)
+    seen: list[keras.Model] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "train", lambda *_, teacher: seen.append(teacher))
+        with pytest.raises(AttributeError):  # no run came of it
+            study.run_once("taught", 0)
+    (teacher,) = seen
+    assert len(teacher.get_layer("mean").input) == 2
+    study.study("taught", 1, 1, again=False)
+    assert len(study.known_entry("taught", again=False)["runs"]) == 1
+
+    # Runs by other teachers do not hold, and teachers of another recipe are none.
+    other = BestNetwork(BEST_NETWORKS["speed"].build, Recipe(epochs=4))
+    monkeypatch.setitem(study.NETWORKS, "teachers", other)
+    assert study.known_entry("taught", again=False)["runs"] == []
+    with pytest.raises(SystemExit, match="train the teachers first"):
+        study.study("taught", 1, 1, again=False)

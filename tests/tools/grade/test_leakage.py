@@ -1,0 +1,217 @@
+"""evalib.tools.grade.leakage: what makes a score less than it seems, and what does not."""
+
+from pathlib import Path
+
+import pytest
+
+import tests.tools.grade.submissions_made as made
+from evalib.tools.grade.rules import WARN, Check, Grade, grade_notebook
+from tests.tools.grade.submissions_made import assert_only, changed, checks, good, write
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "submission.ipynb"
+
+
+CHECKED = "validation_data=(X_test, Y_test)"
+FIT_ON = "# train\nmodel.fit(X_train, Y_train, epochs=20, {})"
+
+
+def fit_with(options: str, before: str = "", after: str = "") -> str:
+    return f"{before}\n{FIT_ON.format(options)}\n{after}"
+
+
+@pytest.mark.parametrize(
+    ("fit", "word"),
+    [
+        (fit_with(f"{CHECKED}, callbacks=[c]",
+                  "c = ModelCheckpoint('w', monitor='val_acc', save_best_only=True)"), "keeps"),
+        (fit_with(f"{CHECKED}, callbacks=[c]", "c = ModelCheckpoint('w', 'val_acc')",
+                  "model.load_weights('w')"), "takes weights back"),
+        (fit_with(f"{CHECKED}, callbacks=[keras.callbacks.EarlyStopping(patience=3)]"), "Early"),
+        (fit_with(f"{CHECKED}, callbacks=[EarlyStopping(monitor='val_loss',"
+                  "restore_best_weights=True)]"), "EarlyStopping"),
+        (fit_with(f"{CHECKED}, callbacks=c", "c = [ReduceLROnPlateau('val_loss')]"), "rate"),
+        (fit_with("validation_data=(images, labels), callbacks=[EarlyStopping()]",
+                  "images, labels = X_test[:5000], Y_test[:5000]"), "test images"),
+        (fit_with(f"{CHECKED}, callbacks=[Stop()]",
+                  "class Stop(Callback):\n  def on_epoch_end(self, epoch, logs):\n"
+                  "    if logs['val_acc'] > 0.994: self.model.stop_training = True"), "of its own"),
+        ("# many\nbest = 0\nfor i in range(20):\n  model = build()\n  while best < 0.994:\n"
+         "    model.fit(X_train, Y_train, batch_size=32)\n"
+         "    best = model.evaluate(X_test, Y_test)[1]", "again and again"),
+    ],
+)  # fmt: skip
+def test_choices_on_test_images(path: Path, fit: str, word: str) -> None:
+    grade = grade_notebook(write(path, changed(fit=fit)))
+    (check,) = checks(grade, "choice")
+    assert check.status == WARN
+    assert word in check.found
+    assert check.cells == (5,)
+    assert grade.passed
+    assert {c.rule for c in grade.warnings} <= {"choice", "passes"}
+
+
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ("# the best\nprint(max(history.history['val_accuracy']))", "max()"),
+        ("# the best\nprint(max(history.history.get('val_accuracy')))", "val_accuracy"),
+        ("# the best\nv = history.history['val_acc']\nprint(np.max(v))", "val_acc"),
+        ("# the best\nv = np.array(history.history['val_acc'])\nv.max()", "val_acc"),
+        ("# the best\nsorted(history.history['val_acc'])[-1]", "sorted()"),
+        ("# which one?\nnp.argmin(history.history['val_loss'])", "val_loss"),
+    ],
+)
+def test_the_best_of_all_epochs(path: Path, source: str, word: str) -> None:
+    fit = f"# train\nhistory = model.fit(X_train, Y_train, epochs=9, {CHECKED})"
+    cells = [*changed(fit=fit)[:5], (source, None), *good()[5:]]
+    check = assert_only(grade_notebook(write(path, cells)), WARN, "best epoch")
+    assert word in check.found
+    assert check.cells == (6,)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "# of the training\nprint(max(history.history['accuracy']))",
+        "# the answers\nbest = load_model('val_best.h5')\nnp.argmax(best.predict(X_test), axis=1)",
+        "# the brightest\nprint(np.max(data['val_images']))",
+    ],
+)
+def test_a_largest_value_that_is_not_the_validation_s(path: Path, source: str) -> None:
+    fit = fit_with("validation_split=0.1, callbacks=[EarlyStopping(monitor='val_loss')]")
+    cells = changed(fit=fit.replace("model.fit", "history = model.fit"))
+    cells[5:5] = [(source, None)]
+    assert not checks_that_warn(path, cells)
+
+
+def test_the_callbacks_of_another_fit(path: Path) -> None:
+    """One fit has test images and a plain schedule, another is stopped by its own part."""
+    scheduled = fit_with(f"{CHECKED}, callbacks=[LearningRateScheduler(rate)]")
+    other = "\nother.compile()\nother.fit(X_train, Y_train, validation_split=0.1, callbacks={})"
+    stopped = scheduled + other.format("[EarlyStopping()]")
+    assert not checks_that_warn(path, changed(fit=stopped))
+    # Given to both, or by a way that is not seen, it is told.
+    both = "both = [EarlyStopping()]\n" + fit_with(f"{CHECKED}, callbacks=both")
+    assert checks_that_warn(path, changed(fit=both + other.format("both"))) == {"choice"}
+    unseen = "def stop():\n    return [EarlyStopping()]\n" + fit_with(
+        f"{CHECKED}, callbacks=stop()"
+    )
+    assert checks_that_warn(path, changed(fit=unseen)) == {"choice"}
+
+
+def checks_that_warn(path: Path, cells: list[tuple[str, made.Shown]]) -> set[str]:
+    return {check.rule for check in grade_notebook(write(path, cells)).warnings}
+
+
+@pytest.mark.parametrize(
+    ("fit", "rule", "word"),
+    [
+        (FIT_ON.format("") + "\nmodel.fit(X_train, Y_train, epochs=9)", "one training", "2 times"),
+        (FIT_ON.format("") + "\ndef other(model):\n  pass\nmodel.fit(X_train, Y_train, epochs=9)",
+         "one training", "2 times"),
+        ("# train\nmodel.load_weights('w.h5')\nmodel.fit(X_train, Y_train, epochs=9)",
+         "one training", "weights from a file"),
+        ("# train\nmodel = load_model('m.h5')\nmodel.fit(X_train, Y_train, epochs=9)",
+         "one training", "model from a file"),
+        ("# train\nfor i in range(9):\n    model.fit(X_train, Y_train, epochs=1)",
+         "passes", "in a loop"),
+        ("# train\nX = np.concatenate([X_train, moved])\nmodel.fit(X, Y, epochs=9)",
+         "passes", "several copies"),
+        ("# train\nX = np.repeat(X_train, 3, axis=0)\nmodel.fit(X, Y, epochs=9)",
+         "passes", "several copies"),
+        ("# train\nX_train = np.tile(X_train, (2, 1, 1, 1))\nmodel.fit(X_train, Y, epochs=9)",
+         "passes", "several copies"),
+        ("# train\nX = keras.ops.repeat(X_train, 3, 0)\nmodel.fit(X, Y, epochs=9)",
+         "passes", "several copies"),
+        ("# train\nX = X_train.repeat(3, 0)\nmodel.fit(X, Y, epochs=9)",
+         "passes", "several copies"),
+        ("# train\nd = tf.data.Dataset.from_tensor_slices((X_train, Y_train)).repeat(5).batch(32)\n"
+         "model.fit(d, epochs=9)", "passes", "repeats itself"),
+        ("# train\nmodel.fit_generator(gen.flow(X_train, Y_train, batch_size=128),"
+         " steps_per_epoch=60000//32, epochs=9)", "passes", "240,000 images"),
+        ("# train\nn = len(X_train) // 64 * 2\nmodel.fit(g.flow(X_train, batch_size=64),"
+         " steps_per_epoch=n, epochs=9)", "passes", "119,936 images"),
+        ("# train\nmodel.fit_generator(g.flow(X_train), samples_per_epoch=180000, nb_epoch=9)",
+         "passes", "180,000 images"),
+        ("# train\nmodel.fit(X_test, Y_test, epochs=9)", "test images", "trained on test images"),
+        ("# train\nX = np.concatenate([X_train, X_test])\nmodel.fit(X, Y, epochs=9)",
+         "test images", "trained on test images"),
+    ],
+)  # fmt: skip
+def test_more_than_it_seems(path: Path, fit: str, rule: str, word: str) -> None:
+    check = assert_only_or_more(grade_notebook(write(path, changed(fit=fit))), rule)
+    assert word in check.found
+    assert check.cells == (5,)
+
+
+def assert_only_or_more(grade: Grade, rule: str) -> Check:
+    """Training on test images is noticed at the training and at the score; the rest once."""
+    assert grade.passed
+    assert {check.rule for check in grade.warnings} == {rule}
+    return grade.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("fit", "shown"),
+    [
+        (fit_with("validation_split=0.1, callbacks=[EarlyStopping(), ModelCheckpoint('w',"
+                  "save_best_only=True)]", after="model.load_weights('w')"), None),
+        (fit_with("validation_data=(X_val, Y_val), callbacks=[EarlyStopping()]",
+                  "X_val, X_train = X_train[:9000], X_train[9000:]\n"
+                  "Y_val, Y_train = Y_train[:9000], Y_train[9000:]"), None),
+        (fit_with("validation_data=(X_test, y_val), callbacks=[EarlyStopping()]",
+                  "X_train, X_test, a, y_val = train_test_split(X_train, Y_train)"), None),
+        (fit_with(f"{CHECKED}, callbacks=[LearningRateScheduler(lambda e: 0.1 / (1 + e))]"), None),
+        (fit_with(f"{CHECKED}, callbacks=[EarlyStopping(monitor='loss')]"), None),
+        (fit_with(CHECKED, "gen = ImageDataGenerator(rotation_range=9)\ngen.fit(X_train)"), None),
+        ("# seeds\nfor seed in range(3):\n    model = build()\n"
+         "    model.fit(X_train, Y_train, epochs=9)", None),
+        ("# draw\nplt.ylim(0, max(h.history['val_loss']))\n" + FIT_ON.format(""), None),
+        ("# three channels\nX_train = np.repeat(X_train, 3, axis=-1)\n"
+         "X_train = np.concatenate([X_train, X_train], axis=3)\n" + FIT_ON.format(""), None),
+        *[(f"# three channels\nX_train = {gray}\n" + FIT_ON.format(""), None) for gray in (
+            "np.repeat(X_train, 3, -1)", "X_train.repeat(3, -1)", "keras.ops.repeat(X_train, 3, 3)",
+            "tf.concat([X_train, X_train, X_train], 3)", "np.append(X_train, X_train, 3)",
+            "np.tile(X_train, [1, 1, 1, 3])")],
+        ("# joined again\na, b = X_train[:10], X_train[10:]\nX_train = np.concatenate([a, b])\n"
+         + FIT_ON.format(""), None),
+        ("# all of them\nX = np.concatenate([X_train, X_test])\nX = X - X.mean()\n"
+         "X_train, X_test = X[:60000], X[60000:]\n" + FIT_ON.format(""), None),
+        ("# generator\nmodel.fit_generator(g.flow(X_train, Y_train, batch_size=128),"
+         " steps_per_epoch=int(np.ceil(len(X_train) / 128)), epochs=9)", None),
+        ("# endless\nd = tf.data.Dataset.from_tensor_slices(X_train).repeat().batch(64)\n"
+         "model.fit(d, steps_per_epoch=60000 // 64, epochs=9)", None),
+        ("# a function\ndef run(model, x_train, x_test):\n"
+         "    model.fit(x_train, epochs=3, validation_data=x_test)\nrun(model, X_train, X_test)",
+         None),
+    ],
+)  # fmt: skip
+def test_what_is_honest_gives_no_warning(path: Path, fit: str, shown: made.Shown) -> None:
+    grade = grade_notebook(write(path, changed(fit=(fit, shown))))
+    assert not grade.warnings, grade.warnings
+
+
+def test_a_training_cell_that_ran_before(path: Path) -> None:
+    grade = grade_notebook(write(path, good(), counts=[1, 2, 3, 4, 6, 7, 8]))
+    (check,) = checks(grade, "one training")
+    assert (check.status, check.cells) == (WARN, (5,))
+    assert "from 4 to 6" in check.found
+    log = made.LOG.replace("0.9387", "0.9971").replace("acc", "accuracy")
+    grade = grade_notebook(write(path, changed(fit=(made.FIT, log))))
+    assert "accuracy of 0.9971" in assert_only(grade, WARN, "one training").found
+
+
+def test_a_score_on_training_images(path: Path) -> None:
+    source = made.EVALUATE.replace("_test", "_train")
+    check = assert_only(grade_notebook(write(path, changed(evaluate=source))), WARN, "test images")
+    assert check.cells == (6,)
+    assert "trained on" in check.found
+
+
+def test_a_score_that_was_typed(path: Path) -> None:
+    source = "# the accuracy\nscore = [0.02134, 0.9945]"
+    check = assert_only(grade_notebook(write(path, changed(evaluate=source))), WARN, "test images")
+    assert check.found == "the score is a number in the source"

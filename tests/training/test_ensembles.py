@@ -1,0 +1,68 @@
+"""A committee: the mean of its members, in one file, and nothing that cannot be averaged."""
+
+import keras
+import numpy as np
+import pytest
+
+from evalib.data.mnist import prepare_images
+from evalib.networks.bsconv import bsconv_network
+from evalib.networks.folding import fold_normalization
+from evalib.receptive_fields.compute import receptive_field
+from evalib.training.ensembles import ensemble
+
+
+def small() -> keras.Model:
+    layers = [
+        keras.Input((12, 12, 1)),
+        keras.layers.Conv2D(3, 3, activation="relu"),
+        keras.layers.BatchNormalization(),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(4, activation="softmax"),
+    ]
+    return keras.Sequential(layers, name="small")
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_it_answers_the_mean_and_counts_the_sum(count, generator):
+    members = [small() for _ in range(count)]
+    images = generator.random((7, 12, 12, 1), dtype=np.float32)
+    expected = np.mean([member.predict(images, verbose=0) for member in members], axis=0)
+    found = ensemble(members)
+    np.testing.assert_allclose(found.predict(images, verbose=0), expected, atol=1e-6)
+    # By hand: 9 x 3 + 3, four numbers for each of 3 channels, 3 x 4 + 4.
+    assert found.count_params() == count * (30 + 12 + 16)
+
+
+def test_it_has_its_members_weights():
+    member = small()
+    found = ensemble([member, small()])
+    member.layers[0].bias.assign([1.0, 2.0, 3.0])
+    of_member = found.get_layer("member1").layers[1].bias
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(of_member), [1, 2, 3])
+
+
+def test_it_comes_back_from_its_file(tmp_path, mnist):
+    digits = prepare_images(mnist[1][0][:20])
+    before = ensemble([fold_normalization(bsconv_network(3, 6)) for _ in range(2)])
+    before.save(tmp_path / "committee.keras")
+    after = keras.saving.load_model(tmp_path / "committee.keras")
+    expected = before.predict(digits, verbose=0)
+    np.testing.assert_allclose(after.predict(digits, verbose=0), expected, atol=1e-6)
+
+
+def test_it_sees_what_its_members_see():
+    members = [
+        keras.Sequential([keras.Input((12, 12, 1)), keras.layers.Conv2D(2, 3)]) for _ in "ab"
+    ]
+    assert receptive_field(ensemble(members), "mean").size == (3, 3)
+
+
+def test_what_cannot_be_averaged_is_refused():
+    with pytest.raises(ValueError, match="at least one member, got none"):
+        ensemble([])
+    flat = keras.Sequential([keras.Input((12, 12, 1)), keras.layers.Flatten()])
+    with pytest.raises(ValueError, match=r"output_shape \(None, 4\), got \(None, 144\)"):
+        ensemble([small(), flat])
+    other = keras.Sequential([keras.Input((10, 10, 1)), keras.layers.Flatten()])
+    with pytest.raises(ValueError, match=r"input_shape \(None, 12, 12, 1\), got \(None, 10"):
+        ensemble([small(), other])
