@@ -24,11 +24,14 @@ __getattr__, __dir__ = offer(
         "show_pattern_history",
         "patches": "show_windows show_scores_by_size show_tour",
         "receptive_fields": "HEAT show_field_on_photo show_fields_by_depth show_growth show_fields",
-        "style": "INK SIGNED SHADES STYLE show_images show_history show_curve show_seed_scores "
-        "show_confusion_matrix show_mistakes show_kernels show_feature_maps exact_grid "
-        "draw_picture hide_axes",
+        "animation": "animate",
+        "primitives": "colorize show_images show_lines show_numbers show_bars write_numbers "
+        "outline hide_axes scale_axes add_legend short_number",
+        "style": "use_style INK SIGNED BLUE ORANGE GRAY GREEN PURPLE SKY COLORS DPI STYLE "
+        "show_history show_curve show_seed_scores show_confusion_matrix show_mistakes "
+        "show_kernels show_feature_maps",
         "sweeps": "MOST_ROWS show_sweep save_figure",
-        "training": "COLORS show_signals show_spreads show_losses show_weights show_kernel_film "
+        "training": "show_signals show_spreads show_losses show_weights show_kernel_film "
         "show_tiny_network show_paths show_rates show_optimizers show_gaps show_steps",
     },
 )

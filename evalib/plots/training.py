@@ -7,10 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evalib.plots.style import BLUE, GRAY, ORANGE, SIGNED, STYLE
+from evalib.plots.style import BLUE, COLORS, GRAY, GREEN, ORANGE, SIGNED, STYLE
 
-GREEN, PURPLE, SKY = "#2f855a", "#b83280", "#63b3ed"
-COLORS = (GRAY, BLUE, ORANGE, PURPLE, GREEN, SKY)
 Curve = tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]
 Moments = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
