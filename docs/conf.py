@@ -1,8 +1,8 @@
 """How Sphinx builds the course as pages: `make site`.
 
 Everything that could drift is taken from where it stands: the notebooks with the outputs they
-have stored, the results from README.md, the map of modules from evalib's docstring, and the
-repository's address from pyproject.toml.
+have stored, the results from README.md, the rooms of evalib from its folders, and the repository's
+address from pyproject.toml.
 """
 
 import sys

@@ -15,6 +15,20 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 __version__ = "0.2.0"
 
 
+def check_version(page: str) -> None:
+    """Say what to do where a saved page meets another evalib than it was written for.
+
+    Args:
+        page: the version that the page was written for, such as "0.2".
+    """
+    if page.split(".")[:2] != __version__.split(".")[:2]:
+        print(
+            f"This page was written for evalib {page}, and evalib {__version__} is installed: "
+            "names may have changed.\nOpen the page anew from the course's repository, "
+            "which keeps pages and evalib in step."
+        )
+
+
 def offer(
     package: str, names: Mapping[str, str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -42,7 +56,7 @@ def offer(
     return load, lambda: sorted(module_of.keys() | modules)
 
 
-__getattr__, __dir__ = offer(
+__getattr__, _offered = offer(
     __name__,
     {
         "data.mnist": "load_mnist split_validation prepare_images",
@@ -67,3 +81,7 @@ __getattr__, __dir__ = offer(
         "data": "",
     },
 )
+
+
+def __dir__() -> list[str]:
+    return sorted([*_offered(), "check_version"])

@@ -1,81 +1,74 @@
-"""The package's docstring is its map: it names every module. The picture shows who imports whom."""
+"""The surface and the shape of the package: what is offered, and who imports whom."""
 
+import importlib.metadata
+import pkgutil
 import re
-from itertools import pairwise
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
-import grimp
-
 import evalib
+import evalib as ev
 
-Arrows = set[tuple[str, str]]
-
-
-def test_the_map_names_every_module_once():
-    folder = Path(__file__).parents[1] / "evalib"
-    modules = {path.stem for path in folder.glob("[a-z]*.py")}
-    words = str(evalib.__doc__).split("`")[1::2]
-    assert sorted(words) == sorted(modules)
-
-
-def group_of_each_module() -> dict[str, str]:
-    """Read the map: module to the group that it stands in."""
-    entries = re.findall(r"^- (.+?)(?=^- |\n\n)", str(evalib.__doc__), re.DOTALL | re.MULTILINE)
-    groups = {entry.partition(":")[0]: re.findall(r"`(\w+)`", entry) for entry in entries}
-    return {module: group for group, modules in groups.items() for module in modules}
+SHARED = """
+    load_mnist split_validation prepare_images sample_photo
+    SOBEL_X SOBEL_Y LAPLACIAN apply_kernel sobel_gradients gradient_magnitude laplacian
+    fixed_convolution
+    conv_block transition_block SReLU RandomAffine
+    baseline_network s3_network session2_network squeeze_expand_network
+    receptive_field receptive_field_table measure_receptive_field register_layer effective_field
+    kernel_overlap maximize_activation Recipe train score read_results results_folder check_version
+"""
+ROOMS = ("plots", "features", "training", "receptive_fields", "networks", "data")
 
 
-def imports_between_groups() -> Arrows:
-    """Every import of a module by one of another group."""
-    group = group_of_each_module()
-    graph = grimp.build_graph("evalib", cache_dir=None)
-    arrows = set()
-    for module in group:
-        for imported in graph.find_modules_directly_imported_by(f"evalib.{module}"):
-            other = group.get(imported.removeprefix("evalib."))
-            if other is not None and other != group[module]:
-                arrows.add((group[module], other))
-    return arrows
+def test_the_surface():
+    assert dir(ev) == sorted([*SHARED.split(), *ROOMS])
+    for name in dir(ev):
+        assert getattr(ev, name) is not None
+    for room in ROOMS:
+        for name in dir(getattr(ev, room)):
+            getattr(getattr(ev, room), name)
 
 
-def drawn(picture: str) -> tuple[set[str], Arrows]:
-    """Read the groups and the arrows of a Mermaid flowchart."""
-    titles = dict(re.findall(r'(\w+)\["(.+?)"\]', picture))
-    arrows = set()
-    for line in re.sub(r'\[".+?"\]', "", picture).splitlines():
-        steps = [re.findall(r"\w+", part) for part in line.split("-->")]
-        for above, below in pairwise(steps):
-            arrows |= {(titles[a], titles[b]) for a in above for b in below}
-    return set(titles.values()), arrows
+def test_a_name_means_one_thing():
+    """No module has the name of what a room offers, and no two rooms offer the same name."""
+    modules = {info.name.rpartition(".")[2] for info in pkgutil.walk_packages(ev.__path__)}
+    offered = [name for room in ROOMS for name in dir(getattr(ev, room))]
+    assert not modules & set(offered)
+    assert not modules & set(SHARED.split())
+    assert len(offered) == len(set(offered))
 
 
-def with_detours(arrows: Arrows) -> Arrows:
-    """Add an arrow wherever a chain of arrows leads."""
-    reached = set(arrows)
-    while more := {(a, d) for a, b in reached for c, d in arrows if b == c} - reached:
-        reached |= more
-    return reached
+def test_importing_it_loads_nothing_and_takes_no_time():
+    code = (
+        "import time; start = time.perf_counter(); import evalib; "
+        "seconds = time.perf_counter() - start; import sys; "
+        "print(seconds, {'keras', 'numpy', 'matplotlib'} & set(sys.modules))"
+    )
+    runs = [subprocess.check_output([sys.executable, "-c", code], text=True) for _ in range(3)]
+    assert all(run.endswith("set()\n") for run in runs)
+    assert min(float(run.split()[0]) for run in runs) < 0.3
 
 
-def test_the_picture_shows_the_imports(repository: Path):
+def test_the_picture_is_that_of_the_contract(repository: Path):
+    """CONTRIBUTING draws the rooms in the order of import-linter's contract in pyproject.toml."""
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = project["tool"]["importlinter"]["contracts"]
+    rooms = [room for room in contract["layers"] if not room.startswith("__")]
     text = (repository / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    picture = re.findall(r"```mermaid\nflowchart TD\n(.+?)```", text, re.DOTALL)[0]
-    groups, arrows = drawn(picture)
-    imports = imports_between_groups()
-    assert groups == set(group_of_each_module().values())
-    assert arrows <= imports, "an arrow without an import"
-    assert imports <= with_detours(arrows), "an import without an arrow"
-    assert not [a for a, b in with_detours(imports) if a == b], "groups import each other"
+    (picture,) = re.findall(r"```mermaid\nflowchart TD\n(.+?)```", text, re.DOTALL)
+    boxes = dict(re.findall(r'(\w+)\["(.+?)"\]', picture))
+    assert list(boxes) == rooms
+    for room, shown in boxes.items():
+        summary = str(importlib.import_module(f"evalib.{room}").__doc__).partition("\n")[0]
+        assert shown == f"<b>{room}</b><br>{summary.rstrip('.')}"
+    assert re.findall(r"\w+(?: --> \w+)+", picture) == [" --> ".join(rooms)]
 
 
-def test_a_picture_is_read_as_it_is_drawn():
-    picture = 'a["one"] --> b["two, three"] & c["four"]\nb & c --> d["five"]\ne["alone"]\n'
-    groups, arrows = drawn(picture)
-    assert groups == {"one", "two, three", "four", "five", "alone"}
-    assert arrows == {
-        ("one", "two, three"),
-        ("one", "four"),
-        ("two, three", "five"),
-        ("four", "five"),
-    }
-    assert ("one", "five") in with_detours(arrows)
+def test_every_room_has_its_folder_of_tests(repository: Path):
+    for path in (repository / "evalib").iterdir():
+        if path.is_dir() and (path / "__init__.py").is_file():
+            assert (repository / "tests" / path.name).is_dir()
+    assert evalib.__version__ == importlib.metadata.version("evalib")

@@ -1,8 +1,7 @@
 """Brings together what the pages are made of, before Sphinx reads them.
 
 - `notebooks/*.ipynb` are copied into `docs/notebooks/`, because Sphinx reads one folder only.
-- A page of `docs/api/` is written for each module of evalib, in the order and under the headings
-  of the package's docstring.
+- A page of `docs/api/` is written for each module of evalib, under the room that it stands in.
 - The front page and `run.md` are templates (Jinja): sections and tables of README.md stand in them
   by name.
 - Links to notebooks lead to their pages.
@@ -20,10 +19,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from sphinx.application import Sphinx
-from sphinx.util import logging
 from sphinx.util.template import SphinxRenderer
 
-LOGGER = logging.getLogger(__name__)
 COVERS = "covers"
 TEMPLATES = ("index", "run")
 # As a page of docs/ has it, so that it leads to the notebook on GitHub as well.
@@ -52,7 +49,7 @@ class Module:
     """A module of evalib.
 
     Attributes:
-        name: without the package.
+        name: below the package, such as `data.mnist`.
         summary: the first paragraph of its docstring.
     """
 
@@ -185,29 +182,27 @@ def copy_notebooks(root: Path, docs: Path, covers: dict[str, int]) -> list[Noteb
 
 
 def module_groups(package: Path) -> dict[str, list[Module]]:
-    """Read the map in the package's docstring: a heading, and the modules under it.
+    """List the modules of each room of evalib; what stands in no room comes last.
 
     Args:
         package: The folder of evalib.
 
     Returns:
-        For each item of the docstring's list, its modules.
-
-    Raises:
-        ValueError: The docstring has no such list.
+        For each room, its docstring's first line to its modules.
     """
-    tree = ast.parse((package / "__init__.py").read_text(encoding="utf-8"))
-    items = re.findall(
-        r"^- (.*?)(?=^- |^$)", ast.get_docstring(tree) or "", re.MULTILINE | re.DOTALL
-    )
     groups: dict[str, list[Module]] = {}
-    for item in items:
-        title, _, rest = " ".join(item.split()).partition(":")
-        modules = [Module(name, summary(package / f"{name}.py")) for name in rest.split("`")[1::2]]
-        groups[title[0].upper() + title[1:]] = modules
-    if not groups:
-        raise ValueError("expected a list of modules in evalib's docstring, found none")
-    return groups
+    for room in sorted(path.parent for path in package.glob("*/__init__.py")):
+        files = [path for path in sorted(room.rglob("[a-z]*.py"))]
+        if files:
+            title = f"{room.name}: {summary(room / '__init__.py').partition('. ')[0].rstrip('.')}"
+            groups[title] = [_module(path, package) for path in files]
+    alone = [_module(path, package) for path in sorted(package.glob("[a-z]*.py"))]
+    return groups | {"In no room": alone}
+
+
+def _module(path: Path, package: Path) -> Module:
+    name = ".".join(path.relative_to(package).with_suffix("").parts)
+    return Module(name, summary(path))
 
 
 def summary(path: Path) -> str:
@@ -231,7 +226,7 @@ def write_api_pages(groups: dict[str, list[Module]], api: Path) -> None:
         ]
         table = "\n".join(["| module | what is in it |", "|---|---|", *rows])
         names = [module.name for module in modules]
-        group = re.sub(r"\W+", "-", title.lower()) + "-group"
+        group = title.partition(":")[0].lower().replace(" ", "-") + "-room"
         pages[f"{group}.md"] = "\n\n".join([f"# {title}", table, toctree(names)])
         index += [f"## {title}", table]
         for name in names:
@@ -267,10 +262,6 @@ def collect(app: Sphinx) -> None:
     readme = (root / "README.md").read_text(encoding="utf-8")
     notebooks = copy_notebooks(root, docs, app.config.course_covers)
     groups = module_groups(root / "evalib")
-    mapped = {module.name for modules in groups.values() for module in modules}
-    for path in sorted((root / "evalib").glob("[a-z]*.py")):
-        if path.stem not in mapped:
-            LOGGER.warning("evalib's docstring does not name its module %s", path.stem)
     write_api_pages(groups, docs / "api")
     title, _, rest = readme.removeprefix("# ").partition("\n")
     results = [row for row in table_rows(readme) if "parameters" in row]

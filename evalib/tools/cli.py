@@ -293,26 +293,18 @@ def _sweep(arguments: argparse.Namespace) -> int:
 def _add_colab(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser(
         "colab",
-        help="set or check what first cells install from: the repository's address, the revision",
-        description="The address stands in pyproject.toml; badges, first cells and clone commands "
-        "are written from it. The revision stands in the first cells; a fork can keep it.",
+        help="write or check the repository's address, which notebooks on Colab install from",
+        description="The address stands in pyproject.toml. Badges, first cells and clone commands "
+        "are written from it. Exit status: 0 if all is in order, 1 if a place differs.",
     )
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument(
         "--repo", metavar="URL", help="write this address: https://github.com/OWNER/REPOSITORY"
     )
     action.add_argument(
-        "--pin",
-        nargs="?",
-        const="HEAD",
-        metavar="REVISION",
-        help="write which commit evalib is installed from (default: HEAD); refused if it lacks "
-        "what a notebook imports or reads",
-    )
-    action.add_argument(
         "--check",
         action="store_true",
-        help="list the places that differ from pyproject.toml, or in their revision",
+        help="list the badges, first cells and versions that differ from the checkout's",
     )
     parser.add_argument(
         "--folder", type=Path, metavar="DIR", help="the checkout (default: this one)"
@@ -321,15 +313,10 @@ def _add_colab(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _colab(arguments: argparse.Namespace) -> int:
-    from evalib.tools.colab import repository_folder, set_repository, set_revision, wrong_addresses
+    from evalib.tools.colab import repository_folder, set_repository, wrong_addresses
 
     folder = arguments.folder or repository_folder()
-    changed: list[Path] = []
-    if arguments.repo is not None:
-        changed = set_repository(arguments.repo, folder)
-    elif arguments.pin is not None:
-        commit, changed = set_revision(arguments.pin, folder)
-        print(f"evalib is installed from {commit}")
+    changed = [] if arguments.repo is None else set_repository(arguments.repo, folder)
     for path in changed:
         print(f"changed {path.relative_to(folder).as_posix()}")
     wrong = wrong_addresses(folder)

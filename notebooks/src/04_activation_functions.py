@@ -24,34 +24,11 @@
 # - what sigmoid, tanh and ReLU do to signals, to gradients and to a photograph;
 # - which of twelve activation functions to use, from one small network that was trained with each of them.
 
-# %%
-# On Colab, install evalib and nothing else (--no-deps), so that Colab's own TensorFlow stays as it is.
-# REVISION is the commit of evalib that this page was written with.
-import sys
-
-REPOSITORY = "https://github.com/OWNER/REPOSITORY"
-REVISION = "c8c1fd11468698f72dbe6ed7a4617b9769b807ee"
-
-if "google.colab" in sys.modules:
-    import subprocess
-
-    if REPOSITORY.endswith("/OWNER/REPOSITORY"):
-        raise SystemExit(
-            "This copy has no address yet: run `evalib colab --repo URL` in a checkout."
-        )
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
-    source = f"git+{REPOSITORY}@{REVISION}"
-    done = subprocess.run([*command, source], capture_output=True, text=True)
-    if done.returncode != 0:
-        lines = [line.strip() for line in done.stderr.splitlines()]
-        reasons = [line for line in lines if line.startswith(("fatal:", "ERROR:"))] or lines[-1:]
-        raise SystemExit(
-            f"evalib was not installed. {' '.join(reasons[:1])}\n"
-            f"1. Open {REPOSITORY} in a private window: it must be there, and public.\n"
-            "2. Choose Runtime > Disconnect and delete runtime, then Runtime > Run all.\n"
-            "3. Or take Code > Download ZIP from that page, upload the file to Colab's Files,\n"
-            "   run %pip install --no-deps NAME.zip in a new cell, and go on below this one."
-        )
+# %% cellView="form"
+# @title On Colab, install evalib. Elsewhere, this cell does nothing.
+import sys; SOURCE = "git+https://github.com/OWNER/REPOSITORY"
+if "google.colab" in sys.modules and "/OWNER/" in SOURCE: from google.colab import files; print("Choose a zip of this repository."); SOURCE = next(iter(files.upload()), "no.zip")
+if "google.colab" in sys.modules: get_ipython().run_line_magic("pip", f'install -q --no-deps "{SOURCE}"')
 
 # %%
 # Load the tools first: evalib before Keras, because it keeps TensorFlow's start-up messages away.
@@ -64,8 +41,6 @@ from evalib.networks import (
     FAMILY,
     LEAK,
     PRELU_START,
-    SELU_ALPHA,
-    SELU_SCALE,
     activation_layer,
     input_gradient,
     macs,
@@ -73,6 +48,8 @@ from evalib.networks import (
     steps_to_accuracy,
     weight_gradients,
 )
+
+ev.check_version("0.2")
 
 # %% tags=["parameters"]
 # @title What a reader may want to turn
@@ -1079,7 +1056,8 @@ _ = ev.plots.show_learned(
 # **Yes, with the kernels it was made for, and not with others.** Klambauer et al. chose SELU's two constants so that inputs of mean 0 and variance 1 have outputs of mean 0 and variance 1, if each sum is normally distributed. That takes LeCun's kernels, whose variance is 1 over the number of inputs. And the fixed point attracts: a variance that is off comes back.
 
 # %%
-# The promise for one layer, by numerical integration over a normal distribution.
+# The promise for one layer, by numerical integration over a normal distribution. The constants are the paper's.
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 def after_selu(mean, variance):

