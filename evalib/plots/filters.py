@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
-from evalib.filters import BORDERS, extend_border
 from evalib.plots.style import BLUE, GRAY, ORANGE, SIGNED, STYLE
 
 _DPI = STYLE["figure.dpi"]
@@ -195,12 +194,15 @@ def show_borders(photo: np.ndarray, margin: int) -> Figure:
         photo: gray or color, `(height, width)` or `(height, width, 3)`, uint8.
         margin: how many pixels are added on each side.
     """
-    names = [name for name in BORDERS if name != "valid"]
+    # SciPy's names of borders, and NumPy's.
+    names = {"reflect": "symmetric", "constant": "constant", "nearest": "edge"}
+    names |= {"mirror": "reflect", "wrap": "wrap"}
     height, width = photo.shape[:2]
     with plt.rc_context(STYLE):
         figure, panels = plt.subplots(1, len(names), figsize=(7.6, 1.75))
-        for name, axes in zip(names, panels, strict=True):
-            extended = extend_border(photo, (margin, margin), name)
+        for (name, mode), axes in zip(names.items(), panels, strict=True):
+            widths = [(margin, margin), (margin, margin), (0, 0)][: photo.ndim]
+            extended = np.pad(photo, widths, mode=mode)  # type: ignore[call-overload]
             _draw_gray(axes, extended, name, limits=(0, 255))
             axes.add_patch(
                 plt.Rectangle(
