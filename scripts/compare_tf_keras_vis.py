@@ -14,8 +14,7 @@ from statistics import median
 
 from evalib.features.backbone import prepare_for_vgg16, vgg16_backbone
 from evalib.features.maximization import maximize_activation, mean_values, values_before_activation
-from evalib.files import replacing
-from evalib.results import results_folder, write_results
+from evalib.results import atomic_replace, results_folder, write_results
 from evalib.training.recipe import versions
 
 # isort: split
@@ -99,7 +98,7 @@ def compare() -> None:
         },
     )
     levels = {name: np.rint(255 * np.clip(p, 0, 1)).astype("uint8") for name, p in pictures.items()}
-    with replacing(folder / "comparison.npz") as partial, partial.open("wb") as file:
+    with atomic_replace(folder / "comparison.npz") as partial, partial.open("wb") as file:
         np.savez_compressed(file, **levels)
 
 

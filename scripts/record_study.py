@@ -34,11 +34,16 @@ import keras
 
 from evalib.data.corruptions import corrupt
 from evalib.data.mnist import Arrays, load_mnist, prepare_images
-from evalib.files import claimed, replacing
 from evalib.networks.folding import fold_normalization
 from evalib.plots.best_networks import show_frontier
 from evalib.plots.sweeps import save_figure
-from evalib.results import read_results, results_folder, write_results
+from evalib.results import (
+    atomic_replace,
+    folder_lock,
+    read_results,
+    results_folder,
+    write_results,
+)
 from evalib.training.best_networks import (
     BEST_NETWORKS,
     DISTILLED,
@@ -126,7 +131,7 @@ def known_entry(name: str, again: bool) -> dict[str, Any]:
 def keep_entry(name: str, entry: dict[str, Any]) -> None:
     """Write one network's entry and leave the others as they are."""
     file = results_folder() / file_of(name)
-    with claimed(file.parent):  # two studies may run side by side
+    with folder_lock(file.parent):  # two studies may run side by side
         entries = known_entries(name) | {name: entry}
         in_order = {known: entries[known] for known in NETWORKS if known in entries}
         write_results(file, in_order)
@@ -151,7 +156,7 @@ def run_once(name: str, seed: int) -> dict[str, Any]:
         values |= train_reference(seed, data)
     # Last, for an interrupt before would leave new weights beside an old score.
     if is_kept(name, seed):
-        with replacing(model_file(name, seed)) as partial:
+        with atomic_replace(model_file(name, seed)) as partial:
             model.save(partial)
     return values
 

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from evalib.data.mnist import load_mnist
-from evalib.files import replacing
 from evalib.networks.course import s3_network
 from evalib.plots.style import show_seed_scores
-from evalib.results import read_results, results_folder, write_results
+from evalib.results import atomic_replace, read_results, results_folder, write_results
 from evalib.training.recipe import Recipe, Run, train
 
 FOLDER = "s3_assignment"
@@ -40,7 +39,7 @@ def known_records(recipe: Recipe, parameters: int) -> dict[int, dict]:
 
 def keep_model(folder: Path, model: Any, run: Run) -> None:
     """Keep one run's weights, and the score that they give."""
-    with replacing(folder / "model.keras") as partial:
+    with atomic_replace(folder / "model.keras") as partial:
         model.save(partial)
     write_results(folder / "metrics.json", run.record())
 
@@ -67,7 +66,7 @@ def draw(records: list[dict], file: Path) -> None:
     """Draw the figure of the front page."""
     accuracies = [record["test_accuracy"] for record in records]
     figure = show_seed_scores(accuracies, [record["seed"] for record in records])
-    with replacing(file) as partial:
+    with atomic_replace(file) as partial:
         figure.savefig(partial, dpi=120)
 
 

@@ -1,15 +1,31 @@
-"""Reading and writing of results: atomic, and clear where something is missing."""
+"""Reading and writing of results: atomic, locked, and clear where something is missing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from evalib import results
-from evalib.files import replacing, write_atomically
-from evalib.results import read_results, results_folder, write_results
+from evalib.results import (
+    UnwritableError,
+    atomic_replace,
+    folder_lock,
+    read_results,
+    results_folder,
+    write_atomically,
+    write_results,
+)
 
 
 def test_results_come_back_as_they_were_written(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "_PACKAGE", tmp_path / "evalib")
+    with pytest.raises(FileNotFoundError, match="expected a folder outputs"):
+        results_folder()
     (tmp_path / "outputs").mkdir()
+    with pytest.raises(FileNotFoundError, match="a script in `scripts/` writes it"):
+        read_results("study/a.json")
     write_results(results_folder() / "study" / "a.json", [{"accuracy": 0.1 + 0.2}])
     assert read_results("study/a.json") == [{"accuracy": 0.1 + 0.2}]
     assert [path.name for path in (tmp_path / "outputs" / "study").iterdir()] == ["a.json"]
@@ -21,37 +37,60 @@ def test_an_installed_copy_reads_the_results_inside_it(tmp_path, monkeypatch):
     assert results_folder() == tmp_path / "evalib" / "outputs"
 
 
-def test_missing_results_are_named_with_their_mend(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "_PACKAGE", tmp_path / "evalib")
-    with pytest.raises(FileNotFoundError, match="expected a folder outputs"):
-        results_folder()
-    (tmp_path / "outputs").mkdir()
-    with pytest.raises(FileNotFoundError, match="a script in `scripts/` writes it"):
-        read_results("none.json")
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
-    file = tmp_path / "a.txt"
-    write_atomically(file, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_atomically(file, "\ud800")
-    assert file.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [file]
-
-
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     file = tmp_path / "folder" / "picture.png"
-    with replacing(file) as place:
+    with atomic_replace(file) as place:
         place.write_text("first")
         assert not file.exists()
         assert place.suffix == ".png"  # what is saved there knows its format by it
+    file.chmod(0o640)
 
     def fail_half_way() -> None:
-        with replacing(file) as place:
+        with atomic_replace(file) as place:
             place.write_text("sec")
             raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="full"):
         fail_half_way()
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(file, "\ud800")
     assert file.read_text() == "first"
+    write_atomically(file, "second\n")
+    assert file.read_bytes() == b"second\n"
+    assert file.stat().st_mode & 0o777 == 0o640
     assert [path.name for path in file.parent.iterdir()] == ["picture.png"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_named(tmp_path):
+    with (
+        pytest.raises(UnwritableError, match=r"a cannot be written \(no space left on device\)"),
+        atomic_replace(tmp_path / "a" / "file"),
+        open("/dev/full", "wb", buffering=0) as full,
+    ):
+        full.write(b"1")
+
+
+def test_a_folder_is_kept_by_one_process(tmp_path):
+    with (
+        pytest.raises(ValueError, match="expected a folder to write to"),
+        folder_lock(Path(__file__)),
+    ):
+        pass
+    hold = (
+        "import sys\nfrom pathlib import Path\nfrom evalib.results import folder_lock\n"
+        "with folder_lock(Path(sys.argv[1])):\n    print('locked', flush=True)\n"
+        "    sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", hold, str(tmp_path / "out")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as other:
+        assert other.stdout.readline() == "locked\n"
+        with (
+            pytest.raises(RuntimeError, match=r"another process is writing to .*out"),
+            folder_lock(tmp_path / "out", patience=0.2),
+        ):
+            pass
+        other.kill()  # which unlocks it
+    with folder_lock(tmp_path / "out"):
+        assert os.listdir(tmp_path / "out") == [".lock"]

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from evalib.files import replacing
 from evalib.plots.style import BLUE, GRAY, ORANGE, STYLE
+from evalib.results import atomic_replace
 from evalib.tools.sweep_records import Configuration, short_name, text
 
 MOST_ROWS = 60
@@ -38,7 +38,7 @@ def show_sweep(configurations: Sequence[Configuration], *, title: str = "") -> F
 
 def save_figure(figure: Figure, file: Path) -> None:
     """Write a figure in one step and close it."""
-    with replacing(file) as partial:
+    with atomic_replace(file) as partial:
         figure.savefig(partial, dpi=120)
     plt.close(figure)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from evalib.files import write_atomically
+from evalib.results import write_atomically
 
 LIST = Path("notebooks", "claims.toml")
 PAGE = Path("docs", "claims.md")

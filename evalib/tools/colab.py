@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 from evalib import __version__
-from evalib.files import write_atomically
+from evalib.results import write_atomically
 
 GITHUB = "https://github.com/"
 BADGE_IMAGE = "https://colab.research.google.com/assets/colab-badge.svg"
