@@ -1,5 +1,7 @@
 """Filters against SciPy, scikit-image and arithmetic, on photographs and on random arrays."""
 
+from typing import Any
+
 import hypothesis.extra.numpy as arrays
 import keras
 import numpy as np
@@ -16,7 +18,7 @@ from evalib.data.photos import sample_photo
 
 SCIPY_BORDERS = [border for border in filters.BORDERS if border != "valid"]
 # Continued by NumPy, so that the border is checked against something other than SciPy.
-PADDINGS = {
+PADDINGS: dict[str, Any] = {
     "reflect": "symmetric",
     "constant": "constant",
     "nearest": "edge",
@@ -30,10 +32,10 @@ SUMS = scipy.ndimage.correlate(BYTES.astype(float), filters.SOBEL_X)
 def by_loop(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """The sums at the positions where the kernel fits, a weight at a time."""
     rows, columns = image.shape[0] - kernel.shape[0] + 1, image.shape[1] - kernel.shape[1] + 1
-    return sum(
-        float(weight) * image[row : row + rows, column : column + columns].astype(float)
-        for (row, column), weight in np.ndenumerate(kernel)
-    )
+    sums = np.zeros((rows, columns, *image.shape[2:]))
+    for (row, column), weight in np.ndenumerate(kernel):
+        sums += float(weight) * image[row : row + rows, column : column + columns]
+    return sums
 
 
 def test_the_kernels_are_those_that_the_course_prints():

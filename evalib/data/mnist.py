@@ -4,22 +4,29 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from evalib.filters import as_array
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
 MNIST_FILE = Path(__file__).with_name("mnist.npz")
 MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
+_REPAIR = (
+    "To repair it, run `git checkout -- evalib/data/mnist.npz` in a checkout, install evalib again "
+    "elsewhere, or build the file with scripts/build_mnist.py."
+)
 
 
-def load_mnist(file: Path = MNIST_FILE) -> tuple[Arrays, Arrays]:
+def load_mnist(file: str | Path = MNIST_FILE) -> tuple[Arrays, Arrays]:
     """Load the 60,000 training and 10,000 test digits.
 
     The arrays are those of `keras.datasets.mnist.load_data()`, without the download.
 
     Args:
-        file: where the data lies; the copy inside the package unless told otherwise.
+        file: where the data is; by default the copy inside the package.
 
     Returns:
         `(x_train, y_train), (x_test, y_test)`: images as uint8 of shape `(n, 28, 28)`, 0 for
@@ -29,23 +36,22 @@ def load_mnist(file: Path = MNIST_FILE) -> tuple[Arrays, Arrays]:
         FileNotFoundError: the file is not there.
         ValueError: the file is not, byte for byte, the one that was built.
     """
-    arrays = _read_checked(file)
+    arrays = _read_checked(Path(file))
     return (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
 
 
 def split_validation(
-    images: np.ndarray, labels: np.ndarray, count: int = 10_000, *, seed: int = 0
+    images: Any, labels: Any, count: int = 10_000, *, seed: int = 0
 ) -> tuple[Arrays, Arrays]:
     """Cut a stratified validation part from training data.
 
-    Every class gives the same share of its images, so that the part has the class mixture of
-    the whole. Choices of network and recipe are made on it; the test images stay unseen. MNIST's
-    file is in the order of its writers, so both parts hold digits of the same hands: its last
-    10,000 images are a stricter part (notebook 06 measures it).
+    Each class contributes the same share of its images. MNIST's file is in the order of its
+    writers, so both parts hold digits of the same hands: its last 10,000 images are a stricter
+    part (see notebook 06).
 
     Args:
-        images: training images, shape `(n, ...)`.
-        labels: their classes as integers, shape `(n,)`.
+        images: training images, shape `(n, ...)`. Pandas objects stay pandas objects.
+        labels: their classes as whole numbers, shape `(n,)`.
         count: how many images the validation part gets, at least 1 and less than `n`.
         seed: which images these are.
 
@@ -53,82 +59,80 @@ def split_validation(
         `(x_fit, y_fit), (x_validation, y_validation)`, each in the order of the whole.
 
     Raises:
-        ValueError: the lengths differ, or `count` leaves one of the parts empty.
+        ValueError: the labels are not one whole number per image, or `count` is out of its range.
     """
-    if len(images) != len(labels):
-        raise ValueError(f"expected a label an image, got {len(images)} and {len(labels)}")
-    if not 0 < count < len(labels):
-        raise ValueError(f"expected a count from 1 to {len(labels) - 1}, got {count}")
+    classes = as_array(labels, "labels")
+    images = images if hasattr(images, "iloc") else as_array(images, "images")
+    labels = labels if hasattr(labels, "iloc") else classes
+    if classes.ndim != 1 or len(images) != len(classes):
+        raise ValueError(f"expected {len(images)} labels, one per image, got {classes.shape}")
+    if not (np.isfinite(classes) & (classes == np.rint(classes))).all():
+        raise ValueError("expected labels that are whole numbers, got fractions or missing ones")
+    if not hasattr(count, "__index__") or not 0 < count < len(classes):
+        raise ValueError(f"expected a whole count from 1 to {len(classes) - 1}, got {count}")
     generator = np.random.default_rng(seed)
-    chosen = np.zeros(len(labels), bool)
-    for label, share in _class_shares(labels, count).items():
-        chosen[generator.permutation(np.flatnonzero(labels == label))[:share]] = True
+    chosen = np.zeros(len(classes), bool)
+    for label, share in _class_shares(classes, count).items():
+        chosen[generator.permutation(np.flatnonzero(classes == label))[:share]] = True
     return (images[~chosen], labels[~chosen]), (images[chosen], labels[chosen])
 
 
-def prepare_images(images: np.ndarray) -> np.ndarray:
+def prepare_images(images: Any) -> np.ndarray:
     """Bring digits into the form that the networks take.
 
     Args:
-        images: uint8 from 0 to 255, or float from 0 to 1, of shape `(n, height, width)` or
-            `(n, height, width, 1)`.
+        images: uint8 from 0 to 255, or floats or booleans from 0 to 1, of shape
+            `(n, height, width)` or `(n, height, width, 1)`.
 
     Returns:
-        float32 from 0 to 1, shape `(n, height, width, 1)`.
+        A new array, float32 from 0 to 1, shape `(n, height, width, 1)`.
 
     Raises:
-        ValueError: the rank is neither 3 nor 4, there are no images, or floats leave [0, 1].
+        ValueError: the shape is another one, or the values are neither bytes nor in [0, 1].
 
     Example:
         >>> digit = prepare_images(np.full((1, 28, 28), 51, np.uint8))
         >>> digit.shape, round(float(digit[0, 0, 0, 0]), 2)
         ((1, 28, 28, 1), 0.2)
     """
-    if images.ndim not in (3, 4):
+    images = as_array(images, "images")
+    if images.ndim not in (3, 4) or images.shape[3:] not in ((), (1,)) or images.size == 0:
         raise ValueError(
-            f"expected shape (n, height, width) or (n, height, width, 1), got {images.shape}"
+            "expected at least one image, shape (n, height, width) or (n, height, width, 1), "
+            f"got {images.shape}"
         )
-    if len(images) == 0:
-        raise ValueError("expected at least one image, got none")
+    scaled = images.astype("float32")
     if images.dtype == np.uint8:
-        scaled = images.astype("float32") / 255
-    else:
-        scaled = images.astype("float32", copy=False)
-        # Written so that NaN fails too.
-        if not (scaled.min() >= 0 and scaled.max() <= 1):
-            raise ValueError(
-                f"expected floats from 0 to 1, got {scaled.min():g} to {scaled.max():g}: "
-                "divide by 255 first"
-            )
-    return scaled if scaled.ndim == 4 else scaled[..., np.newaxis]
+        scaled /= 255
+    # Integers of other types could be meant either way. NaN fails, too.
+    elif images.dtype.kind in "iu" or not (scaled.min() >= 0 and scaled.max() <= 1):
+        raise ValueError(
+            f"expected uint8, or floats from 0 to 1, got {images.dtype} from {images.min()} to "
+            f"{images.max()}: divide by 255 if these are bytes"
+        )
+    return scaled.reshape(*images.shape[:3], 1)
 
 
 def _class_shares(labels: np.ndarray, count: int) -> dict[int, int]:
-    """How many images each class gives, by the method of largest remainders."""
+    """How many images each class contributes, by the method of largest remainders."""
     classes, sizes = np.unique(labels, return_counts=True)
     exact = sizes * count / len(labels)
     shares = np.floor(exact).astype(int)
-    most_left_over = np.argsort(shares - exact, kind="stable")[: count - shares.sum()]
-    shares[most_left_over] += 1
+    largest_remainders = np.argsort(shares - exact, kind="stable")[: count - shares.sum()]
+    shares[largest_remainders] += 1
     return dict(zip(classes.tolist(), shares.tolist(), strict=True))
 
 
 def _read_checked(file: Path) -> Mapping[str, np.ndarray]:
-    """Read the arrays of a file whose SHA-256 was found right."""
+    """Read the arrays of a file whose SHA-256 is right."""
     if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing. {_MEND}")
+        raise FileNotFoundError(f"{file} is missing. {_REPAIR}")
     content = file.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != MNIST_SHA256:
         raise ValueError(
             f"{file} is truncated or altered: expected SHA-256 {MNIST_SHA256}, "
-            f"found {found} ({len(content):,} bytes). {_MEND}"
+            f"found {found} ({len(content):,} bytes). {_REPAIR}"
         )
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
-
-
-_MEND = (
-    "To mend it, run `git checkout -- evalib/mnist.npz` in a checkout, install evalib again "
-    "elsewhere, or build the file anew with scripts/build_mnist.py."
-)

@@ -1,34 +1,22 @@
 """Photographs from scikit-image's wheel, so that nothing is downloaded."""
 
+import operator
+
 import numpy as np
 
-# The photographs among the files of scikit-image's wheel: skimage.data fetches its others.
+# Those that scikit-image's wheel holds: skimage.data downloads its others.
 PHOTOS = (
-    "astronaut",
-    "brick",
-    "camera",
-    "cell",
-    "chelsea",
-    "clock",
-    "coffee",
-    "coins",
-    "grass",
-    "gravel",
-    "hubble_deep_field",
-    "immunohistochemistry",
-    "moon",
-    "page",
-    "retina",
-    "rocket",
+    *("astronaut", "brick", "camera", "cell", "chelsea", "clock", "coffee", "coins", "grass"),
+    *("gravel", "hubble_deep_field", "immunohistochemistry", "moon", "page", "retina", "rocket"),
     "text",
 )
 
 
 def sample_photo(name: str = "astronaut", size: int = 400) -> np.ndarray:
-    """Load a square color photograph from scikit-image's wheel, without a download.
+    """Load a square color photograph from scikit-image's wheel.
 
-    The largest square in the middle of the photograph is resized with anti-aliasing. A gray
-    photograph gets three equal channels.
+    The largest square in its middle is resized with anti-aliasing. A gray photograph gets three
+    equal channels.
 
     Args:
         name: one of `PHOTOS`.
@@ -38,20 +26,19 @@ def sample_photo(name: str = "astronaut", size: int = 400) -> np.ndarray:
         uint8 from 0 to 255, shape `(size, size, 3)`; the channels are red, green and blue.
 
     Raises:
-        ValueError: there is no photograph of this name, or the size is below 1.
+        ValueError: there is no photograph of this name, or the size is no whole number above 0.
     """
     if name not in PHOTOS:
         raise ValueError(f"expected a photograph of {', '.join(PHOTOS)}, got {name!r}")
-    if size < 1:
-        raise ValueError(f"expected a size of at least 1 pixel, got {size}")
+    if not hasattr(size, "__index__") or (size := operator.index(size)) < 1:
+        raise ValueError(f"expected a size of at least 1 pixel, as a whole number, got {size!r}")
     # Imported here, so that those who only want digits need not wait for it.
     import skimage.data
     import skimage.transform
 
     photo = getattr(skimage.data, name)()
-    height, width = photo.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
+    side = min(photo.shape[:2])
+    top, left = ((extent - side) // 2 for extent in photo.shape[:2])
     square = photo[top : top + side, left : left + side]
     if side != size:
         resized = skimage.transform.resize(

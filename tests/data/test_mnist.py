@@ -1,20 +1,17 @@
-"""MNIST against published facts and the IDX checksums; the validation split against counting;
-photographs against scikit-image's arrays.
-"""
+"""MNIST against published facts and the IDX checksums; the validation split against counting."""
 
 import hashlib
 import struct
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pytest
-import skimage.data
-import skimage.transform
+from keras import ops
 
 from evalib.data.mnist import MNIST_FILE, load_mnist, prepare_images, split_validation
-from evalib.data.photos import PHOTOS, sample_photo
 
 # How many training and test images each digit has, as printed in many papers.
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -67,7 +64,7 @@ def test_a_damaged_file_is_refused_with_both_sums_and_the_mend(tmp_path, damage)
     file = tmp_path / "mnist.npz"
     file.write_bytes(content)
     with pytest.raises(ValueError, match="truncated or altered") as error:
-        load_mnist(file)
+        load_mnist(str(file))
     message = str(error.value)
     for part in (str(file), expected, hashlib.sha256(content).hexdigest(), "git checkout"):
         assert part in message
@@ -118,18 +115,47 @@ def test_the_validation_part_is_stratified_and_apart_from_the_rest(mnist):
 
 def test_the_split_follows_its_seed():
     images, labels = np.arange(100), np.repeat([0, 1], 50)
-    first = split_validation(images, labels, 20, seed=1)[1][0]
-    again = split_validation(images, labels, 20, seed=1)[1][0]
-    other = split_validation(images, labels, 20, seed=2)[1][0]
+    count: Any = np.int64(20)
+    first, again, other = (
+        split_validation(images, labels, count, seed=seed)[1][0] for seed in (1, 1, 2)
+    )
     assert (first == again).all()
     assert (first != other).any()
 
 
-def test_splits_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match="from 1 to 9, got 10"):
-        split_validation(np.zeros(10), np.zeros(10, int), 10)
-    with pytest.raises(ValueError, match="got 10 and 9"):
-        split_validation(np.zeros(10), np.zeros(9, int), 2)
+def test_pandas_objects_are_split_with_their_rows():
+    pd = pytest.importorskip("pandas")  # no dependency, but on Colab
+    images = pd.DataFrame({"pixel": np.arange(60)}).sample(frac=1, random_state=0)
+    labels = images["pixel"] % 3
+    parts: Any = split_validation(images, labels.astype(float), 9)
+    for part, classes in parts:
+        assert (part["pixel"] % 3 == classes).all()
+        assert (part.index == classes.index).all()
+    assert classes.value_counts().tolist() == [3, 3, 3]
+
+
+def test_lists_and_tensors_are_split():
+    parts = split_validation([[i, i] for i in range(6)], ops.arange(6) % 2, 2)
+    assert [images.shape for images, _ in parts] == [(4, 2), (2, 2)]
+
+
+LABELS = np.arange(10) % 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "count", "message"),
+    [
+        (LABELS, 10, "from 1 to 9, got 10"),
+        (LABELS, 0.2, "from 1 to 9, got 0.2"),
+        (LABELS[:9], 2, r"expected 10 labels, one per image, got \(9,\)"),
+        (np.eye(2)[LABELS], 2, r"got \(10, 2\)"),
+        (np.where(LABELS, np.nan, 0), 2, "whole numbers, got fractions or missing"),
+        (np.array(["0", "1"])[LABELS], 2, "labels of integers or floats, got <U1"),
+    ],
+)
+def test_splits_that_cannot_be_are_refused(labels, count, message):
+    with pytest.raises(ValueError, match=message):
+        split_validation(np.zeros(10), labels, count)
 
 
 def test_prepared_images_are_floats_between_0_and_1_with_a_channel():
@@ -138,70 +164,27 @@ def test_prepared_images_are_floats_between_0_and_1_with_a_channel():
     assert prepared.shape == (1, 2, 2, 1)
     assert prepared.dtype == np.float32
     np.testing.assert_allclose(prepared.ravel(), [0, 0.2, 0.4, 1], rtol=1e-6)
-    assert (prepare_images(prepared) == prepared).all()
+    for same in (prepared, prepared.tolist(), ops.convert_to_tensor(bytes_in)):
+        np.testing.assert_array_equal(prepare_images(same), prepared)
+
+
+def test_prepared_images_are_the_callers_own():
+    floats = np.ones((1, 2, 2, 1), "float32")
+    prepare_images(floats)[:] = 0
+    assert (floats == 1).all()
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
         (np.zeros((28, 28), "uint8"), r"got \(28, 28\)"),
-        (np.full((1, 2, 2), 3.0), "divide by 255"),
-        (np.full((1, 2, 2), np.nan), "got nan"),
-        (np.zeros((0, 28, 28), "uint8"), "at least one image"),
+        (np.zeros((2, 28, 28, 3), "uint8"), r"got \(2, 28, 28, 3\)"),
+        (np.zeros((0, 28, 28), "uint8"), r"at least one image, .* got \(0, 28, 28\)"),
+        (np.full((1, 2, 2), 1.0000001), "to 1.0000001: divide by 255"),
+        (np.full((1, 2, 2), np.nan), "from nan"),
+        (np.ones((1, 2, 2), int), "got int64 from 1 to 1: divide by 255"),
     ],
 )
 def test_images_that_do_not_fit_are_refused(images, message):
     with pytest.raises(ValueError, match=message):
         prepare_images(images)
-
-
-def test_a_photo_at_its_own_size_is_scikit_images_array():
-    np.testing.assert_array_equal(sample_photo("astronaut", 512), skimage.data.astronaut())
-    # 400 of 600 columns: the hundred on either side are cut off.
-    np.testing.assert_array_equal(sample_photo("coffee", 400), skimage.data.coffee()[:, 100:500])
-
-
-def test_a_gray_photo_has_three_equal_channels():
-    photo = sample_photo("camera", 512)
-    assert photo.shape == (512, 512, 3)
-    for channel in range(3):
-        np.testing.assert_array_equal(photo[..., channel], skimage.data.camera())
-
-
-def test_half_the_size_is_scikit_images_own_resizing():
-    floats = skimage.data.astronaut() / 255
-    expected = 255 * skimage.transform.resize(floats, (256, 256), anti_aliasing=True)
-    assert np.abs(sample_photo("astronaut", 256) - expected).max() <= 0.5001
-
-
-@pytest.mark.parametrize("name", PHOTOS)
-def test_every_photo_comes_from_the_wheel(name):
-    # Pooch is no dependency of ours, and without it scikit-image looks in its wheel alone.
-    photo = sample_photo(name, 32)
-    assert photo.shape == (32, 32, 3)
-    assert photo.dtype == np.uint8
-    assert photo.max() > photo.min()
-
-
-def test_a_photo_is_the_callers_own():
-    sample_photo("camera", 512)[:] = 0
-    sample_photo("astronaut", 512)[:] = 0
-    assert sample_photo("camera", 512).any()
-    assert sample_photo("astronaut", 512).any()
-
-
-def test_sizes_of_one_pixel_and_of_more_than_the_photo_has_are_fine():
-    assert sample_photo("astronaut", 1).shape == (1, 1, 3)
-    assert sample_photo("text", 200).shape == (200, 200, 3)
-
-
-@pytest.mark.parametrize(
-    ("name", "size", "message"),
-    [
-        ("dog", 400, r"expected a photograph of astronaut, .* text, got 'dog'"),
-        ("astronaut", 0, "at least 1 pixel, got 0"),
-    ],
-)
-def test_photos_that_cannot_be_are_refused(name, size, message):
-    with pytest.raises(ValueError, match=message):
-        sample_photo(name, size)

@@ -1,0 +1,62 @@
+"""Photographs against scikit-image's own arrays."""
+
+import numpy as np
+import pytest
+import skimage.data
+import skimage.transform
+
+from evalib.data.photos import PHOTOS, sample_photo
+
+
+def test_a_photo_at_its_own_size_is_scikit_images_array():
+    np.testing.assert_array_equal(sample_photo("astronaut", 512), skimage.data.astronaut())
+    # 400 of 600 columns: the hundred on either side are cut off.
+    np.testing.assert_array_equal(sample_photo("coffee", 400), skimage.data.coffee()[:, 100:500])
+
+
+def test_a_gray_photo_has_three_equal_channels():
+    photo = sample_photo("camera", 512)
+    assert photo.shape == (512, 512, 3)
+    for channel in range(3):
+        np.testing.assert_array_equal(photo[..., channel], skimage.data.camera())
+
+
+def test_half_the_size_is_scikit_images_own_resizing():
+    floats = skimage.data.astronaut() / 255
+    expected = 255 * skimage.transform.resize(floats, (256, 256), anti_aliasing=True)
+    assert np.abs(sample_photo("astronaut", 256) - expected).max() <= 0.5001
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_every_photo_comes_from_the_wheel(name):
+    # Pooch is no dependency of ours, and without it scikit-image looks in its wheel alone.
+    photo = sample_photo(name, 32)
+    assert photo.shape == (32, 32, 3)
+    assert photo.dtype == np.uint8
+    assert photo.max() > photo.min()
+
+
+def test_a_photo_is_the_callers_own():
+    sample_photo("camera", 512)[:] = 0
+    sample_photo("astronaut", 512)[:] = 0
+    assert sample_photo("camera", 512).any()
+    assert sample_photo("astronaut", 512).any()
+
+
+def test_sizes_of_one_pixel_and_of_more_than_the_photo_has_are_fine():
+    assert sample_photo("astronaut", 1).shape == (1, 1, 3)
+    (size,) = np.array([200])
+    assert sample_photo("text", size).shape == (200, 200, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        ("dog", 400, r"expected a photograph of astronaut, .* text, got 'dog'"),
+        ("astronaut", 0, "at least 1 pixel, as a whole number, got 0"),
+        ("coins", (100, 80), r"got \(100, 80\)"),
+    ],
+)
+def test_photos_that_cannot_be_are_refused(name, size, message):
+    with pytest.raises(ValueError, match=message):
+        sample_photo(name, size)
