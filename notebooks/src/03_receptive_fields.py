@@ -34,11 +34,13 @@ if "google.colab" in sys.modules: get_ipython().run_line_magic("pip", f'install 
 # Load the tools first: evalib before Keras, because it keeps TensorFlow's start-up messages away.
 import evalib as ev
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers, ops
 
 from evalib.receptive_fields import effective_size, gaussian_fit
 
+ev.plots.use_style()
 ev.check_version("0.2")
 
 # %% [markdown]
@@ -96,8 +98,25 @@ by_hand = sum(channel_sums)
 print("  all:", " ".join(f"{value:+d}" for value in channel_sums), f"= {by_hand:+d}")
 
 # %%
-# The same 27 products as a figure.
-_ = ev.plots.show_channel_sums(patch, edge_x)
+# The same 27 products as a figure: a row for each channel, and below it the sum of all three.
+figure, grid = plt.subplots(3, 3, figsize=(6.6, 5.6))
+for channel, (line, shades) in enumerate(zip(grid, ["Reds", "Greens", "Blues"], strict=True)):
+    values, weights = patch[..., channel], edge_x[..., channel]
+    parts = {
+        "photograph": (values, ev.plots.colorize(values, shades, (0, 400)), "×"),
+        "kernel": (weights, ev.plots.colorize(weights, limits=(-3, 3)), "="),
+        "products": (values * weights, ev.plots.colorize(values * weights, limits=(-400, 400)), "→"),
+    }
+    for axes, (title, (numbers, colors, sign)) in zip(line, parts.items(), strict=True):
+        ev.plots.write_numbers(axes, numbers, colors)
+        axes.set_title(title if channel == 0 else "")
+        axes.text(1.05, 0.5, sign, transform=axes.transAxes, va="center", fontsize=14)
+    line[0].set_ylabel(["red", "green", "blue"][channel])
+    total = f"${channel_sums[channel]}$"
+    axes.text(1.25, 0.5, total, transform=axes.transAxes, va="center", fontsize=14)
+terms = " ".join(f"{value:+d}" for value in channel_sums)
+figure.supxlabel(f"one output pixel:  ${terms} = {by_hand}$", fontsize=13)
+plt.show()
 
 # %%
 # Red and blue pull in opposite directions, and nearly cancel: in gray this rim is faint.
@@ -130,7 +149,22 @@ for number in range(4):
 
 # %%
 # What does each kernel pick out? Three slices of each, and the channel that it makes of the photograph.
-_ = ev.plots.show_kernel_outputs(photo, kernels, outputs, names)
+figure, grid = plt.subplots(2, 5, figsize=(9.2, 2.9), height_ratios=[1, 3.4])
+ev.plots.hide_axes(grid[0, 0])
+grid[1, 0].imshow(photo)
+ev.plots.hide_axes(grid[1, 0], "photograph")
+for number, (above, below) in enumerate(grid[:, 1:].T):
+    slices = np.full((3, 13), np.nan)
+    for left, channel, color in ((1, 0, "red"), (5, 1, "green"), (9, 2, "blue")):
+        slices[:, left : left + 3] = kernels[:, :, channel, number]
+        ev.plots.outline(above, (0, left, 3, 3), color)
+    limit = 1.3 * np.nanmax(np.abs(slices))
+    above.imshow(slices, cmap=ev.plots.SIGNED, vmin=-limit, vmax=limit)
+    ev.plots.hide_axes(above, names[number])
+    limit = np.percentile(np.abs(outputs[..., number]), 99)
+    below.imshow(ev.plots.colorize(outputs[..., number], limits=(-limit, limit)))
+    ev.plots.hide_axes(below)
+plt.show()
 
 # %% [markdown]
 # **Figure 2.** Four kernels of 3x3x3 and their outputs, blue for negative and red for positive. The slices are framed in the color of their channel. The first answers to upright borders, red where it gets brighter to the right; the second to level ones: compare the rocket with the collar. The third knows no shape, but its three slices differ: it finds the suit and leaves the gray wall out. The fourth keeps what is small.
@@ -303,7 +337,26 @@ place = (80, 158)
 regions = {}
 for name, field in exact.items():
     regions[name] = field.region(field.nearest_output(place))
-_ = ev.plots.show_growing_field(photo, regions, {"transition1_mix": 22, "block3_conv1": 62})
+
+# %%
+# Frame them in the photograph, each in its color, and cut them out. Dashed: two sizes that the course gives.
+figure = plt.figure(figsize=(9.2, 4.4))
+left, right = figure.subfigures(1, 2, width_ratios=[1, 1.5])
+whole, pieces = left.subplots(), right.subplots(3, 4).flat
+colors = plt.get_cmap("viridis")(np.linspace(0, 0.95, len(regions)))
+for axes, color, (name, (rows, columns)) in zip(pieces, colors, regions.items(), strict=True):
+    height, width = exact[name].size
+    axes.imshow(photo[rows, columns])
+    ev.plots.hide_axes(axes, f"{name}\n{exact[name]}")
+    ev.plots.outline(axes, (0, 0, height, width), color)
+    ev.plots.outline(whole, (rows.start, columns.start, height, width), color)
+y, x = (rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2
+for size in (22, 62):
+    ev.plots.outline(whole, (y - size / 2, x - size / 2, size, size), ls="--")
+whole.imshow(photo)
+ev.plots.hide_axes(whole)
+whole.set(xlim=(x - 38, x + 38), ylim=(y + 38, y - 38))
+plt.show()
 
 # %%
 # What the squares hold is exactly what the arithmetic says, and each holds the one before it.
@@ -365,10 +418,24 @@ print(" | ".join("x".join(map(str, shape)) for shape in shapes))
 
 # %%
 # Draw the sums: a row for each of the two kernels.
+def show_sums(channels, weights, outputs, color_map="gray"):
+    """Draw each output as a sum of weighted channels; what is below zero looks like zero."""
+    size = (1.7 * (len(channels) + 1), 2 * len(outputs))
+    _, grid = plt.subplots(len(outputs), len(channels) + 1, figsize=size)
+    for line, numbers, (title, output) in zip(grid, weights.T, outputs.items(), strict=True):
+        for axes, number, (name, values) in zip(line, numbers, channels.items(), strict=False):
+            strength = max(0.12, abs(number) / np.abs(numbers).max())  # faint where it counts little
+            axes.imshow(values, cmap=color_map, vmin=0, vmax=1, alpha=strength)
+            ev.plots.hide_axes(axes, f"${number:.3f}$ × {name}")
+            sign = "=" if axes is line[-2] else "+"
+            axes.text(1.08, 0.5, sign, transform=axes.transAxes, ha="center", va="center", fontsize=13)
+        line[-1].imshow(output, cmap=color_map, vmin=0, vmax=output.max())
+        ev.plots.hide_axes(line[-1], title)
+    plt.show()
+
+
 color_channels = {name: pixels[..., i] for i, name in enumerate(["red", "green", "blue"])}
-_ = ev.plots.show_weighted_sums(
-    color_channels, mixing, {"brightness": mixed[..., 0], "more red": mixed[..., 1]}
-)
+show_sums(color_channels, mixing, {"brightness": mixed[..., 0], "more red": mixed[..., 1]})
 
 # %% tags=["proves:one-by-one-is-a-weighted-sum"]
 # Multiply each channel as a whole by its one number, and add: the same, but for float32's last digits.
@@ -453,13 +520,12 @@ assert milliseconds["1x1"] < milliseconds["3x3"]
 
 # %% tags=["nbval-ignore-output"]
 # The three costs beside each other.
-_ = ev.plots.show_costs(
-    {
-        "weights": weights,
-        "multiplications, 195x195 pixels": products,
-        "milliseconds, 8 x 65x65 pixels": milliseconds,
-    }
-)
+panels = {
+    "weights": weights,
+    "multiplications, 195x195 pixels": products,
+    "milliseconds, 8 x 65x65 pixels": milliseconds,
+}
+_ = ev.plots.show_bars(panels, highlight="1x1")
 
 # %% [markdown]
 # **Figure 5.** Coming from 512 channels to 32 by 3x3 and by 1x1 kernels. Weights and multiplications stand at nine to one whatever the picture's size. Time need not: it also depends on how fast a machine reads the 512 channels from its memory, and they are the same for both.
@@ -536,11 +602,11 @@ assert accuracy > 0.85
 # One unseen picture and its mixture, by the weights before and after training.
 example = images_unseen[5]
 names = ["digit", "other digit", "dots"]
-_ = ev.plots.show_weighted_sums(
+show_sums(
     {name: example[..., i] for i, name in enumerate(names)},
     np.stack([weights_before, weights_after], axis=1),
     {"before training": example @ weights_before, "after training": example @ weights_after},
-    color_map=ev.plots.INK,
+    ev.plots.INK,
 )
 
 # %% [markdown]
@@ -628,8 +694,22 @@ print(f"all layers:   {total:15,} multiplications for one picture")
 print(f"block1_conv4: {largest.macs:15,}, {100 * largest.macs / total:.0f} %")
 
 # %%
-# Channels, parameters and multiplications of every layer, drawn.
-_ = ev.plots.show_layer_costs(network)
+# Channels, parameters and multiplications of every layer whose output has pixels.
+drawn = [cost for cost in costs.values() if len(cost.output_shape) == 3]
+names = [f"{cost.name}, {cost.output_shape[0]}x{cost.output_shape[1]}" for cost in drawn]
+panels = {
+    "channels": [cost.output_shape[-1] for cost in drawn],
+    "parameters": [cost.parameters for cost in drawn],
+    "multiplications": [cost.macs for cost in drawn],
+}
+figure = ev.plots.show_bars(
+    {title: dict(zip(names, values, strict=True)) for title, values in panels.items()}
+)
+figure.set_figheight(5.2)
+for axes in figure.axes:
+    for bar, cost in zip(axes.patches, drawn, strict=True):
+        kernel_size = getattr(network.get_layer(cost.name), "kernel_size", None)
+        bar.set_color({(3, 3): "C0", (1, 1): "C1", None: "C2"}[kernel_size])
 
 # %%
 # By hand for the most expensive layer: 390 x 390 places, 3x3 kernels from 256 to 512 channels.
@@ -647,7 +727,7 @@ squeezes = costs["transition1_mix"].macs + costs["transition2_mix"].macs
 assert squeezes < 0.01 * total
 
 # %% [markdown]
-# **Figure 7.** Squeeze and expand, layer by layer. Above: channels go up to 512 and come back to 32. Middle: parameters repeat from block to block; the head's 1x1 convolution to 1,000 classes adds to them. Below: more than three quarters of the multiplications are in block 1, where the picture is largest, and more than half of all in a single layer.
+# **Figure 7.** Squeeze and expand, layer by layer: 3x3 convolutions in blue, 1x1 convolutions in orange, poolings in gray. Left: channels go up to 512 and come back to 32. Middle: parameters repeat from block to block; the head's 1x1 convolution to 1,000 classes adds to them. Right: more than three quarters of the multiplications are in block 1, where the picture is largest, and more than half of all in a single layer.
 #
 # ### What do blocks of 64, 128, 256 and 512 save?
 #
@@ -681,7 +761,7 @@ assert fields == {(62 + 4 + 4 * 2 * 8,) * 2}
 
 # %%
 # The same numbers as bars.
-_ = ev.plots.show_costs({"parameters": parameters, "multiplications": products})
+_ = ev.plots.show_bars({"parameters": parameters, "multiplications": products})
 
 # %% tags=["refines:growing-blocks-save"]
 # Against blocks that are 512 wide throughout, ResNet's widths save weights and much more computation.
@@ -788,11 +868,29 @@ assert last_fields["DenseNet121"] == 7 + 4 + dense_blocks == 2071
 
 # %%
 # The same as a figure: the way down, the parameters, and the field beside the size of the picture.
-_ = ev.plots.show_architectures(
-    {name: stages(table) for name, table in tables.items()},
-    {name: (g.count_params() - head(tables[name])[1], head(tables[name])[1]) for name, g in graphs.items()},
-    {name: (last_fields[name], g.input_shape[1]) for name, g in graphs.items()},
-)
+figure, (way, counted, seen) = plt.subplots(1, 3, figsize=(9.2, 3.3), width_ratios=[1.2, 1, 1])
+for name, table in tables.items():
+    way.loglog(*zip(*stages(table).items(), strict=True), "o-", label=name)
+steps = [224, 112, 56, 28, 14, 7]
+way.set(xlabel="height and width", ylabel="channels", title="The way down")
+way.set(xlim=(280, 5.6), xticks=steps, xticklabels=steps)
+way.set_xticks([], minor=True)
+
+in_heads = np.array([head(table)[1] for table in tables.values()]) / 1e6
+before = np.array([graph.count_params() for graph in graphs.values()]) / 1e6 - in_heads
+counted.barh(names, before, label="convolutions")
+counted.barh(names, in_heads, left=before, label="head")
+counted.set(xlabel="millions", title="Parameters")
+
+seen.barh(names, last_fields.values())
+inputs = [graph.input_shape[1] for graph in graphs.values()]
+seen.plot(inputs, names, "|", color="C1", ms=17, mew=2, label="the picture")
+seen.set(xlabel="pixels", title="Field at the end", yticks=[])
+for axes in (counted, seen):
+    axes.invert_yaxis()
+for axes in (way, counted, seen):
+    axes.legend()
+plt.show()
 
 # %% tags=["refines:squeeze-and-expand-is-everywhere"]
 # What the figure shows, as statements: channels never shrink, one head is heavy, one field fits into its picture.
@@ -934,8 +1032,31 @@ untrained = stacked_network(20, "he_normal", channels=16, colors=3, activation="
 corners = np.random.default_rng(0).integers(0, 128 - 41, (32, 2))
 pieces = np.stack([photo[y : y + 41, x : x + 41] for y, x in corners]) / 255
 field = ev.effective_field(untrained, "conv20", pieces)
-print(f"effective side: {effective_size(field):.1f} of {len(field)} pixels")
-_ = ev.plots.show_field_on_photo(photo, field, corner=(2, 36))
+effective_side = effective_size(field)
+print(f"effective side: {effective_side:.1f} of {len(field)} pixels")
+
+# %% tags=["nbval-ignore-output"]
+# Lay the field over one piece of the photograph, and compare its middle row with a bell.
+figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.2, 3), width_ratios=[1, 1, 1.3])
+corner, share = (2, 36), field[..., np.newaxis]
+piece = photo[2 : 2 + 41, 36 : 36 + 41]
+left.imshow(photo)
+middle.imshow((piece * share + 255 * (1 - share)).astype("uint8"))
+titles = "what it may see", "how strongly it sees it"
+for axes, title, (top, edge) in zip((left, middle), titles, (corner, (0, 0)), strict=True):
+    rim = (41 - effective_side) / 2
+    ev.plots.hide_axes(axes, title)
+    ev.plots.outline(axes, (top, edge, 41, 41))
+    ev.plots.outline(axes, (top + rim, edge + rim, effective_side, effective_side), "C0")
+
+places, sigma = np.arange(-20, 21), gaussian_fit(field).sigma[1]
+right.bar(places, field[20], width=1, alpha=0.35, label="middle row")
+right.plot(places, np.exp(-0.5 * (places / sigma) ** 2), "C0", label=f"bell, σ = {sigma:.1f}")
+for edge in (-20.5, 20.5):
+    right.axvline(edge, color="C1")
+right.set(xlabel="pixels from the middle", ylabel="influence", yticks=[0, 0.5, 1], ylim=(0, 1.4))
+right.legend(loc="upper center", ncols=2)
+plt.show()
 
 # %% [markdown]
 # **Figure 10.** One output pixel of an untrained network of twenty layers. Left: the theoretical field in orange, and in blue a square of the effective side. Middle: the piece inside the orange square, each pixel shown as strongly as it counts. Right: the influence along the middle row, beside a bell of the same width. Toward the orange edges there is nothing to see.
@@ -983,10 +1104,11 @@ fields = {
     "equal weights": {depth: equal_weights_field(depth) for depth in depths},
     "random weights, ReLU": {depth: random_field(depth) for depth in depths},
 }
-_ = ev.plots.show_fields_by_depth(fields)
+titled = {f"{label}\n{n} layers": fields[label][n] for label in fields for n in depths}
+_ = ev.plots.show_fields(titled, columns=4)
 
 # %% [markdown]
-# **Figure 11.** Effective fields at four depths. Each picture is as wide as its theoretical field, so that all would be of one color if all pixels counted alike. The white square has the effective side. From left to right the field grows, but the bell fills less and less of it.
+# **Figure 11.** Effective fields at four depths. Each picture is as wide as its theoretical field, so that all would be of one color if all pixels counted alike. The white square has the effective side, which is written below. From left to right the field grows, but the bell fills less and less of it.
 
 
 # %%
@@ -1015,7 +1137,21 @@ for label in fields:
     print(f"{label:20}", *(f"{size:5.1f}" for size in measured[label]), "pixels, measured")
     print(f"{'':20}", *(f"{size:5.1f}" for size in predicted[label]), "pixels, predicted")
 print(f"{'theoretical':20}", *(f"{size:5}" for size in theoretical), "pixels")
-_ = ev.plots.show_growth(depths, theoretical, measured, predicted)
+
+# %% tags=["nbval-ignore-output"]
+# On the left in pixels, on the right as a share of the theoretical side.
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.1))
+for axes, unit in ((left, 1), (right, np.array(theoretical))):
+    axes.plot(depths, np.divide(theoretical, unit), "s-", color="C2", label="theoretical, 1 + 2n")
+    for color, label in zip(("C0", "C1"), fields, strict=True):
+        axes.plot(depths, np.divide(measured[label], unit), "o", ms=6, color=color, label=label)
+        axes.plot(depths, np.divide(predicted[label], unit), color=color)
+    axes.set(xlabel="layers n", xticks=depths, ylim=(0, None))
+    axes.grid()
+left.set(ylabel="side in pixels", title="How wide?")
+right.set(ylabel="share of the theoretical side", title="What share of it?")
+left.legend()
+plt.show()
 
 # %% [markdown]
 # **Figure 12.** Points are measured, lines predicted. Left: the theoretical side grows with every layer by the same amount, the effective one ever more slowly. Right: so the share that is used shrinks; with forty layers less than a sixth of the pixels are used.
