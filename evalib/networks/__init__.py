@@ -15,7 +15,7 @@ __getattr__, __dir__ = offer(
         "squeeze_expand_network widening_network",
         "folding": "fold_normalization",
         "gradients": "input_gradient weight_gradients GradientRecorder",
-        "graph": "Call run_through_graph has_graph tensors sibling_paths",
+        "graph": "Call run_through_graph find_call has_graph tensors sibling_paths",
         "layers": "conv_block transition_block check_affine_bounds RandomAffine SReLU",
         "upsampling": "SubPixel ICNR",
     },

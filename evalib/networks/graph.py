@@ -1,6 +1,7 @@
 """The graph of a Keras model, one call of a layer at a time, nested models opened up."""
 
 import dataclasses
+import difflib
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -64,6 +65,59 @@ def run_through_graph(
             results = visit(Call(layer, name, inputs, tuple(node.outputs), symbolic), arguments)
         known.update(zip(map(id, node.outputs), results, strict=True))
     return [known[id(tensor)] for tensor in tensors(model, "outputs")]
+
+
+def find_call(model: keras.Model, name: str) -> tuple[Call, Callable[[Any], list[Any]]]:
+    """Find the call of a layer, and how what it reads comes from the model's input.
+
+    The models' graphs alone are followed, so layers may have calls in other models as well, and
+    nothing is added to any layer.
+
+    Args:
+        model: a Sequential or functional model.
+        name: of a layer or a nested model, as in `Call.name`; `inner` alone does where no other
+            layer is called so.
+
+    Returns:
+        The call, and a function from the model's input (a list, if there are several) to the
+        values that the call reads, as in inference.
+
+    Raises:
+        ValueError: the model has no graph, or the name is not that of one call.
+    """
+    tensors(model, "outputs")
+    known = list(_named_calls(model, "", []))
+    chosen = [one for one in known if one[0] == name]
+    chosen = chosen or [one for one in known if one[0].rpartition("/")[2] == name]
+    if len(chosen) != 1:
+        names = [one[0] for one in known]
+        several = [one for one in names if one.rpartition("/")[2].partition("#")[0] == name]
+        close = several or difflib.get_close_matches(str(name), names, 3, 0.4) or names
+        raise ValueError(f"expected the name of a layer such as {', '.join(close)}, got {name!r}")
+    full_name, outside, layer, node = chosen[0]
+    parts = [keras.Model(one.inputs, list(reads.input_tensors)) for one, reads in outside]
+
+    def inputs_of(values: Any) -> list[Any]:
+        values = list(values) if isinstance(values, list | tuple) else [values]
+        for part in parts:
+            values = keras.tree.flatten(part(values, training=False))
+        return values
+
+    arguments = (node.arguments.args, node.arguments.kwargs)
+    call = Call(layer, full_name, tuple(node.input_tensors), tuple(node.outputs), arguments)
+    return call, inputs_of
+
+
+def _named_calls(
+    model: keras.Model, prefix: str, outside: list[Any]
+) -> Iterator[tuple[str, list[Any], Any, Any]]:
+    """Each call as `(name, [(model, node), ...] from the outermost model, layer, node)`."""
+    for layer, number, node in _calls_in_order(model):
+        name = prefix + layer.name + (f"#{number}" if number else "")
+        path = [*outside, (model, node)]
+        yield name, path, layer, node
+        if has_graph(layer):
+            yield from _named_calls(layer, f"{name}/", path)
 
 
 def has_graph(layer: Any) -> bool:
