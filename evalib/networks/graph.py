@@ -67,7 +67,9 @@ def run_through_graph(
     return [known[id(tensor)] for tensor in tensors(model, "outputs")]
 
 
-def find_call(model: keras.Model, name: str) -> tuple[Call, Callable[[Any], list[Any]]]:
+def find_call(
+    model: keras.Model, name: str, *, outputs: bool = False
+) -> tuple[Call, Callable[[Any], list[Any]]]:
     """Find the call of a layer, and how what it reads comes from the model's input.
 
     The models' graphs alone are followed, so layers may have calls in other models as well, and
@@ -77,10 +79,11 @@ def find_call(model: keras.Model, name: str) -> tuple[Call, Callable[[Any], list
         model: a Sequential or functional model.
         name: of a layer or a nested model, as in `Call.name`; `inner` alone does where no other
             layer is called so.
+        outputs: ask for what the call gives instead of what it reads.
 
     Returns:
         The call, and a function from the model's input (a list, if there are several) to the
-        values that the call reads, as in inference.
+        values that the call reads or gives, as in inference.
 
     Raises:
         ValueError: the model has no graph, or the name is not that of one call.
@@ -95,7 +98,9 @@ def find_call(model: keras.Model, name: str) -> tuple[Call, Callable[[Any], list
         close = several or difflib.get_close_matches(str(name), names, 3, 0.4) or names
         raise ValueError(f"expected the name of a layer such as {', '.join(close)}, got {name!r}")
     full_name, outside, layer, node = chosen[0]
-    parts = [keras.Model(one.inputs, list(reads.input_tensors)) for one, reads in outside]
+    ends = [list(step.input_tensors) for _, step in outside]
+    ends[-1] = list(node.outputs) if outputs else ends[-1]
+    parts = [keras.Model(one.inputs, end) for (one, _), end in zip(outside, ends, strict=True)]
 
     def inputs_of(values: Any) -> list[Any]:
         values = list(values) if isinstance(values, list | tuple) else [values]
