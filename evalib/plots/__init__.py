@@ -5,13 +5,9 @@ from evalib import offer
 __getattr__, __dir__ = offer(
     __name__,
     {
-        "activations": "show_family show_depth show_learned show_race show_ranking",
-        "architectures": "show_growing_field show_architectures",
         "best_networks": "DEMANDED show_frontier",
         "channels": "CHANNELS CHANNEL_COLORS show_channel_sums show_kernel_outputs "
         "show_weighted_sums show_costs show_layer_costs",
-        "decisions": "show_decision_regions show_fits show_saturation show_gradient_sizes "
-        "show_number_maps show_signed_maps show_rate_effects",
         "experiments": "LOWEST GUESSING show_learning_curve show_cases show_confidence "
         "show_likeness",
         "features": "show_features show_feature_rows",
@@ -23,7 +19,7 @@ __getattr__, __dir__ = offer(
         "overlap": "show_coverage show_closeups show_generated show_gradients show_enlarged "
         "show_pattern_history",
         "patches": "show_windows show_scores_by_size show_tour",
-        "receptive_fields": "HEAT show_field_on_photo show_fields_by_depth show_growth show_fields",
+        "receptive_fields": "show_fields",
         "animation": "animate",
         "primitives": "colorize show_images show_lines show_numbers show_bars write_numbers "
         "outline hide_axes scale_axes add_legend short_number",

@@ -220,7 +220,6 @@ for depth in (1, 3, 512):
 
 # %%
 # Build the network of session 2; the table is computed from the model itself, in the course's notation.
-
 session2 = ev.session2_network()
 print(ev.receptive_field_table(session2))
 
@@ -479,7 +478,6 @@ np.testing.assert_allclose(by_3x3, mixed[1:-1, 1:-1], atol=1e-5)
 
 # %%
 # Count on the course's own sizes: nothing is computed yet, so 195x195x512 is no trouble.
-
 sizes = {"3x3": 3, "1x1": 1}
 weights, products = {}, {}
 for name, size in sizes.items():
@@ -656,7 +654,6 @@ assert squeezed.shape[1:] == (195, 195, 32)
 
 # %%
 # Build it at full size, and count. Building makes the weights; no picture goes through it here.
-
 network = ev.squeeze_expand_network()
 print(f"{len(network.layers) - 1} layers, {network.count_params():,} parameters")
 
@@ -686,7 +683,6 @@ assert 187 // 2 == 93
 
 # %%
 # Multiplications of each layer: positions of the output times weights of the kernels (see `ev.networks.layer_costs`).
-
 costs = {cost.name: cost for cost in ev.networks.layer_costs(network)}
 total = ev.networks.macs(network)
 largest = costs["block1_conv4"]
@@ -735,7 +731,6 @@ assert squeezes < 0.01 * total
 
 # %%
 # Four ways to fill four blocks of four convolutions.
-
 ends = (64, 128, 256, 512)
 designs = {
     "512 wide throughout": [(512,) * 4] * 4,
@@ -805,7 +800,6 @@ assert product_share < 1 / 3
 
 # %%
 # Five networks as Keras has them. Only their structure is asked for, so no weights are loaded or drawn.
-
 names = ["VGG16", "ResNet50", "InceptionV3", "MobileNet", "DenseNet121"]
 graphs = {name: ev.networks.application_graph(name) for name in names}
 tables = {name: ev.receptive_field_table(graph) for name, graph in graphs.items()}
@@ -1179,7 +1173,6 @@ for label, variance in {"equal weights": 2 / 3, "random weights, ReLU": 4 / 3}.i
 
 # %% tags=["nbval-ignore-output"]
 # The same layer, the same digits: the weights after training, and five draws of weights before it.
-
 (x_train, y_train), (x_test, y_test) = ev.load_mnist()
 digits = ev.prepare_images(x_test[:200])
 s3_networks = {

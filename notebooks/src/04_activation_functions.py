@@ -34,6 +34,7 @@ if "google.colab" in sys.modules: get_ipython().run_line_magic("pip", f'install 
 # Load the tools first: evalib before Keras, because it keeps TensorFlow's start-up messages away.
 import evalib as ev
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers, ops
 
@@ -49,6 +50,7 @@ from evalib.networks import (
     weight_gradients,
 )
 
+ev.plots.use_style()
 ev.check_version("0.2")
 
 # %% tags=["parameters"]
@@ -133,10 +135,8 @@ assert answers["linear"][0] + answers["linear"][3] == answers["linear"][1] + ans
 # %% [markdown]
 # Now the weights are to be learned: on four clouds at the corners, and on two spirals that wind around each other one and a half times. A stack of five linear layers against a single hidden layer with ReLU.
 
-# %% tags=["nbval-ignore-output"]
-# 400 points each, the same number of steps for both networks.
-
-
+# %%
+# Two tasks of 400 points each.
 def corner_clouds(random, count=400):
     switches = random.integers(0, 2, (count, 2))
     points = switches + random.normal(scale=0.12, size=(count, 2))
@@ -151,6 +151,14 @@ def two_spirals(random, count=400, turns=1.5):
     return (points + random.normal(scale=0.02, size=(count, 2))).astype("float32"), labels
 
 
+tasks = {
+    "XOR": corner_clouds(np.random.default_rng(seed)),
+    "spirals": two_spirals(np.random.default_rng(seed)),
+}
+
+
+# %% tags=["nbval-ignore-output"]
+# The same number of steps for both networks.
 def two_classes(activation):
     """Four hidden layers of 32 units without activation, or one of 128 with."""
     widths = [32] * 4 if activation == "linear" else [128]
@@ -171,11 +179,8 @@ def log_odds(network):
     )
 
 
-scores, panels, preference = {}, {}, {}
-for task, (points, labels) in {
-    "XOR": corner_clouds(np.random.default_rng(seed)),
-    "spirals": two_spirals(np.random.default_rng(seed)),
-}.items():
+scores, preference = {}, {}
+for task, (points, labels) in tasks.items():
     for title, activation in (("linear", "linear"), ("ReLU", "relu")):
         keras.utils.set_random_seed(seed)
         network = two_classes(activation)
@@ -183,10 +188,22 @@ for task, (points, labels) in {
         ev.training.track_training(network, (points, labels), [0, 800], batch_size=100, seed=seed)
         decide = preference[task, title] = log_odds(network)
         scores[task, title] = float(np.mean((decide(points) > 0) == labels))
-        share = f"{100 * scores[task, title]:.0f} % right"
-        panels[f"{task}, {title}: {share}"] = points, labels, decide
-        print(f"{task:8} {title:7} {share}")
-_ = ev.plots.show_decision_regions(panels)
+        print(f"{task:8} {title:7} {100 * scores[task, title]:.0f} % right")
+
+# %% tags=["nbval-ignore-output"]
+# Which class does each network see at each place? Ask it for all places of a fine grid.
+_, row = plt.subplots(1, 4, figsize=(9.2, 2.7))
+for axes, ((task, title), decide) in zip(row, preference.items(), strict=True):
+    points, labels = tasks[task]
+    line = np.linspace(points.min() - 0.2, points.max() + 0.2, 200, dtype="float32")
+    x, y = np.meshgrid(line, line)
+    decisions = decide(np.column_stack([x.ravel(), y.ravel()])).reshape(x.shape)
+    axes.contourf(x, y, decisions, [-np.inf, 0, np.inf], colors=["C0", "C1"], alpha=0.25)
+    for label in (0, 1):
+        axes.plot(*points[labels == label].T, ".", color=f"C{label}", ms=3)
+    axes.set_aspect("equal")
+    ev.plots.hide_axes(axes, f"{task}, {title}: {100 * scores[task, title]:.0f} % right")
+plt.show()
 
 # %% [markdown]
 # **Figure 1.** What each network takes for which class. Five linear layers cut the plane once, with a straight line, wherever they put it. One hidden layer with ReLU follows the spirals. Look closely: its border is made of straight pieces.
@@ -213,7 +230,6 @@ assert sums["ReLU"][1] - sums["ReLU"][0] > 4
 
 # %% tags=["nbval-ignore-output"]
 # One, two and four linear layers, and two layers with one ReLU between; three seeds, the same steps for all.
-
 (x_train, y_train), _ = ev.load_mnist()
 digits = ev.prepare_images(x_train[:13_000])
 learn, unseen = (digits[:10_000], y_train[:10_000]), (digits[10_000:], y_train[10_000:13_000])
@@ -322,17 +338,27 @@ for units in written:
     pair = network.get_layer(f"hidden{units}"), network.get_layer(f"output{units}")
     learned[units] = [one.astype("float64") for layer in pair for one in layer.get_weights()]
 
-errors, rows = {}, {}
-for label, networks in (("written down", written), ("learned", learned)):
-    rows[label] = {}
-    for units, weights in networks.items():
+# %% tags=["nbval-ignore-output"]
+# Each network on the curve, with its error and its kinks.
+figure, grid = plt.subplots(2, 3, figsize=(9, 4.5), sharex=True, sharey=True)
+errors = {}
+for line, (label, networks) in zip(
+    grid, {"written down": written, "learned": learned}.items(), strict=True
+):
+    line[0].set_ylabel(label)
+    for axes, (units, weights) in zip(line, networks.items(), strict=True):
         values = through(weights, fine)
         errors[label, units] = float(np.sqrt(np.mean((values - curve(fine)) ** 2)))
         kinks = -weights[1] / weights[0][0]
-        inside = kinks[(kinks > -1.5) & (kinks < 1.5)]
-        title = f"{units} units, error {errors[label, units]:.3f}"
-        rows[label][title] = values, inside
-_ = ev.plots.show_fits(fine, curve(fine), rows)
+        kinks = kinks[np.abs(kinks) < 1.5]
+        axes.plot(fine, curve(fine), color="#b8c0cc", lw=5, label="the curve")
+        axes.plot(fine, values, "C0", label="the network")
+        axes.plot(kinks, through(weights, kinks), "oC1", label="a kink")
+        axes.set_title(f"{units} units, error {errors[label, units]:.3f}")
+        axes.grid()
+handles, labels = axes.get_legend_handles_labels()
+figure.legend(handles, labels, loc="outside upper center", ncols=3)
+plt.show()
 
 # %% [markdown]
 # **Figure 2.** A curve, and networks with one hidden layer of ReLU that approximate it; the error is the root of the mean square. Above: weights that were written down. With 32 units the network lies on the curve. Below: learned ones. Two units do better than above, since learning moves the kinks to where they help. But 32 units that learned for 1,000 steps are still further from the curve than the weights which we know to exist.
@@ -392,7 +418,6 @@ assert best > 3 * errors["written down", 8]
 
 # %%
 # Values by Keras, slopes from the formulas in evalib.networks.activations; shaded where the slope is below 1 % of its largest.
-
 wide = np.linspace(-10, 10, 2001)
 
 
@@ -400,17 +425,23 @@ def values_of(name, x):
     return ops.convert_to_numpy(FAMILY[name].function(ops.convert_to_tensor(x, "float32")))
 
 
-_ = ev.plots.show_saturation(
-    wide,
-    {name: (values_of(name, wide), FAMILY[name].derivative(wide)) for name in ("sigmoid", "tanh")},
-)
+figure, row = plt.subplots(1, 2, figsize=(8.6, 2.5), sharey=True)
+for axes, name in zip(row, ("sigmoid", "tanh"), strict=True):
+    slope = FAMILY[name].derivative(wide)
+    axes.plot(wide, values_of(name, wide), label="the function")
+    axes.plot(wide, slope, label="its derivative")
+    flat, whole_height = slope < 0.01 * slope.max(), axes.get_xaxis_transform()
+    axes.fill_between(wide, 0, 1, flat, transform=whole_height, color="C2", alpha=0.2, lw=0)
+    axes.set(title=name, xlim=(-10, 10))
+    axes.grid()
+ev.plots.add_legend(figure)
+plt.show()
 
 # %% [markdown]
 # **Figure 3.** Sigmoid and tanh with their derivatives. In the gray range they are saturated: a change of the input makes next to no change of the output, so next to no gradient comes back. tanh is the same curve, twice as high and twice as narrow, and moved down to zero. That makes it four times as steep in the middle, and flat earlier.
 
 # %% tags=["proves:sigmoid-and-tanh-saturate"]
 # The slopes by autodiff, their largest values, and where exactly saturation begins.
-
 slopes = {}
 for name in ("sigmoid", "tanh"):
     number = keras.Input(wide.shape)
@@ -471,7 +502,6 @@ assert mean_squares("sigmoid", 0.7)[1] < 1 / 16
 
 # %% tags=["nbval-ignore-output"]
 # 200 digits forward through 20 layers of 100 units, the gradients of their losses back, before any training.
-
 few = digits[:4000] - digits[:4000].mean(axis=(1, 2, 3), keepdims=True)
 few /= few.std(axis=(1, 2, 3), keepdims=True)
 depth, width = 20, 100
@@ -496,7 +526,18 @@ for name, initializer in starts.items():
         f"{title:8} left after {depth - 1} layers: {left:.1e}, predicted {predicted[title][0]:.1e}; "
         f"factor a layer {left ** (1 / (depth - 1)):.3f}"
     )
-_ = ev.plots.show_gradient_sizes(measured, predicted)
+
+# %% tags=["nbval-ignore-output"]
+# Measured sizes as points; a prediction is relative to the last layer, so its line begins there.
+_, axes = plt.subplots(figsize=(7.4, 3))
+layer = np.arange(1, depth + 1)
+for number, (title, sizes) in enumerate(measured.items()):
+    axes.semilogy(layer, sizes, "o", color=f"C{number}")
+    axes.semilogy(layer, sizes[-1] * predicted[title], color=f"C{number}", label=title)
+axes.set(xlabel="layer", ylabel="size of the gradient", xticks=[1, 5, 10, 15, 20])
+axes.grid()
+axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
 
 # %% [markdown]
 # **Figure 4.** The size of the gradient by each layer's outputs (root of the mean square), on a logarithmic scale; points are measured, lines predicted. Read from right to left. For the sigmoid each layer leaves less than a quarter of it. tanh loses a few percent a layer, ReLU on average nothing.
@@ -577,7 +618,6 @@ assert abs(signals["tanh"].activations.mean()) < 0.05
 
 # %%
 # One digit: the signs of the gradients by the weights of each unit in the last hidden layer.
-
 for name, initializer in starts.items():
     network = ev.training.deep_network(name, depth, width)
     ev.training.draw_kernels(network, initializer, seed)
@@ -650,9 +690,8 @@ feature_map = np.array([[9, 3, 5, -8], [-6, 2, -3, 1], [1, 3, 4, 1], [3, -4, 5, 
 from_the_course = np.array([[9, 3, 5, 0], [0, 2, 0, 1], [1, 3, 4, 1], [3, 0, 5, 1]])
 passed = ops.convert_to_numpy(ops.relu(feature_map.astype("float32")))
 assert (passed == from_the_course).all()
-_ = ev.plots.show_number_maps(
-    {"feature map": feature_map, "after ReLU": passed, "taken away": feature_map - passed}
-)
+maps = {"feature map": feature_map, "after ReLU": passed, "taken away": feature_map - passed}
+_ = ev.plots.show_numbers(maps, color_map=ev.plots.SIGNED, limits=(-14, 14))
 
 # %% [markdown]
 # **Figure 5.** The course's feature map, what ReLU passes on, and what it takes away. Four of the sixteen numbers are gone. The others have not changed.
@@ -663,16 +702,16 @@ _ = ev.plots.show_number_maps(
 
 # %%
 # A photograph through Sobel and ReLU, and what the ReLU took away, by the same kernel with opposite signs.
-
 photo = ev.sample_photo("astronaut", 200).astype("float32").mean(axis=-1) / 255
 edges = ev.apply_kernel(photo, ev.SOBEL_X)
 kept_edges = ops.convert_to_numpy(ops.relu(edges))
 dropped = ops.convert_to_numpy(ops.relu(ev.apply_kernel(photo, -ev.SOBEL_X)))
 print(f"below zero: {100 * np.mean(edges < -1e-5):.0f} % of the pixels")
 print(f"taken away: {100 * np.sum(dropped**2) / np.sum(edges**2):.0f} % of the sum of squares")
-_ = ev.plots.show_signed_maps(
-    photo, {"Sobel-x": edges, "after ReLU": kept_edges, "taken away": -dropped}
-)
+limit = np.percentile(np.abs(edges), 99)
+maps = ev.plots.colorize(np.stack([edges, kept_edges, -dropped]), limits=(-limit, limit))
+titles = ["photograph", "Sobel-x", "after ReLU", "taken away"]
+_ = ev.plots.show_images([photo, *maps], titles, side=200)
 
 # %% [markdown]
 # **Figure 6.** Red is above zero, blue below, white is zero. Sobel-x sees the left side and the right side of a thing as red and blue. ReLU lets the red pass. The blue is what the course calls "filtered out".
@@ -779,9 +818,7 @@ print(f"ReLU with Glorot's kernels {np.sqrt(0.5):.2f} a layer, sigmoid {far[1]:.
 # **When a step of learning moves its weights so far that it is shut for every input.** It then gets no gradient, and its own weights stay as they are; behind the first layer, only a change in the layers before could wake it. High learning rates do it. Below, networks of two hidden layers with 64 units each learn for 150 steps, at five rates. A unit counts as dead if it gives zero for all of 5,000 digits. Next to them the same networks with leaky ReLU, which has a slope of 0.2 below zero.
 
 # %% tags=["nbval-ignore-output"]
-# Two kinds of networks, five rates, two seeds each: how many units are dead, and how many digits are named right?
-
-
+# Two kinds of networks, of which one has a leak.
 def two_hidden(name):
     parts = [keras.Input((28, 28, 1)), layers.Flatten()]
     for _ in range(2):
@@ -801,6 +838,8 @@ def compile_for(network, optimizer):
     optimizer.build(network.trainable_variables)
 
 
+# %% tags=["nbval-ignore-output"]
+# Five rates, two seeds each: how many units are dead, and how many digits are named right?
 rates = (0.001, 0.01, 0.03, 0.1, 0.3)
 pool, pool_labels = digits[:5000], y_train[:5000]
 dead, right = {}, {}
@@ -827,7 +866,21 @@ for title, name in (("ReLU", "relu"), ("leaky ReLU", "leaky_relu")):
     for rate in rates:
         shares = np.mean(dead[title][rate]), np.mean(right[title][rate])
         print(f"{title:10} rate {rate:5g}: {shares[0]:3.0f} % dead, {shares[1]:.0f} % right")
-_ = ev.plots.show_rate_effects({"dead units, %": dead, "digits named right, %": right})
+
+# %% tags=["nbval-ignore-output"]
+# A point for each seed, and a line through the means.
+figure, row = plt.subplots(1, 2, figsize=(9, 2.8))
+for axes, (label, found) in zip(
+    row, {"dead units, %": dead, "digits named right, %": right}.items(), strict=True
+):
+    for number, (title, by_rate) in enumerate(found.items()):
+        shares = np.array([by_rate[rate] for rate in rates])
+        axes.semilogx(rates, shares, "o", color=f"C{number}", ms=5, alpha=0.5)
+        axes.semilogx(rates, shares.mean(axis=1), color=f"C{number}", label=title)
+    axes.set(xlabel="learning rate", ylabel=label, ylim=(-4, 104))
+    axes.grid()
+ev.plots.add_legend(figure)
+plt.show()
 
 # %% [markdown]
 # **Figure 7.** Left: at usual rates few units of ReLU are dead after 150 steps, at the two highest most; the leaky ones all live. Right: up to a point the dead are not missed, since those that are left do the work. At the highest rate most units are dead, and the network only guesses, while the leaky one still names most digits right.
@@ -914,11 +967,25 @@ assert macs(convolution) == 26 * 26 * 64 * 576
 
 # %%
 # All curves on one scale, with their derivatives: what a layer passes on, and what it lets the gradient have.
-
-_ = ev.plots.show_family({name: FAMILY[name] for name in FAMILY if name != "relu6"})
+x = np.linspace(-4, 4, 320)  # an even number, so that no kink is among them
+figure, grid = plt.subplots(4, 4, figsize=(9.2, 8.6), sharex=True, sharey=True)
+shown = [name for name in FAMILY if name != "relu6"]
+for axes, name in zip(grid.flat, shown, strict=False):
+    one = FAMILY[name]
+    slopes, jumps = one.derivative(x), np.searchsorted(x, one.kinks)
+    # Where a slope jumps, a value that is no number breaks the line.
+    gapped = np.insert(x, jumps, one.kinks), np.insert(slopes, jumps, np.nan)
+    axes.plot(*gapped, "C1", lw=1.2, label="its derivative")
+    axes.plot(x, values_of(name, x), "C0", lw=1.8, label="the function")
+    axes.set(title=f"{one.title}\n${one.formula}$", xlim=(-4, 4), ylim=(-2, 4))
+    axes.grid()
+handles, labels = axes.get_legend_handles_labels()
+grid[-1, -1].legend(handles, labels, loc="center")
+grid[-1, -1].set_axis_off()
+plt.show()
 
 # %% [markdown]
-# **Figure 8.** The family in blue, the derivatives in orange. Below zero, ReLU's derivative is nothing, the leaky ones' a constant, ELU's and SELU's fade. SELU is steeper than one, just enough to make up for what it takes away. SReLU is drawn with $t_l=-1$, $a_l=0.2$, $t_r=1.5$ and $a_r=0.4$. The last row's curves are ReLU with its corner rounded off; all but softplus turn below zero before they come back to it. Hard SiLU imitates SiLU without an exponential, at the price of two jumps in its derivative. ReLU6 is left out: it differs from ReLU only above six.
+# **Figure 8.** The family in blue, the derivatives in orange. Below zero, ReLU's derivative is nothing, the leaky ones' a constant, ELU's and SELU's fade. SELU is steeper than one, just enough to make up for what it takes away. SReLU is drawn with $t_l=-1$, $a_l=0.2$, $t_r=1.5$ and $a_r=0.4$. The last five curves are ReLU with its corner rounded off; all but softplus turn below zero before they come back to it. Hard SiLU imitates SiLU without an exponential, at the price of two jumps in its derivative. ReLU6 is left out: it differs from ReLU only above six.
 #
 # ### Are these derivatives right?
 #
@@ -926,7 +993,6 @@ _ = ev.plots.show_family({name: FAMILY[name] for name in FAMILY if name != "relu
 
 # %%
 # 1,600 places for each function, none on a kink. The same comparison must notice a wrong derivative.
-
 places = np.linspace(-8, 8, 1601)[:-1] + 0.001
 automatic = {}
 for name, one in FAMILY.items():
@@ -956,7 +1022,6 @@ for name in ("relu", "leaky_relu", "elu", "selu", "silu", "hard_silu", "gelu", "
 
 # %% tags=["nbval-ignore-output"]
 # Three 3x3 convolutions and a dense layer, with PReLU behind each: 136 channels, 136 slopes.
-
 (x_all, y_all), _ = ev.load_mnist()
 few_digits, few_labels = ev.prepare_images(x_all[:6000]), y_all[:6000]
 names = [f"activation{number}" for number in range(1, 5)]
@@ -1044,9 +1109,16 @@ def curves_of(network, slope):
     return panels
 
 
-_ = ev.plots.show_learned(
-    {"PReLU": curves_of(prelu, PRELU_START), "SReLU": curves_of(srelu, LEAK)}
-)
+_, grid = plt.subplots(2, 4, figsize=(9.2, 4.2))
+learned_curves = {"PReLU": curves_of(prelu, PRELU_START), "SReLU": curves_of(srelu, LEAK)}
+for line, (label, panels) in zip(grid, learned_curves.items(), strict=True):
+    line[0].set_ylabel(label)
+    for axes, (title, (x, curves, start)) in zip(line, panels.items(), strict=True):
+        axes.plot(x, curves.T, "C0", lw=0.8, alpha=0.45)
+        axes.plot(x, start, "C1--")
+        axes.set(title=title, xlim=(x[0], x[-1]), ylim=(0.6 * x[0], 1.1 * x[-1]))
+        axes.grid()
+plt.show()
 
 # %% [markdown]
 # **Figure 9.** One line a channel, over the range of inputs that the layer gets; dashed is the curve that all of them began with. Above: PReLU only chooses how steep the line is below zero. Below: SReLU's channels bend on the right as well, each at its own place and by its own amount.
@@ -1083,7 +1155,6 @@ for start in (0.25, 4):
 
 # %% tags=["nbval-ignore-output"]
 # Now real layers: 200 digits, brought to mean 0 and variance 1, through 50 dense layers of 256 units.
-
 whitened = (few_digits[:200] - few_digits[:200].mean()) / few_digits[:200].std()
 lecun, he = keras.initializers.LecunNormal(), keras.initializers.HeNormal()
 candidates = {
@@ -1116,7 +1187,21 @@ assert 0.01 < moments["ReLU, He's kernels"][1][-1] < 100
 assert moments["ELU, LeCun's kernels"][1][-1] < 0.05
 assert moments["tanh, LeCun's kernels"][1][-1] < 0.05
 assert moments["GELU, LeCun's kernels"][1][-1] < 1e-6
-_ = ev.plots.show_depth(moments)
+
+# %%
+# Layer by layer; variances beyond the picture are drawn at its edge.
+figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3))
+for label, (means, variances) in moments.items():
+    left.plot(range(1, 51), means, label=label)
+    right.semilogy(range(1, 51), np.clip(variances, 1e-6, 1e3))
+left.set(title="mean of the activations", ylim=(-1, 1.5))
+right.set(title="variance of the activations", ylim=(1e-6, 1e3))
+for axes, promise in ((left, 0), (right, 1)):
+    axes.axhline(promise, color="black", lw=0.8, ls=":")
+    axes.set_xlabel("layer")
+    axes.grid()
+ev.plots.add_legend(figure)
+plt.show()
 
 # %% [markdown]
 # **Figure 10.** Mean and variance of what each of 50 layers gives; dotted is what SELU promises. SELU with LeCun's kernels keeps it. With He's kernels, which are right for ReLU, it explodes: an activation function and its initial kernels belong together. ReLU stays within a few powers of ten of it, but its mean is above zero, since nothing below zero gets out. ELU and tanh fade slowly, GELU to nothing: where no *batch normalization* (a layer that gives each channel mean 0 and variance 1 over a batch) brings the signal back to its size, each of them needs kernels of its own.
@@ -1136,7 +1221,6 @@ _ = ev.plots.show_depth(moments)
 
 # %%
 # Read the records, or make them anew. In Colab the script is not there: clone the repository for that.
-
 if run_study:
     import subprocess
 
@@ -1221,13 +1305,30 @@ assert accuracy["sigmoid"].min() < 20
 
 # %%
 # Each seed a point, each mean a stroke; the band is ReLU's own spread.
-panels = {
-    "test error in %": {FAMILY[name].title: 100 - accuracy[name] for name in ranking},
+results = {
+    "test error in %": {name: 100 - accuracy[name] for name in ranking},
     "steps to 97 % on validation digits": {
-        FAMILY[name].title: steps_of(runs["adam", name], 0.97) for name in ranking
+        name: steps_of(runs["adam", name], 0.97) for name in ranking
     },
 }
-_ = ev.plots.show_ranking(panels, reference="ReLU")
+_, row = plt.subplots(1, 2, figsize=(9.2, 3.6), width_ratios=[1.5, 1], sharey=True)
+for axes, (title, found) in zip(row, results.items(), strict=True):
+    middle, spread = found["relu"].mean(), found["relu"].std(ddof=1)
+    axes.axvspan(middle - spread, middle + spread, color="C1", alpha=0.18, lw=0)
+    for place, values in enumerate(found.values()):
+        color = "C1" if ranking[place] == "relu" else "C0"
+        axes.plot(values, [place] * len(values), "o", color=color, ms=5, alpha=0.55)
+        if len(values):
+            axes.plot(values.mean(), place, "|", color=color, ms=14, mew=2)
+        else:
+            place_of_words = axes.get_yaxis_transform()  # the width of the panel counts as one
+            axes.text(0.98, place, "never", transform=place_of_words, ha="right", va="center")
+    ev.plots.scale_axes(axes, "x")
+    axes.set_title(title)
+row[0].set_yticks(range(len(ranking)), [FAMILY[name].title for name in ranking])
+row[0].invert_yaxis()
+row[0].set_xticks([1, 2, 5, 10, 20, 50, 100])
+plt.show()
 
 # %% [markdown]
 # **Figure 11.** Left: the test error, on a logarithmic axis. At the top the points of one function overlap with those of the next; from SELU down they no longer do. The lone point far to the right in sigmoid's row is a seed that learned next to nothing in 600 steps; it alone draws the mean away from the other four. Right: the first time that the validation accuracy was 97 %. Tanh gets there with two seeds of five.
@@ -1274,13 +1375,23 @@ assert 0 < (accuracy["gelu"] - accuracy["relu"]).mean() < 0.3
 
 # %%
 # The error on the way, median of five seeds; the lighter areas reach from the best to the worst seed.
-wrong = {
-    FAMILY[name].title: 100
-    * (1 - np.array([run["validation_accuracy"][1:] for run in runs["adam", name]]))
-    for name in contenders
-}
-shown = ["linear", "sigmoid", "tanh", "ReLU", "GELU"]
-_ = ev.plots.show_race(marks[1:], wrong, shown, 3.0)
+shown = {"linear": "C0", "sigmoid": "C1", "tanh": "C3", "relu": "C2", "gelu": "C4"}
+_, axes = plt.subplots(figsize=(9, 3.6))
+for name in sorted(contenders, key=lambda one: one in shown):  # those in color last, on top
+    wrong = 100 * (1 - np.array([run["validation_accuracy"][1:] for run in runs["adam", name]]))
+    color = shown.get(name, "#b8c0cc")
+    label = FAMILY[name].title if name in shown else None
+    axes.plot(marks[1:], np.median(wrong, axis=0), color=color, lw=2 if label else 1, label=label)
+    if label:
+        low, high = wrong.min(axis=0), wrong.max(axis=0)
+        axes.fill_between(marks[1:], low, high, color=color, alpha=0.15, lw=0)
+axes.axhline(3, color="black", lw=0.8, ls="--")
+axes.plot([], [], color="#b8c0cc", label="the others")
+axes.set(xlabel="step", ylabel="validation error in %")
+ev.plots.scale_axes(axes, "xy")
+axes.set_yticks([1, 2, 5, 10, 20, 50, 90])
+axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
 
 # %% tags=["refines:relu-converges-faster"]
 # Steps to 97 %, each function against ReLU with the same seed.
