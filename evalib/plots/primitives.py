@@ -13,17 +13,16 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from evalib.plots.style import BLUE, COLORS, DPI, ORANGE, SIGNED
 
-Limits = tuple[float, float] | str | None
-_SHADES = 31  # of each color: few keep a stored PNG small; an odd number has white at zero
+Limits = tuple[float, float] | float | str | None
+_SHADES = 21  # of each color: few keep a stored PNG small; an odd number has white at zero
 _WIDTH, _LINE, _GAP = 800, 16, 8  # pixels: of a figure, of a line of text, between pictures
 
 
 def to_unit_range(picture: Any) -> np.ndarray:
-    """Scale a picture to 0..1, from 0..255 or 0..1, whatever its dtype.
+    """Scale a picture of any dtype to 0..1, from 0..1 or from 0..255, which uint8 always is.
 
     Raises:
-        ValueError: values are on neither scale, or it cannot be told which: above 1, but nowhere
-            as bright as 64 of 255. Only uint8 is always from 0 to 255.
+        ValueError: neither, or it cannot be told: above 1, but nowhere as bright as 64 of 255.
     """
     values = np.asarray(picture)
     low, high = float(values.min()), float(values.max())
@@ -42,22 +41,24 @@ def colorize(values: Any, color_map: str = SIGNED, limits: Limits = None) -> np.
 
     Args:
         values: shape `(..., height, width)`.
-        color_map: matplotlib's name. `SIGNED` has zero in its middle, whatever the limits.
-        limits: the values at the ends of the map, drawn for values beyond too. None takes the least
-            and greatest of all values, "each" those of each picture.
+        color_map: of matplotlib. `SIGNED` has zero in its middle, whatever the limits.
+        limits: the values at the ends of the map, where all beyond is drawn too; or how many
+            percent of all values to take as them, such as 99. None takes the least and greatest,
+            "each" those of each picture.
 
-    Returns:
-        float of shape `(..., height, width, 3)` from 0 to 1, in few shades.
+    Returns colors from 0 to 1 in few shades, shape `(..., height, width, 3)`.
     """
     values = np.asarray(values, "float64")
     axes = (-2, -1) if limits == "each" else None
     low, high = values.min(axes, keepdims=True), values.max(axes, keepdims=True)
     if isinstance(limits, tuple):
-        low, high = np.float64(limits[0]), np.float64(limits[1])
+        low, high = np.array(limits, "float64")
+    elif isinstance(limits, int | float):
+        low, high = np.percentile(values, (100 - limits, limits))
     if color_map == SIGNED:
         high = np.maximum(np.abs(low), np.abs(high))
         low = -high
-    shares = (values - low) / np.where(high > low, high - low, 1)
+    shares = 0.5 + (values - (low + high) / 2) / np.where(high > low, high - low, 1)
     return plt.get_cmap(color_map, _SHADES)(shares)[..., :3]
 
 
@@ -77,26 +78,24 @@ def show_images(
         images: pictures, or title to picture, of shape `(height, width)`, `(height, width, 1)` or
             `(height, width, 3)`; sizes may differ. Values are from 0 to 1 or from 0 to 255, of any
             dtype; in one channel they may be others where `limits` or `SIGNED` scale them.
-        titles: one a picture, or one a column.
-        labels: one a row, on its left.
+        titles, labels: one a picture or a column; one a row, on its left.
         columns: pictures a row; without it 10, or as many as the labels ask for.
         side: about how many pixels of the figure a picture is high or wide. Pixels become squares
             of one size; a picture that is larger is drawn smaller.
         color_map, limits: of pictures with one channel, see `colorize`.
 
-    Raises:
-        ValueError: shapes, values, or the numbers of titles and labels do not fit.
+    A ValueError says which shapes, values or numbers of titles and labels do not fit.
     """
     if isinstance(images, Mapping):
         images, titles = list(images.values()), list(images)
     pictures = color_pictures([np.asarray(image) for image in images], color_map, limits)
     columns = columns or (math.ceil(len(pictures) / len(labels)) if labels else 10)
-    columns = min(columns, len(pictures))
+    columns = max(1, min(columns, len(pictures)))
     rows = math.ceil(len(pictures) / columns)
-    if len(titles) not in (0, columns, len(pictures)) or len(labels) not in (0, rows):
+    if len(titles) not in (0, columns, len(pictures)) or len(labels) not in (0, rows) or not rows:
         raise ValueError(
-            f"expected a title for each of {len(pictures)} pictures or {columns} columns and a "
-            f"label for each of {rows} rows, got {len(titles)} titles and {len(labels)} labels"
+            f"expected pictures in {rows} rows of {columns}, with a title for each or for each "
+            f"column, got {len(pictures)}, {len(titles)} titles and {len(labels)} labels of rows"
         )
     side = side or min(130, _WIDTH / columns - _GAP)
     sizes = [_drawn_size(picture, side) for picture in pictures]
@@ -105,12 +104,15 @@ def show_images(
     left = 7 * max((len(line) for label in labels for line in label.split("\n")), default=0)
     step = height + _GAP + (head if len(titles) > columns else 0)
     across, down = left + columns * (width + _GAP), head + rows * step
-    figure = plt.figure(figsize=(across / DPI, down / DPI), layout="none")
+    # Matplotlib rounds a figure's pixels down and a picture's up: keep clear of both.
+    size = (across + 1e-6) / DPI, (down + 1e-6) / DPI
+    figure = plt.figure(figsize=size, layout="none")
     for number, (picture, (high, wide)) in enumerate(zip(pictures, sizes, strict=True)):
         row, column = divmod(number, columns)
         x = left + column * (width + _GAP) + (width - wide) // 2
         y = down - head - row * step - (height + high) // 2
-        axes = figure.add_axes((x / across, y / down, wide / across, high / down))
+        box = x / across, y / down, (wide - 1e-4) / across, (high - 1e-4) / down
+        axes = figure.add_axes(box)
         axes.imshow(picture, interpolation="nearest" if high >= len(picture) else None)
         hide_axes(axes, titles[number] if number < len(titles) else "")
         if labels and column == 0:
@@ -119,27 +121,20 @@ def show_images(
 
 
 def show_lines(
-    panels: Mapping[str, Any],
-    *,
-    x_label: str = "",
-    y_label: str = "",
-    log: str = "",
-    marker: str = ".",
+    panels: Mapping[str, Any], *, x_label: str = "", y_label: str = "", log: str = ""
 ) -> Figure:
     """Draw curves, a panel for each title, with one legend.
 
     Args:
         panels: title to label to `x` and `y`, or for a single panel label to `x` and `y`. A `y` of
             shape `(seeds, n)` becomes its mean, with a band of one standard deviation to each side.
-        x_label: of all panels.
-        y_label: of the first panel.
+        x_label, y_label: of all panels; of the first.
         log: the axes that are logarithmic: "", "x", "y" or "xy".
-        marker: matplotlib's, or "" for none.
     """
     if not isinstance(next(iter(panels.values())), Mapping):
         panels = {"": panels}
     labels = list(dict.fromkeys(label for curves in panels.values() for label in curves))
-    size = (min(9.2, 3.1 * len(panels) + 3), 2.7)
+    size = (min(9.2, 2.6 * len(panels) + 4.4), 2.7)
     figure, row = plt.subplots(1, len(panels), figsize=size, squeeze=False)
     for axes, (title, curves) in zip(row[0], panels.items(), strict=True):
         for label, (x, y) in curves.items():
@@ -147,7 +142,7 @@ def show_lines(
             if y.ndim == 2:
                 y, spread = y.mean(axis=0), y.std(axis=0, ddof=1)
                 axes.fill_between(x, y - spread, y + spread, color=color, alpha=0.2, lw=0)
-            axes.plot(x, y, color=color, marker=marker, label=label)
+            axes.plot(x, y, color=color, marker=".", label=label)
         axes.set(title=title, xlabel=x_label)
         scale_axes(axes, log)
     row[0, 0].set_ylabel(y_label)
@@ -159,11 +154,9 @@ def show_lines(
 def show_numbers(
     arrays: Mapping[str, Any], *, color_map: str = "Blues", limits: Limits = None
 ) -> Figure:
-    """Draw small matrices as colored cells of one size, with their numbers.
+    """Draw title to matrix as colored cells with numbers; one scale for all unless limits say so.
 
-    Args:
-        arrays: title to shape `(height, width)`.
-        color_map, limits: see `colorize`; None is one scale for all.
+    `colorize` tells what a color map and limits can be.
     """
     matrices = [np.asarray(values) for values in arrays.values()]
     limits = limits or (min(m.min() for m in matrices), max(m.max() for m in matrices))
@@ -188,10 +181,10 @@ def write_numbers(axes: Axes, values: Any, colors: np.ndarray) -> None:
 
 
 def show_bars(panels: Mapping[str, Mapping[str, float]], *, highlight: str = "") -> Figure:
-    """Draw bars with their values, a panel a quantity, each with its own scale from zero.
+    """Draw bars from zero with their values, a panel a quantity, each with its own scale.
 
     Args:
-        panels: title to label to value from 0; the labels are the same in all panels.
+        panels: title to label to value, with the same labels in all panels.
         highlight: the label whose bars are orange.
     """
     labels = list(next(iter(panels.values())))
@@ -262,10 +255,9 @@ def color_pictures(images: list[np.ndarray], color_map: str, limits: Limits) -> 
     for image in images:
         if image.shape[2:] == (3,):
             colored.append(np.rint(to_unit_range(image) * _SHADES) / _SHADES)
-        else:
-            gray = image.reshape(image.shape[:2])
-            scaled = (gray, limits) if limits else (to_unit_range(gray), (0, 1))
-            colored.append(colorize(scaled[0], color_map, scaled[1]))
+            continue
+        values = (image if limits else to_unit_range(image)).reshape(image.shape[:2])
+        colored.append(colorize(values, color_map, limits or (0, 1)))
     return colored
 
 

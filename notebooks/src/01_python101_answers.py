@@ -34,10 +34,12 @@ if "google.colab" in sys.modules: get_ipython().run_line_magic("pip", f'install 
 # Load the tools first: evalib before Keras, because it keeps TensorFlow's start-up messages away.
 import evalib as ev
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers, ops
 
-from evalib.filters import BORDERS, extend_border
+from evalib.filters import BORDERS
+from evalib.plots import BLUE, GRAY, INK, ORANGE, SIGNED
 from evalib.training import (
     StartingPoint,
     activation_moments,
@@ -53,6 +55,7 @@ from evalib.training import (
 )
 
 ev.check_version("0.2")
+ev.plots.use_style()
 
 # %% [markdown]
 # ## What are channels and kernels?
@@ -68,7 +71,8 @@ print(photo.shape, photo.dtype)
 
 # %%
 # Take the three apart. A channel by itself has no color: it is a gray picture, bright where there is much.
-_ = ev.plots.show_photo_channels(photo)
+titles = ["photograph", "red channel", "green channel", "blue channel"]
+_ = ev.plots.show_images([photo, *np.moveaxis(photo, -1, 0)], titles)
 
 # %% tags=["proves:colors-are-channels"]
 # The suit is orange: much red, some green, little blue.
@@ -222,13 +226,13 @@ styles = {
     "smaller": {"size": 20},
     "much smaller": {"size": 17},
     "larger": {"size": 28},
-    "slanted": {"style": "oblique"},
-    "bold": {"weight": "bold"},
-    "turned 10 degrees": {"turn": 10},
-    "turned 25 degrees": {"turn": 25},
-    "turned back 25": {"turn": -25},
-    "with serifs": {"family": "DejaVu Serif"},
-    "Computer Modern": {"family": "cmr10", "size": 30},
+    "slanted": {"font": "DejaVuSansMono-Oblique"},
+    "bold": {"font": "DejaVuSansMono-Bold"},
+    "turned 10 degrees": {"degrees": 10},
+    "turned 25 degrees": {"degrees": 25},
+    "turned back 25": {"degrees": -25},
+    "with serifs": {"font": "DejaVuSerif"},
+    "Computer Modern": {"font": "cmr10", "size": 30},
 }
 lines = [ev.data.Line(words, **style) for style in styles.values()]
 variants, variant_letters = ev.data.draw_page(lines, width=624)
@@ -304,15 +308,15 @@ assert per_line(by_seven["false alarm"])[list(styles).index("bold")] >= 1
 # %% tags=["nbval-ignore-output"]
 # All 77 on their page: found by one kernel, found with the other six only, or by none.
 late = [place for place in by_seven["found"] if not (place == by_one["found"]).all(axis=1).any()]
-_ = ev.plots.show_letter_variants(
+_ = ev.plots.show_letter_page(
     variants,
-    list(styles),
     {
         "found by the one kernel": by_one["found"],
         "only by seven": np.array(late),
         "by none": by_seven["missed"],
         "false alarm": by_seven["false alarm"],
     },
+    list(styles),
 )
 
 # %%
@@ -433,7 +437,7 @@ assert colored_share(scaled) > 0.85
 
 # %%
 # The gray photograph with lines and without.
-_ = ev.plots.show_pictures({"gray with colored lines": line_photo, "gray": gray}, scale=2)
+_ = ev.plots.show_images({"gray with colored lines": line_photo, "gray": gray}, side=312)
 
 # %% [markdown]
 # **Figure 5.** The line illusion. On the left seven pixels of ten are gray, the same as on the right; look at the suit between the lines. Shapes come from the gray picture alone. The color that we believe to see is filled in.
@@ -491,7 +495,10 @@ assert edge_likeness[~np.eye(7, dtype=bool)].max() < 0.2
 
 # %%
 # Three of the photographs, recolored, and the edges of the recolored ones.
-_ = ev.plots.show_recolored(originals[:3], recolored[:3], new_edges[:3])
+drawings = [1 - np.clip(edge / np.percentile(edge, 98), 0, 1) for edge in new_edges[:3]]
+_ = ev.plots.show_images(
+    [*originals[:3], *recolored[:3], *drawings], labels=["photograph", "recolored", "edges"], side=132
+)
 
 # %% [markdown]
 # **Figure 6.** Three of the seven photographs, the same in exchanged colors, and what is left of these as edges. A cat is a cat in any color, and one that is drawn in lines is a cat, too.
@@ -515,10 +522,14 @@ for name, output in [("Sobel-x", gx), ("Sobel-y", gy), ("Laplacian", curvature)]
 
 # %%
 # The photograph, and each kernel with the output that it makes.
-_ = ev.plots.show_filters(
-    camera,
-    {"Sobel-x": (ev.SOBEL_X, gx), "Sobel-y": (ev.SOBEL_Y, gy), "Laplacian": (ev.LAPLACIAN, curvature)},
-)
+pictures = {"photograph": camera}
+for name, output in [("Sobel-x", gx), ("Sobel-y", gy), ("Laplacian", curvature)]:
+    pictures[name] = ev.plots.colorize(output, limits=99)
+figure = ev.plots.show_images(pictures, side=220)
+for axes, weights in zip(figure.axes[1:], [ev.SOBEL_X, ev.SOBEL_Y, ev.LAPLACIAN], strict=True):
+    above = axes.inset_axes((0.3, 1.15, 0.4, 0.4))
+    ev.plots.write_numbers(above, weights, ev.plots.colorize(weights, limits=(-8, 8)))
+plt.show()
 
 # %% [markdown]
 # **Figure 7.** Blue is below zero, white zero, red above. The tripod's middle leg is upright: Sobel-x sees it, in red where it gets brighter to the right and in blue where it gets darker again; Sobel-y sees next to nothing there. The top of the camera is level, and there it is the other way round. The Laplacian draws each edge as a pair of a red and a blue line.
@@ -544,10 +555,29 @@ assert ev.SOBEL_X.sum() == ev.SOBEL_Y.sum() == ev.LAPLACIAN.sum() == 0
 # $G_x$ and $G_y$ together are a vector, the *gradient*: it points to where it gets brighter, and it is long where that happens fast. A coin on dark cloth has edges in every direction.
 
 # %%
-# One coin, whose middle is the middle of the picture.
+# One coin, whose middle is the middle of the picture. Arrows stand where the gradient is strong.
+from matplotlib.colors import hsv_to_rgb
+
 coin = ev.sample_photo("coins", 303)[84:154, 194:264, 0] / 255
 coin_gx, coin_gy = ev.sobel_gradients(coin)
-_ = ev.plots.show_gradient(coin, coin_gx, coin_gy)
+
+
+def hues(gx, gy):
+    """Colors of gradients: the direction as hue, the length up to one as brightness."""
+    hue, length = np.arctan2(gy, gx) / (2 * np.pi) % 1, np.hypot(gx, gy).clip(0, 1)
+    return hsv_to_rgb(np.stack([hue, np.full_like(hue, 0.85), length], axis=-1))
+
+
+strong = np.percentile(ev.gradient_magnitude(coin), 98)
+to_right, upward = np.meshgrid(np.linspace(-1, 1, 70), np.linspace(1, -1, 70))
+key = np.where(np.hypot(to_right, upward)[..., np.newaxis] > 1, 1, hues(to_right, upward))
+pictures = {"gradient as arrows": coin, "direction as hue": hues(coin_gx / strong, coin_gy / strong)}
+figure = ev.plots.show_images({**pictures, "brighter upward": key}, side=210)
+rows, columns = np.mgrid[2:70:4, 2:70:4].reshape(2, -1)
+arrows = np.stack([coin_gx, coin_gy])[:, rows, columns] / (strong / 8)
+arrows[:, np.hypot(*arrows) < 2] = np.nan
+figure.axes[0].quiver(columns, rows, *arrows, color=ORANGE, scale_units="xy", scale=1, width=0.009)
+_ = figure.axes[2].set_xlabel("brighter downward")
 
 # %% [markdown]
 # **Figure 8.** On the rim nearly all arrows point inward, from the dark cloth to the bright coin. In the middle the same is told by color: the circle of hues on the right is the key. Its red, for instance, means brighter to the right, and lies on the coin's left rim. Inside the coin the relief makes edges of its own.
@@ -579,7 +609,7 @@ import skimage.filters
 
 
 course_kernels = {"Sobel-x": ev.SOBEL_X, "Sobel-y": ev.SOBEL_Y, "Laplacian": ev.LAPLACIAN}
-continued = extend_border(camera, (1, 1), "reflect")[np.newaxis, ..., np.newaxis]
+continued = np.pad(camera, 1, mode="symmetric")[np.newaxis, ..., np.newaxis]  # SciPy's "reflect"
 by_keras = {}
 for name, weights in course_kernels.items():
     layer = ev.fixed_convolution(weights)
@@ -619,9 +649,14 @@ for name, results in others.items():
 # - **Border.** At the edge of the picture a kernel hangs over. What lies there must be invented, and the usual invention differs: SciPy and scikit-image reflect, a Keras layer with `padding="same"` takes zeros, one with `padding="valid"` leaves these pixels out.
 
 # %%
-# How the five borders continue a photograph beyond its frame.
-small_photo = ev.sample_photo("camera", 60)[..., 0]
-_ = ev.plots.show_borders(small_photo, 25)
+# How the five borders continue a photograph beyond its frame: SciPy's names and NumPy's.
+small_photo, margin = ev.sample_photo("camera", 84)[..., 0], 34
+modes = {"reflect": "symmetric", "constant": "constant", "nearest": "edge", "mirror": "reflect", "wrap": "wrap"}
+extended = {name: np.pad(small_photo, margin, mode) for name, mode in modes.items()}
+figure = ev.plots.show_images(extended, side=152)
+for axes in figure.axes:
+    ev.plots.outline(axes, (margin, margin, 84, 84))
+plt.show()
 
 # %% [markdown]
 # **Figure 9.** What is assumed beyond the edge, by SciPy's names. "reflect" and "mirror" look alike: the first repeats the pixel at the edge, the second does not. Zeros put a dark frame around the picture, and kernels find an edge there that nobody photographed.
@@ -732,7 +767,13 @@ assert all(abs(picture.sum() - 1) < 1e-4 for picture in dots.values())
 # The same on a photograph of a coin, whose middle is the middle of the picture.
 coin = (ev.sample_photo("coins", 303)[84:154, 194:264, 0] / 255).astype("float32")
 coins = {"input": coin} | {name: through(model, coin) for name, model in stacks.items()}
-_ = ev.plots.show_drift(coins, dots, (20, 20))
+drawn = [ev.plots.colorize(picture, INK, "each") for picture in dots.values()]
+figure = ev.plots.show_images([*coins.values(), *drawn], list(coins), labels=["coin", "dot"], side=140)
+for axes in figure.axes:
+    middle = (axes.images[0].get_size()[0] - 1) / 2
+    axes.axhline(middle, color=ORANGE, lw=0.8)
+    axes.axvline(middle, color=ORANGE, lw=0.8)
+plt.show()
 
 # %% [markdown]
 # **Figure 10.** A coin and a dot after ten averaging layers; the orange lines cross where the middle was. 3x3 blurs more, as it averages more pixels, but everything stays in its place. 2x2 carries the picture up and to the left, half a pixel a layer.
@@ -807,13 +848,27 @@ assert stack_products == [56**2 * 64**2 * weights for weights in stack_weights]
 assert large_products == [56**2 * 64**2 * weights for weights in large_weights]
 
 # %%
-# Both as curves over what is seen.
-one = {
-    "weights, one channel": large_weights,
-    "multiplications, 56x56 pixels, 64 channels": large_products,
-}
-stack = dict(zip(one, (stack_weights, stack_products), strict=True))
-_ = ev.plots.show_stack_costs([2 * depth + 1 for depth in depths], one, stack)
+# Both as curves over what is seen, with the numbers of weights.
+seen = [2 * depth + 1 for depth in depths]
+figure = ev.plots.show_lines(
+    {
+        "weights, one channel": {
+            "one large kernel": (seen, large_weights),
+            "stack of 3x3": (seen, stack_weights),
+        },
+        "million multiplications,\n56x56 pixels, 64 channels": {
+            "one large kernel": (seen, np.array(large_products) / 1e6),
+            "stack of 3x3": (seen, np.array(stack_products) / 1e6),
+        },
+    },
+    x_label="side of what is seen, in pixels",
+)
+for counts, color, offset in [(large_weights, BLUE, (-4, 6)), (stack_weights, ORANGE, (4, -14))]:
+    for x, count_of in zip(seen, counts, strict=True):
+        figure.axes[0].annotate(count_of, (x, count_of), offset, textcoords="offset points", color=color)
+for axes in figure.axes:
+    axes.set(xticks=seen, ylim=(-0.1 * axes.get_ylim()[1], None))
+plt.show()
 
 # %% [markdown]
 # **Figure 11.** A large kernel costs as the square of its size, a stack in proportion to it. At 11x11 the stack needs 45 weights for every 121. The saving has a price that the curves do not show: a stack has more outputs to keep while it is trained, one for each layer. The last question shows what for.
@@ -926,14 +981,9 @@ assert left_over > 0.5
 
 # %%
 # The coin, the two layers with and without ReLU, and the best single kernel.
-_ = ev.plots.show_rims(
-    {
-        "coin": coin,
-        "two 3x3, ReLU between": with_relu,
-        "two 3x3, nothing between": without_relu,
-        "best single 5x5": best_linear,
-    }
-)
+outputs = ev.plots.colorize(np.stack([with_relu, without_relu, best_linear]), limits=99)
+titles = ["coin", "two 3x3, ReLU between", "two 3x3, nothing between", "best single 5x5"]
+_ = ev.plots.show_images([coin[2:-2, 2:-2], *outputs], titles, side=198)
 
 # %%
 # The rim against the coin's inside: with the ReLU both halves stand out, by the best single kernel only one.
@@ -1041,7 +1091,13 @@ assert min(left["ring"], left["plus"], left["two dots"], left["random"]) > 0.1
 
 # %%
 # The wanted kernels, and the nearest that two 3x3 came.
-_ = ev.plots.show_kernel_fits(targets, fits, errors)
+wanted = [ev.plots.colorize(target) for target in targets.values()]
+scales = [np.abs(target).max() for target in targets.values()]
+nearest = [ev.plots.colorize(fit, limits=(-s, s)) for fit, s in zip(fits, scales, strict=True)]
+figure = ev.plots.show_images([*wanted, *nearest], list(targets), labels=["wanted", "two 3x3"], side=115)
+for axes, error in zip(figure.axes[6:], errors, strict=True):
+    axes.set_xlabel(f"{100 * error:.0f} % left over")
+plt.show()
 
 # %% [markdown]
 # **Figure 13.** Six 5x5 kernels and the nearest composition of two 3x3. Column-times-row kernels can be made, the others cannot. Their numbers are what a search found, so a little less may be possible; that the two dots cannot be made exactly is proved above.
@@ -1097,11 +1153,12 @@ assert 8 < first_stack / first_large < 8.1
 
 # %%
 # The four as bars.
-_ = ev.plots.show_costs(
+_ = ev.plots.show_bars(
     {
         "weights": {name: weights for name, (weights, _) in cases.items()},
         "multiplications, 224x224 pixels": {name: cost for name, (_, cost) in cases.items()},
-    }
+    },
+    highlight="first layer: one 7x7",
 )
 
 # %% [markdown]
@@ -1266,9 +1323,9 @@ print(line)
 
 convolutions = sum(isinstance(layer, layers.Conv2D) for layer in pooled.layers)
 poolings = sum(isinstance(layer, layers.MaxPooling2D) for layer in pooled.layers)
-print(f"plain:  99 convolutions, {multiplications(deep):9,} multiplications")
+print(f"plain:  99 convolutions, {ev.networks.macs(deep):9,} multiplications")
 print(f"pooled: {convolutions} convolutions and {poolings} poolings,", end=" ")
-print(f"{multiplications(pooled):9,} multiplications")
+print(f"{ev.networks.macs(pooled):9,} multiplications")
 
 # %%
 # A tenth of the convolutions, and less than a tenth of the multiplications.
@@ -1280,8 +1337,13 @@ assert 12 < ev.networks.macs(deep) / ev.networks.macs(pooled) < 14
 
 # %%
 # Both chains, layer by layer.
-_ = ev.plots.show_chains(
-    {"99 convolutions": sides, "10 convolutions, 6 poolings": pooled_sides}
+_ = ev.plots.show_lines(
+    {
+        "99 convolutions": (range(len(sides)), sides),
+        "10 convolutions, 6 poolings": (range(len(pooled_sides)), pooled_sides),
+    },
+    x_label="layers",
+    y_label="height and width in pixels",
 )
 
 # %% [markdown]
@@ -1411,7 +1473,23 @@ predicted = {
     row: {name: (predictions[row, name].activations, predictions[row, name].gradients) for name in starts}
     for row in rows
 }
-_ = ev.plots.show_signals(measured, predicted)
+figure, grid = plt.subplots(2, 2, figsize=(8.4, 4.8), sharex=True)
+layer, colors = np.arange(1, depth + 1), dict(zip(starts, ("C2", "C0", "C1", "C4"), strict=True))
+for (forward, backward), row in zip(grid, rows, strict=True):
+    for name, color in colors.items():
+        points, lines = measured[row][name], predicted[row][name]
+        forward.semilogy(layer, points[0], ".", color=color)
+        forward.semilogy(layer, lines[0], color=color, lw=1, label=name)
+        # How gradients change is predicted, not how large they are: begin at the last layer.
+        backward.semilogy(layer, points[1], ".", color=color)
+        backward.semilogy(layer, points[1][-1] * lines[1], color=color, lw=1)
+    forward.set(title=f"{row}: activations, forward", ylabel="mean square")
+    backward.set_title(f"{row}: gradients, backward")
+    forward.grid()
+    backward.grid()
+for axes in grid[1]:
+    axes.set_xlabel("layer")
+ev.plots.add_legend(figure)
 
 # %% [markdown]
 # **Figure 16.** The size of both signals in each of 50 layers, on a logarithmic scale. Read the left side from left to right, for activations go forward; read the right side from right to left, for gradients come back. With ReLU only He's start stays level; Xavier's loses half in each layer, in both directions. With tanh Xavier's gradients change least, though its activations fade slowly; larger starts keep the activations up, which cannot pass 1 anyway, and pay with gradients that grow on their way back.
@@ -1473,7 +1551,16 @@ assert abs(signals["tanh", "Xavier"].activations.mean()) < 0.05
 
 # %%
 # Each column is the histogram of a layer's 20,000 activations behind tanh.
-_ = ev.plots.show_spreads({name: signals["tanh", name].activations for name in starts})
+edges = np.linspace(-1, 1, 62)  # an odd number of bins: zero has one to itself
+figure, row = plt.subplots(1, len(starts), figsize=(9, 2.4), sharey=True)
+for axes, name in zip(row, starts, strict=True):
+    values = signals["tanh", name].activations
+    counts = np.stack([np.histogram(layer, edges)[0] for layer in values], axis=1)
+    shades = ev.plots.colorize(counts / counts.max(axis=0), "Blues", (0, 1))
+    placed = {"origin": "lower", "extent": (0.5, depth + 0.5, -1, 1), "aspect": "auto"}
+    axes.imshow(shades, interpolation="nearest", **placed)
+    axes.set(title=name, xlabel="layer", yticks=[-1, 0, 1])
+_ = row[0].set_ylabel("activation")
 
 # %% [markdown]
 # **Figure 17.** How tanh activations are distributed, layer by layer. Too small: after a few layers next to nothing is left. Xavier: they narrow slowly. He: they stay spread out. Too large: they crowd at -1 and 1, where tanh is flat.
@@ -1513,13 +1600,20 @@ for activation in rows:
 
 # %% tags=["nbval-ignore-output"]
 # Draw the loss of the batches, ten at a time, and print how many unseen digits are named right.
-_ = ev.plots.show_losses(
-    {
-        row: {name: (trained[row, name].marks[1:], trained[row, name].losses) for name in starts}
-        for row in rows
-    },
-    chance=chance,
-)
+figure, panels = plt.subplots(1, 2, figsize=(9, 2.9), sharey=True)
+for axes, activation in zip(panels, rows, strict=True):
+    axes.axhline(chance, color="black", lw=0.8, ls="--", label="guessing")
+    # Each a little thinner than the one before, so that equal curves all show.
+    for (name, color), width in zip(colors.items(), (6, 3.2, 1.8, 1.4), strict=True):
+        steps, losses = trained[activation, name].marks[1:], trained[activation, name].losses
+        axes.plot(steps, losses, color=color, lw=width, label=name)
+        if not np.isfinite(losses[0]):
+            axes.plot(steps[0], 3.6, "x", color=color, ms=8, mew=2)
+            axes.text(steps[0] + 6, 3.6, "no number", color=color, va="center")
+    axes.set(title=activation, xlabel="step", ylim=(0, 4))
+    axes.grid()
+panels[0].set_ylabel("loss in nats")
+ev.plots.add_legend(figure)
 for (activation, name), run in trained.items():
     loss, accuracy = run.scores["validation"][-1]
     print(f"{activation}, {name:9}: validation loss {loss:5.2f}, accuracy {100 * accuracy:4.1f} %")
@@ -1633,7 +1727,10 @@ assert outcomes["random"][1][1] > outcomes["equal"][1][1] + 0.02
 
 # %%
 # The eight kernels of the first layer after training, from both starts, on one color scale.
-_ = ev.plots.show_kernels({f"{name} start": weights[0] for name, (weights, _) in outcomes.items()}, columns=8)
+slices = [np.moveaxis(weights[0][:, :, 0], -1, 0) for weights, _ in outcomes.values()]
+_ = ev.plots.show_images(
+    np.concatenate(slices), labels=["equal start", "random start"], side=70, color_map=SIGNED
+)
 
 # %% [markdown]
 # **Figure 19.** First-layer kernels after 300 steps; red adds ink, blue subtracts it. From the equal start all eight learned the same picture: seven of them are wasted. From a random start each became something of its own.
@@ -1662,15 +1759,16 @@ for layer, fresh in zip(["first", "second", "probabilities"], random_start[::2],
 # %%
 # Histograms of the three kernels, fresh and after the 300 steps from the random start.
 weights_trained = outcomes["random"][0]
-_ = ev.plots.show_weights(
-    {
-        f"{layer}: {random_start[2 * i].size:,} weights": {
-            "fresh": random_start[2 * i],
-            "trained": weights_trained[2 * i],
-        }
-        for i, layer in enumerate(limits)
-    }
-)
+figure, panels = plt.subplots(1, 3, figsize=(9, 2.5))
+for i, (axes, layer) in enumerate(zip(panels, limits, strict=True)):
+    pair = random_start[2 * i], weights_trained[2 * i]
+    edges = np.linspace(-1, 1, 42) * max(np.abs(values).max() for values in pair)
+    for values, label, color in zip(pair, ("fresh", "trained"), (GRAY, ORANGE), strict=True):
+        counts = np.histogram(values, edges)[0]
+        axes.stairs(counts, edges, fill=True, color=color, alpha=0.35)
+        axes.stairs(counts, edges, color=color, lw=1.4, label=label)
+    axes.set(title=f"{layer}: {pair[0].size:,} weights", xlabel="weight", yticks=[])
+ev.plots.add_legend(figure)
 
 # %% [markdown]
 # **Figure 20.** Weights before and after training. Fresh ones fill a box, as they are drawn evenly from it. Training rounds the box off, and some weights leave it. Yet most of the start is still there: fresh and trained weights are correlated in every layer.
@@ -2017,13 +2115,17 @@ watched = track_training(network, data, moments, score_on=unseen)
 # %% tags=["nbval-ignore-output"]
 # Loss and errors on unseen digits over the steps, on a logarithmic axis: most happens early.
 validation_loss, accuracy = watched.scores["validation"].T
-_ = ev.plots.show_steps(
+figure = ev.plots.show_lines(
     {
-        "validation loss in nats": (moments[1:], validation_loss[1:]),
-        "errors in %": (moments[1:], 100 * (1 - accuracy[1:])),
+        "validation loss in nats": {"": (moments[1:], validation_loss[1:])},
+        "errors in %": {"": (moments[1:], 100 * (1 - accuracy[1:]))},
     },
-    marks=[1, 10, 30, 100, 300, 780],
+    x_label="step",
+    log="x",
 )
+for axes in figure.axes:
+    axes.vlines([1, 10, 30, 100, 300, 780], 0, axes.get_ylim()[1], GRAY, ls=":", lw=0.8)
+    axes.set_ylim(0, None)
 print(f"{len(x_fit) / 64:.0f} steps are one epoch; accuracy {100 * accuracy[-1]:.1f} % on unseen digits")
 
 # %% [markdown]
@@ -2039,7 +2141,9 @@ assert validation_loss[0] - validation_loss[8] > 0.8 * (validation_loss[0] - val
 # The eight kernels of the first layer at seven moments, on one color scale.
 shown = [0, 1, 10, 30, 100, 300, 780]
 film = [watched.kernels[moments.index(step)] for step in shown]
-_ = ev.plots.show_kernel_film(film, ["start", *[f"step {step}" for step in shown[1:]]])
+slices = np.concatenate([np.moveaxis(moment[:, :, 0], -1, 0) for moment in film])
+row_labels = ["start", *[f"step {step}" for step in shown[1:]]]
+_ = ev.plots.show_images(slices, labels=row_labels, side=63, color_map=SIGNED)
 
 # %% [markdown]
 # **Figure 25.** First-layer kernels while they are trained, a column each; red adds ink, blue subtracts it. One step changes nothing that could be seen. Then strokes and edges rise out of the noise, each kernel in its own direction, and later steps sharpen them. Some kernels hardly change at all.
@@ -2099,7 +2203,14 @@ for name, make in optimizers.items():
 # %% tags=["nbval-ignore-output"]
 # The loss after 200 steps with each rate; the ring marks the rate that is chosen.
 best_rate = {name: min(by_rate, key=by_rate.get) for name, by_rate in choice.items()}
-_ = ev.plots.show_rates(choice)
+figure = ev.plots.show_lines(
+    {name: (list(by_rate), list(by_rate.values())) for name, by_rate in choice.items()},
+    x_label="learning rate",
+    y_label="validation loss in nats",
+    log="xy",
+)
+for number, (name, rate) in enumerate(best_rate.items()):
+    figure.axes[0].plot(rate, choice[name][rate], "o", mfc="none", mec=f"C{number}", ms=13, mew=1.5)
 print(best_rate)
 
 # %% [markdown]
@@ -2116,7 +2227,18 @@ for name, start in trainers.items():
         run = track_training(start.model, data, places, seed=seed, score_on=unseen)
         losses.append(run.scores["validation"][:, 0])
     curves[name] = places, np.array(losses)
-_ = ev.plots.show_optimizers(curves)
+figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.2), width_ratios=[1.35, 1])
+for number, (name, (steps, losses)) in enumerate(curves.items()):
+    left.plot(steps, losses.mean(axis=0), color=f"C{number}", label=name)
+    ends = losses[:, -1]
+    right.plot(ends, [name] * len(ends), "o", color=f"C{number}", mec="white", ms=8)
+    right.plot(ends.mean(), name, "|", color=f"C{number}", ms=20, mew=2)
+left.set(xlabel="step", ylabel="validation loss in nats", title="on the way, mean of three starts")
+right.set(xlabel="validation loss in nats", title="at the end, each start a point")
+ev.plots.scale_axes(left, "y")
+right.invert_yaxis()
+right.grid(axis="x")
+left.legend()
 for name, (_, losses) in curves.items():
     print(
         f"{name:9} mean loss {losses[:, -1].mean():.3f}, best {losses[:, -1].min():.3f}, worst {losses[:, -1].max():.3f}"
@@ -2176,9 +2298,16 @@ print(f"{model.count_params():,} parameters, {500 * 50 // 1000} epochs")
 
 # %% tags=["nbval-ignore-output"]
 # Both losses are scored with dropout off, so that the curves can be compared.
-_ = ev.plots.show_gaps(
-    {label: (run.marks, run.scores["seen"][:, 0], run.scores["unseen"][:, 0]) for label, run in runs.items()}
-)
+figure, panels = plt.subplots(1, 2, figsize=(9, 2.9), sharey=True)
+for axes, (label, run) in zip(panels, runs.items(), strict=True):
+    seen, unseen_loss = run.scores["seen"][:, 0], run.scores["unseen"][:, 0]
+    axes.plot(run.marks, seen, color=BLUE, label="images it was trained on")
+    axes.plot(run.marks, unseen_loss, color=ORANGE, label="images it never saw")
+    axes.fill_between(run.marks, seen, unseen_loss, color=ORANGE, alpha=0.12, lw=0, label="the gap")
+    axes.set(title=label, xlabel="step", ylim=(0, None))
+    axes.grid()
+panels[0].set_ylabel("loss in nats")
+panels[1].legend(loc="upper right")
 for label, run in runs.items():
     seen, unseen_last = run.scores["seen"][-1], run.scores["unseen"][-1]
     print(

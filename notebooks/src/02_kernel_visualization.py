@@ -34,6 +34,7 @@ if "google.colab" in sys.modules: get_ipython().run_line_magic("pip", f'install 
 # Load the tools first: evalib before Keras, because it keeps TensorFlow's start-up messages away.
 import evalib as ev
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers, ops
 
@@ -52,8 +53,10 @@ from evalib.features import (
     vgg16_backbone,
     vgg16_classifier,
 )
+from evalib.plots import BLUE, GRAY, INK, ORANGE
 
 ev.check_version("0.2")
+ev.plots.use_style()
 
 # %% tags=["parameters"]
 # @title What a reader may want to turn
@@ -73,11 +76,27 @@ visualization_steps = 80  # @param {type:"slider", min:10, max:400, step:10}
 
 # %%
 # Look through windows: five places of one photograph, each cut out at six sizes and drawn at one size.
+from matplotlib.patheffects import withStroke
 
 photo = ev.sample_photo("astronaut")
 places = {"eye": (79, 195), "smile": (112, 176), "star": (50, 28), "badge": (302, 135)}
 places["collar"] = (205, 200)
-_ = ev.plots.show_windows(photo, places, (3, 5, 7, 11, 22, 46))
+viewed = (3, 5, 7, 11, 22, 46)
+corners = [(y - size // 2, x - size // 2, size) for y, x in places.values() for size in viewed]
+steps = {size: np.arange(74) * size // 74 for size in viewed}  # all windows are drawn equally large
+windows = [photo[top + steps[size]][:, left + steps[size]] for top, left, size in corners]
+titles = [f"{size}x{size}" for size in viewed]
+figure = ev.plots.show_images(windows, titles, labels=[" " * 62 + label for label in places], side=74)
+# The photograph stands on the left, as high as the five rows of windows.
+whole = figure.axes[-6].inset_axes((-6.05, 0, 400 / 74, 400 / 74))
+whole.imshow(photo // 16 * 17, interpolation="nearest")
+ev.plots.hide_axes(whole, "400x400 pixels")
+dark = {"path_effects": [withStroke(linewidth=2, foreground="black")]}
+for top, left, size in corners:
+    ev.plots.outline(whole, (top, left, size, size), "white", lw=0.8, **dark)
+for label, (y, x) in places.items():
+    whole.text(x + 26, y, label, color="white", va="center", **dark)
+plt.show()
 
 # %% [markdown]
 # **Figure 1.** A photograph of 400x400 pixels and windows cut from it. Cover the right half of the windows and guess: at 3x3 there are nine patches of color, at 5x5 and 7x7 an edge and its direction. At 11x11 the eye and the teeth begin to show, though the label at the left helps; the star needs 22x22, and badge and collar need 46x46.
@@ -187,16 +206,21 @@ for small, large in ((3, 7), (7, 11), (11, 22), (22, 46)):
 
 # %%
 # The same as curves, over a scale on which equal steps are equal factors.
-_ = ev.plots.show_scores_by_size(
-    window_sizes,
+figure = ev.plots.show_lines(
     {
-        "color and texture": told["both"],
-        "texture alone: gray, mean taken out": told["texture"],
-        "mean color alone": told["color"],
+        "color and texture": (window_sizes, 100 * told["both"]),
+        "texture alone: gray,\nmean taken out": (window_sizes, 100 * told["texture"]),
+        "mean color alone": (window_sizes, 100 * told["color"]),
     },
-    chance=1 / len(names),
-    marked=11,
+    x_label="side of the window, pixels",
+    y_label="told right, %",
+    log="x",
 )
+(axes,) = figure.axes
+axes.axhline(100 / len(names), color=GRAY, ls="--", lw=1)
+axes.text(46, 100 / len(names) - 2, "chance", color=GRAY, ha="right", va="top")
+axes.axvline(11, color=GRAY, ls=":", lw=1)
+_ = axes.set(xticks=window_sizes, ylim=(0, 100))
 
 # %% [markdown]
 # **Figure 2.** How often a window's photograph is told right, over the side of the window; mean and standard deviation of three draws. The mean color says as much at 3x3 as at 15x15. Texture starts at more than twice chance and climbs without a step; it gets flatter to the right. The dotted line is the course's 11.
@@ -316,7 +340,7 @@ def by_color(pair):
 
 
 before, after = by_color(kernels[7, 0])
-_ = ev.plots.show_kernel_bands({"7x7 before training": before, "7x7 after training": after})
+_ = ev.plots.show_kernels({"7x7 before\ntraining": before, "7x7 after\ntraining": after})
 
 # %% [markdown]
 # **Figure 3.** The 32 first-layer kernels of one network, each at the same place before and after. Mid gray is a weight of zero; each kernel is drawn on its own scale. Before: independent numbers in three channels. After: flat spots of one color, edges between two colors, edges and stripes between bright and dark.
@@ -330,9 +354,9 @@ _ = ev.plots.show_kernel_bands({"7x7 before training": before, "7x7 after traini
 bands = {}
 for size in (3, 5, 11):
     before, after = by_color(kernels[size, 0])
-    bands[f"{size}x{size} before training, 16 of 32"] = before[..., ::2]
-    bands[f"{size}x{size} after training"] = after
-_ = ev.plots.show_kernel_bands(bands)
+    bands[f"{size}x{size} before,\n16 of 32"] = before[..., ::2]
+    bands[f"{size}x{size} after\ntraining"] = after
+_ = ev.plots.show_kernels(bands)
 
 # %% [markdown]
 # **Figure 4.** First-layer kernels of 3x3, 5x5 and 11x11, drawn equally large. In the 3x3 ones one can tell colors, and which side is the brighter one. In the 11x11 ones there are edges and stripes in several directions, some of them slanted.
@@ -377,7 +401,10 @@ notes = [
     f"smooth {smooth:.2f}\nselective {selective:.2f}\ncolor {color:.2f}"
     for smooth, selective, _, color in table.values()
 ]
-_ = ev.plots.show_named_kernels(made, notes)
+figure = ev.plots.show_images(ev.plots.kernel_pictures(stacked), list(made), side=84)
+for axes, note in zip(figure.axes, notes, strict=True):
+    axes.set_xlabel(note)
+plt.show()
 
 # %% [markdown]
 # **Figure 5.** Made kernels and their three numbers. A blot and a flat kernel prefer no direction, stripes do, of whatever slant. Only the red and green blot and the noise have color.
@@ -400,13 +427,18 @@ assert all(table[title][3] < 1e-9 for title in ("flat", "blot", "checkerboard", 
 # %%
 # The 11x11 kernels where their direction and its strength put them.
 after = kernels[11, 0][1]
-_ = ev.plots.show_kernel_plane(
-    after,
-    preferred_orientation(after),
-    orientation_selectivity(after),
-    x_label="preferred orientation in degrees: 0 and 180 horizontal, 90 vertical",
-    y_label="orientation selectivity",
+figure, axes = plt.subplots(figsize=(9, 4.6))
+spots = zip(preferred_orientation(after), orientation_selectivity(after), strict=True)
+for (x, y), picture in zip(spots, ev.plots.kernel_pictures(after), strict=True):
+    axes.imshow(picture, extent=(x - 4.5, x + 4.5, y - 0.05, y + 0.05), aspect="auto", zorder=2)
+axes.set(
+    xlim=(-8, 188),
+    ylim=(-0.08, 1.08),
+    xlabel="preferred orientation in degrees: 0 and 180 horizontal, 90 vertical",
+    ylabel="orientation selectivity",
 )
+axes.grid()
+plt.show()
 
 # %% [markdown]
 # **Figure 6.** All 32 trained 11x11 kernels of one network. The upper ones are edges and stripes of the direction that is written below them. The lower ones are flat colors, spots and crossings, whose direction means little.
@@ -436,7 +468,24 @@ for title, measure in measured.items():
         print(
             f"{title:23} {size:2}x{size:<2} before {pair[0].mean():5.2f}   after {pair[1].mean():.2f}"
         )
-_ = ev.plots.show_measures(changes, expected)
+
+figure, panels = plt.subplots(1, 3, figsize=(9, 3.2))
+for axes, (title, groups) in zip(panels, changes.items(), strict=True):
+    for place, pair in enumerate(groups.values()):
+        for shift, group, color in zip((-0.2, 0.2), pair, (GRAY, BLUE), strict=True):
+            # Spread sideways in a fixed pattern, so that dots do not hide each other.
+            spread = 0.26 * (np.arange(len(group)) * 0.618 % 1) - 0.13
+            axes.scatter(place + shift + spread, group, 6, color=color, alpha=0.55, lw=0)
+            axes.plot(place + shift, group.mean(), "_", color="black", ms=15, mew=1.5)
+        chance_level = expected[title][place]
+        axes.hlines(chance_level, place - 0.42, place + 0.42, ORANGE, lw=1.2, ls="--")
+    axes.set(title=title, xticks=range(len(groups)), xticklabels=list(groups))
+    axes.grid(axis="y")
+marks = {"before training": ("o", GRAY), "after training": ("o", BLUE), "mean": ("_", "black")}
+for label, (mark, color) in marks.items():
+    panels[0].plot([], [], mark, color=color, label=label)
+panels[0].plot([], [], "--", color=ORANGE, label="expected of noise")
+_ = figure.legend(loc="outside lower center", ncols=4)
 
 # %% [markdown]
 # **Figure 7.** A dot for each of the 96 kernels of a size. Smoothness: from around 0 to well above it, and highest for the largest kernels. Selectivity: what noise has by chance shrinks to a third from 3x3 to 11x11; what trained kernels have shrinks much less. Color share: noise is all alike; training makes some kernels almost gray and leaves others almost pure color.
@@ -523,10 +572,10 @@ for title, measure in measured.items():
     right, dealt = measure(kernels[7, seeds[0]][1]), measure(chance_kernels[1])
     print(f"{title:23} right labels {right.mean():.2f}   shuffled labels {dealt.mean():.2f}")
 print(f"accuracy with shuffled labels {chance_scores[1]:.2f}, chance {1 / len(learned_photos):.2f}")
-_ = ev.plots.show_kernel_bands(
+_ = ev.plots.show_kernels(
     {
-        "7x7 after training, right labels": by_color(kernels[7, seeds[0]])[1],
-        "7x7 after training, shuffled labels": by_color(chance_kernels)[1],
+        "7x7, right\nlabels": by_color(kernels[7, seeds[0]])[1],
+        "7x7, shuffled\nlabels": by_color(chance_kernels)[1],
     }
 )
 
@@ -559,15 +608,15 @@ for size in sizes:
     )
     before, after = digit_kernels[size]
     order = np.argsort(-orientation_selectivity(after))
-    bands[f"{size}x{size} before training, 16 of 32"] = before[..., order[::2]]
-    bands[f"{size}x{size} after training"] = after[..., order]
+    bands[f"{size}x{size} before,\n16 of 32"] = before[..., order[::2]]
+    bands[f"{size}x{size} after\ntraining"] = after[..., order]
     print(
         f"{size:2}x{size:<2} accuracy {digit_scores[size][1]:.3f}   smoothness "
         f"{spatial_autocorrelation(before).mean():5.2f} -> {spatial_autocorrelation(after).mean():.2f}   selectivity "
         f"{orientation_selectivity(before).mean():.2f} -> "
         f"{orientation_selectivity(after).mean():.2f}"
     )
-_ = ev.plots.show_kernel_bands(bands)
+_ = ev.plots.show_kernels(bands)
 
 # %% [markdown]
 # **Figure 9.** First-layer kernels of networks that read digits, before and after: blue is negative, white zero, red positive, each kernel on its own scale. From 5x5 on there are red bars with a blue flank. In 11x11 there are bends and ends of strokes too. In 3x3 some have a red and a blue side; many look no different from noise.
@@ -671,13 +720,14 @@ pictures = {
 # %% tags=["nbval-ignore-output"]
 # Beside each, the part of all photographs that the channel answers to most: the receptive field of its strongest value.
 
-drawn = {}
+drawn, titles = [], []
 for name, channels in chosen.items():
-    maps, label = values[name], f"{name}\nsees {fields[name]}"
-    patches = [strongest_patch(maps[..., channel], fields[name], photos)[0] for channel in channels]
-    titles = [f"channel {channel}" for channel in channels]
-    drawn[label] = list(zip(titles, pictures[name], patches, strict=True))
-_ = ev.plots.show_features(drawn)
+    for channel, picture in zip(channels, pictures[name], strict=True):
+        patch = strongest_patch(values[name][..., channel], fields[name], photos)[0]
+        drawn += [picture, patch]
+        titles += [f"channel {channel}", "" if titles[8:] else "in a photograph"]
+labels = [f"{name}\nsees {fields[name]}" for name in chosen]
+_ = ev.plots.show_images(drawn, titles, labels=labels, side=96)
 
 # %% [markdown]
 # **Figure 10.** What four channels of five layers of VGG16 look for, and beside each the part of seventeen photographs that it answers to most. The weights of the stored figure are ImageNet's, fine-tuned to find edges. Top: edges, each with its direction and thickness. Second row: textures, as stripes, rings and grain; the course hopes for them at 30x30, and this row sees 14x14. Third and fourth: patterns, as scales, bricks and rows of dots that follow each other around a bend. Last row: what begins to be parts, each once or twice in a picture. A part of a photograph is as large as the receptive field; those in the upper rows are drawn enlarged.
@@ -737,10 +787,9 @@ print(f"layer {comparison['layer']}, {comparison['steps']} steps, {comparison['s
 print(f"processor time, tf-keras-vis / evalib: {comparison['processor_ratio']:.1f}")
 for name, strengths in comparison["answers"].items():
     print(f"the channels answer to {name:12}", strengths)
-_ = ev.plots.show_feature_rows(
-    {name.replace("_", "-"): stored[name] / 255 for name in ("evalib", "tf_keras_vis")},
-    [f"channel {channel}" for channel in comparison["channels"]],
-)
+titles = [f"channel {channel}" for channel in comparison["channels"]]
+both = np.concatenate([stored["evalib"], stored["tf_keras_vis"]])
+_ = ev.plots.show_images(both, titles, labels=["evalib", "tf-keras-vis"], side=128)
 
 # %% [markdown]
 # **Figure 11.** The same channels by evalib, above, and by tf-keras-vis, below. After the same number of steps, three of the four below are still close to gray.
@@ -779,7 +828,7 @@ ideal = ev.maximize_activation(
 )
 sure = reader.predict(ideal, verbose=0)
 titles = [f"class {i}\n{100 * sure[i, i]:.0f} % sure" for i in range(10)]
-_ = ev.plots.show_images(ideal, titles, columns=5, cell_size=1.3)
+_ = ev.plots.show_images(ideal, titles, columns=5, side=112, color_map=INK)
 
 # %% [markdown]
 # **Figure 12.** What the network would most like to see for each digit. Loops, stems and bends can be made out, each several times over: an average over all positions is satisfied by strokes anywhere.
@@ -804,7 +853,7 @@ else:
     )
     named = classifier.predict(prepare_for_vgg16(objects), verbose=0).argmax(axis=1)
     assert (named == list(classes.values())).mean() > 0.5
-    ev.plots.show_feature_rows({"VGG16, ImageNet": objects}, list(classes))
+    ev.plots.show_images(objects, list(classes), side=150)
 
 # %% [markdown]
 # ### What happens with a layer or a channel that is not there?
@@ -894,17 +943,33 @@ standing_out = {name: stand_out(name) for name in stops}
 
 # %% tags=["nbval-ignore-output"]
 # The tour: for each channel its map, the peak in it, and what the peak sees of the photograph.
-titles = {
-    name: f"{name}\n{len(seen[name])}x{len(seen[name])}, sees {fields[name]}" for name in stops
-}
-maps, peaks, regions = {}, {}, {}
-for name, title in titles.items():
-    channels, peaks[title] = zip(*standing_out[name], strict=True)
-    maps[title] = np.moveaxis(seen[name][..., list(channels)], -1, 0)
-    regions[title] = [fields[name].region(peak) for peak in peaks[title]]
-    print(f"{name}: channels {', '.join(map(str, channels))}")
+drawn, labels = [], []
+for name in stops:
+    drawn.append(cat)
+    side = len(seen[name])
+    labels.append(f"{name}\n{side}x{side},\nsees {fields[name]}")
+    for channel, peak in standing_out[name]:
+        # Of values that share a pixel of the figure the largest is drawn, so that no peak gets lost.
+        block, one_map = -(-side // 100), seen[name][..., channel]
+        largest = ops.max_pool(one_map[np.newaxis, ..., np.newaxis], block, padding="same")
+        shares = np.sqrt(ops.convert_to_numpy(largest)[0, ..., 0] / one_map[peak])
+        drawn += [ev.plots.colorize(shares, "magma", (0, 1)), cat[fields[name].region(peak)]]
+    print(f"{name}: channels {', '.join(str(channel) for channel, _ in standing_out[name])}")
 print(f"Weights: {which}")
-_ = ev.plots.show_tour(cat, maps, peaks, regions)
+headings = [f"{what} {number}" for number in (1, 2, 3) for what in ("map", "seen by peak")]
+figure = ev.plots.show_images(drawn, ["", *headings], labels=labels, side=100)
+bright = ("white", "#f6e05e", "#68d391", "#63b3ed", "#f687b3")
+for row, (name, color) in enumerate(zip(stops, bright, strict=True)):
+    whole, *cells = figure.axes[7 * row : 7 * row + 7]
+    for number, (_, (y, x)) in enumerate(standing_out[name]):
+        scale = cells[2 * number].images[0].get_size()[0] / len(seen[name])
+        ring = {"ms": 9, "mfc": "none", "mec": color, "mew": 1.2}
+        cells[2 * number].plot(x * scale, y * scale, "o", **ring)
+        rows, columns = fields[name].region((y, x))
+        box = (rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start)
+        ev.plots.outline(whole, box, color, path_effects=[withStroke(linewidth=2.6, foreground="black")])
+        whole.text(columns.stop, rows.start, number + 1, color=color, **dark)
+plt.show()
 
 # %% [markdown]
 # **Figure 13.** A tour through five layers, a row each: the photograph with three framed patches; then three feature maps with a ring around the peak, each followed by the patch that the peak sees. Maps are drawn from zero (black) to their own peak. At the top the photograph can be recognized in the maps, and a patch is a handful of pixels. Further down the maps get coarser, and patches grow to the size of an eye and then of half a face. A patch tells what a value *may* see; the middle counts most, as [notebook 03](03_receptive_fields.ipynb) shows.
@@ -982,7 +1047,7 @@ assert (large[2:-2, 2:-2] == 9).all()
 
 # %%
 # The same 9x9 pixels at both strides, and a 4x4 kernel at stride 2 on 10x10, where its last window ends at the border.
-_ = ev.plots.show_coverage(
+_ = ev.plots.show_numbers(
     {
         "3x3, stride 1": ev.kernel_overlap(9, 3),
         "3x3, stride 2": ev.kernel_overlap(9, 3, stride=2),
@@ -1063,7 +1128,18 @@ pictures = {
     "means spread back": back / 4,
     "divided by visits": evened,
 }
-_ = ev.plots.show_closeups(pictures, (14, 41), 25)
+
+
+def show_closeups(pictures):
+    """Draw pictures with a frame around the face, and below each what is in the frame."""
+    faces = [picture[14:39, 41:66] for picture in pictures.values()]
+    figure = ev.plots.show_images([*pictures.values(), *faces], list(pictures), columns=len(faces), side=125)
+    for axes in figure.axes[: len(faces)]:
+        ev.plots.outline(axes, (14, 41, 25, 25))
+    return figure
+
+
+_ = show_closeups(pictures)
 
 # %% [markdown]
 # **Figure 15.** A photograph and the face from it. Second: each pixel weighted by how often it is visited; there is a grid, and no detail is blurred. Third: the means of 3x3 windows, spread back and added up; grid and blur. Last: the same divided by the visits; the grid is gone and the blur stays.
@@ -1104,9 +1180,9 @@ rows, columns = np.indices((64, 64))
 board = (rows + columns) % 2
 wave = np.cos(2 * np.pi * columns / 16)
 noise = np.random.default_rng(0).normal(size=(100, 64, 64))
-print(f"checkerboard           {grid_energy(board, 2):.4f}")
-print(f"3 waves + 2 boards     {grid_energy(3 * wave + 2 * board, 2):.4f}")
-print(f"noise, mean of 100     {np.mean([grid_energy(one, 2) for one in noise]):.4f}")
+print(f"checkerboard           {checkerboard_energy(board, 2):.4f}")
+print(f"3 waves + 2 boards     {checkerboard_energy(3 * wave + 2 * board, 2):.4f}")
+print(f"noise, mean of 100     {np.mean([checkerboard_energy(one, 2) for one in noise]):.4f}")
 
 # %%
 # The wave has the variance 9 / 2, twice the checkerboard has 1; three of noise's 64 x 64 - 1 frequencies count.
@@ -1246,8 +1322,18 @@ for how in ways:
     shares_8[how] = float(np.mean([checkerboard_energy(one, 8) for one in pictures_made]))
     shares_2[how] = float(np.mean([checkerboard_energy(one, 2) for one in pictures_made]))
     print(f"{how:18} period 8: {shares_8[how]:.4f}   of it period 2: {shares_2[how]:.6f}")
-notes = {how: f"{100 * share:.1f} % of the energy\nhas period 8" for how, share in shares_8.items()}
-_ = ev.plots.show_generated(generated, notes)
+
+drawn = []
+for batch in generated.values():
+    low, high = batch.min((1, 2, 3), keepdims=True), batch.max((1, 2, 3), keepdims=True)
+    waves = np.fft.fft2(batch - batch.mean(axis=(1, 2), keepdims=True), axes=(1, 2))
+    energy = np.fft.fftshift((np.abs(waves) ** 2).mean(axis=(0, 3)))
+    powers = np.log10(np.maximum(energy / energy.max(), 1e-9))
+    drawn += [*(batch - low) / (high - low), ev.plots.colorize(powers, "magma", (-4, 0))]
+figure = ev.plots.show_images(drawn, ["", "", "spectrum"], labels=ways, side=96)
+for axes, share in zip(figure.axes[2::3], shares_8.values(), strict=True):
+    axes.text(50, 24, f"{100 * share:.1f} % of the energy\nhas period 8", va="center")
+plt.show()
 
 # %% [markdown]
 # **Figure 16.** What untrained generators make of two times 32 random numbers, and the mean spectrum of it, frequency zero, the mean that is left out, in the middle. Three enlargements by two have a common period of 8 pixels. In the upper three rows single points stand out, at multiples of the frequency 1/8. In the lower two the energy lies around frequency zero: blots that follow the random numbers, not the period.
@@ -1325,7 +1411,7 @@ for title in gradient_shares:
 
 # %%
 # The gradients of the photograph as pictures: the coverage less its mean, and the two random networks.
-_ = ev.plots.show_gradients(drawn, (14, 41), 25)
+_ = show_closeups({title: ev.plots.colorize(values, limits=99) for title, values in drawn.items()})
 
 # %% [markdown]
 # **Figure 17.** Gradients by the photograph, blue for negative and red for positive; below, the place of the face. Left: one layer of ones, the coverage, drawn less its mean. Middle: three strided convolutions with random weights; a grid of period 8 with finer grids inside, over the face and the wall alike. Right: convolutions at stride 1 and averages; the gradient follows the picture. The empty patches are the black of the helmet, where ReLU lets nothing through.
@@ -1451,14 +1537,13 @@ flat = {title: np.full((36, 36, 3), 0.5) for title in first}
 for how in learners:
     first[how], last[how] = results[how][1][0][place], results[how][-1][0][place]
     flat[how] = results[how][-1][1][:36, :36]
-_ = ev.plots.show_enlarged(
-    {
-        "after 1 epoch": first,
-        f"after {epochs} epochs": last,
-        f"gray, contrast x{magnified}": flat,
-    },
-    contrast=[1, 1, magnified],
-    scale=3,
+means = [picture.mean((0, 1)) for picture in flat.values()]
+strong = [m + magnified * (gray - m) for m, gray in zip(means, flat.values(), strict=True)]
+_ = ev.plots.show_images(
+    np.clip([*first.values(), *last.values(), *strong], 0, 1),
+    list(first),
+    labels=["after 1 epoch", f"after {epochs} epochs", f"gray,\ncontrast x{magnified}"],
+    side=108,
 )
 
 # %% [markdown]
@@ -1466,8 +1551,11 @@ _ = ev.plots.show_enlarged(
 
 # %%
 # The same over the epochs, as numbers: the standard deviation on flat gray, in levels of 255.
-_ = ev.plots.show_pattern_history(
-    range(epochs + 1), flat_levels, x_label="epoch", y_label="grid on flat gray, levels of 255"
+_ = ev.plots.show_lines(
+    {how: (range(epochs + 1), np.maximum(levels, 1e-4)) for how, levels in flat_levels.items()},
+    x_label="epoch",
+    y_label="grid on flat gray,\nlevels of 255",
+    log="y",
 )
 
 # %% [markdown]

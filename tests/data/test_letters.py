@@ -7,7 +7,7 @@ from evalib.data.letters import Line, draw_page
 
 
 def test_letters_stand_where_the_page_says():
-    page, letters = draw_page([Line("ox"), Line(" l", size=30, turn=90)], width=80, leading=40)
+    page, letters = draw_page([Line("ox"), Line(" l", size=30, degrees=90)], width=80, leading=40)
     assert page.shape == (80, 80)
     assert page.min() == 0
     assert page.max() == 1
