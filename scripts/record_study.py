@@ -35,7 +35,8 @@ import keras
 from evalib.data.corruptions import corrupt
 from evalib.data.mnist import Arrays, load_mnist, prepare_images
 from evalib.networks.folding import fold_normalization
-from evalib.plots.best_networks import show_frontier
+from evalib.plots.experiments import show_frontier
+from evalib.plots.style import use_style
 from evalib.plots.sweeps import save_figure
 from evalib.results import (
     atomic_replace,
@@ -251,6 +252,7 @@ def draw() -> None:
     if set(entries) == set(FRONTIER | BEST_NETWORKS) and all(
         len(one["runs"]) > 1 for one in entries.values()
     ):
+        use_style()
         figure = show_frontier(frontier, records, PUBLISHED_RESULTS)
         save_figure(figure, results_folder() / "study" / "frontier.png")
 

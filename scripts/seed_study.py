@@ -15,7 +15,8 @@ from typing import Any
 
 from evalib.data.mnist import load_mnist
 from evalib.networks.course import s3_network
-from evalib.plots.style import show_seed_scores
+from evalib.plots.experiments import show_seed_scores
+from evalib.plots.style import use_style
 from evalib.results import atomic_replace, read_results, results_folder, write_results
 from evalib.training.recipe import Recipe, Run, train
 
@@ -64,6 +65,7 @@ def study(seeds: list[int], again: bool) -> None:
 
 def draw(records: list[dict], file: Path) -> None:
     """Draw the figure of the front page."""
+    use_style()
     accuracies = [record["test_accuracy"] for record in records]
     figure = show_seed_scores(accuracies, [record["seed"] for record in records])
     with atomic_replace(file) as partial:

@@ -5,9 +5,7 @@ from evalib import offer
 __getattr__, __dir__ = offer(
     __name__,
     {
-        "best_networks": "DEMANDED show_frontier",
-        "experiments": "LOWEST GUESSING show_learning_curve show_cases show_confidence "
-        "show_likeness",
+        "experiments": "show_seed_scores show_frontier",
         "kernels": "kernel_pictures show_kernels",
         "letters": "show_letter_page show_letter_channel",
         "receptive_fields": "show_fields",

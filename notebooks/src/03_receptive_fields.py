@@ -629,7 +629,6 @@ assert (answers == answers_blank).mean() > 0.95
 # Both pieces are functions of evalib; the transition block is two layers. Its source, without the docstring:
 import inspect
 
-
 source = inspect.getsource(ev.transition_block)
 print(source.replace(f'    """{ev.transition_block.__doc__}"""\n', ""))
 

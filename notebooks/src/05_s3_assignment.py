@@ -80,6 +80,8 @@ from keras import layers
 
 from evalib.training import WarmupDecay, initialize
 
+ev.plots.use_style()
+
 # %% [markdown]
 # ### Load the data
 
@@ -96,11 +98,10 @@ print(x_train.shape)
 
 # %%
 # Look at the data before using it: is this an image, and which way up is it?
-with plt.rc_context(ev.plots.STYLE):
-    plt.figure(figsize=(2.2, 2.2))
-    plt.imshow(x_train[0], cmap=ev.plots.INK)
-    plt.title(f"label: {y_train[0]}")
-    plt.show()
+plt.figure(figsize=(2.4, 2.4))
+plt.imshow(x_train[0], cmap=ev.plots.INK)
+plt.title(f"label: {y_train[0]}")
+plt.show()
 
 # %% [markdown]
 # **Figure 1.** The first training image, a five of 28x28 pixels. Zero is paper and 255 is ink.
@@ -249,10 +250,8 @@ def vis_img_in_filter(model, layer_name, image, count, steps=20):
     pulled = ev.maximize_activation(
         model, layer_name, range(count), start=image, steps=steps, learning_rate=0.3, smoothness=0.0
     )
-    pictures = np.concatenate([image[np.newaxis], pulled])
-    return ev.plots.show_images(
-        pictures, ["input", *(f"filter {i}" for i in range(count))], columns=11
-    )
+    titles = ["input", *(f"filter {i}" for i in range(count))]
+    return ev.plots.show_images([image, *pulled], titles, columns=11, color_map=ev.plots.INK)
 
 
 _ = vis_img_in_filter(baseline, "conv1", images_train[2], count=32)
@@ -267,7 +266,6 @@ _ = vis_img_in_filter(baseline, "conv1", images_train[2], count=32)
 # %%
 # The network lives in evalib, so that the tests and the seed study train the very same one. Its whole source:
 import inspect
-
 
 print(inspect.getsource(ev.s3_network))
 
@@ -309,7 +307,6 @@ print("equal in all", pool_first.size, "values")
 
 # %%
 # A row a layer, computed from the model itself.
-
 ev.receptive_field_table(model)
 
 # %% tags=["proves:fewer-layers-for-other-data"]
@@ -333,7 +330,6 @@ assert model.count_params() == kernels + normalization + class_maps == 18_930
 # The recipe: one frozen object, so that a run's record can say exactly how it was trained.
 import dataclasses
 
-
 recipe = ev.Recipe(epochs=epochs)
 for name, value in dataclasses.asdict(recipe).items():
     print(f"{name:20} {value}")
@@ -347,7 +343,6 @@ for name, value in dataclasses.asdict(recipe).items():
 
 # %%
 # One change at a time: what does each part of the recipe give?
-
 choices = {record["name"]: record for record in ev.read_results("s3_assignment/choices.json")}
 print(f"{'candidate':26}  validation accuracy  validation loss  training accuracy")
 for name, record in choices.items():
@@ -380,7 +375,8 @@ augmentation = recipe.augmentation()
 nine = np.repeat(images_train[4:5], 20, axis=0)
 assert (keras.ops.convert_to_numpy(augmentation(nine, training=False)) == nine).all()
 keras.utils.set_random_seed(seed)
-_ = ev.plots.show_images(keras.ops.convert_to_numpy(augmentation(nine, training=True)))
+moved = keras.ops.convert_to_numpy(augmentation(nine, training=True))
+_ = ev.plots.show_images(moved, color_map=ev.plots.INK)
 
 # %% [markdown]
 # **Figure 3.** One nine as twenty trainings would see it: turned, stretched, slanted and shifted, each time by other amounts. It stays a nine, and the network cannot learn it by heart.
@@ -391,7 +387,12 @@ steps = -(-len(images_train) // recipe.batch_size) * recipe.epochs
 schedule = WarmupDecay(recipe.peak_learning_rate, steps, recipe.warmup_share)
 every = np.arange(0, steps, 10)
 rates = np.array([float(schedule(step)) for step in every])
-_ = ev.plots.show_curve(every, rates, x_label="step", y_label="learning rate")
+plt.figure(figsize=(6, 2.5))
+plt.plot(every, rates)
+plt.xlabel("step")
+plt.ylabel("learning rate")
+plt.grid()
+plt.show()
 
 # %%
 # It peaks where the recipe says, and the last step is so small that the weights stand still.
@@ -407,7 +408,6 @@ assert float(schedule(steps - 1)) < 0.001 * recipe.peak_learning_rate
 
 # %%
 # Draw the initial weights from the seed, and keep the first layer's kernels, to see later what training changed.
-
 initialize(model, seed)
 kernels_before = model.get_layer("block1_conv1").get_weights()[0]
 
@@ -418,7 +418,17 @@ print(f"{recipe.epochs} epochs in {run.seconds:.0f} s on a {run.device}")
 
 # %% tags=["nbval-ignore-output"]
 # Loss and errors on the training images as they were shown: moved, and by a network that was still learning.
-_ = ev.plots.show_history(run.history)
+epoch = np.arange(1, recipe.epochs + 1)
+curves = {
+    "loss in nats": run.history["loss"],
+    "errors in %": 100 * (1 - np.array(run.history["accuracy"])),
+}
+figure, row = plt.subplots(1, 2, figsize=(8.6, 3))
+for axes, (title, values) in zip(row, curves.items(), strict=True):
+    axes.plot(epoch, values, "o-")
+    axes.set(xlabel="epoch", title=title)
+    ev.plots.scale_axes(axes, "y")
+plt.show()
 
 # %% [markdown]
 # **Figure 5.** Training loss and errors. Both still fall in the last epochs, when the learning rate goes to zero.
@@ -478,27 +488,39 @@ _ = ev.plots.show_seed_scores(accuracies, [record["seed"] for record in records]
 # %% tags=["nbval-ignore-output"]
 # Every misclassified test digit: what it is, what the network said, and how sure it was. The surest mistakes first.
 probabilities = model.predict(images_test, batch_size=1000, verbose=0)
-_ = ev.plots.show_mistakes(x_test, y_test, probabilities)
+predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+wrong = np.flatnonzero(predictions != y_test)
+wrong = wrong[np.argsort(-confidence[wrong])]
+titles = [
+    f"{y_test[i]}, said {predictions[i]}\n{100 * confidence[i]:.0f} % sure" for i in wrong
+]
+_ = ev.plots.show_images(x_test[wrong], titles, columns=8, color_map=ev.plots.INK)
 
 # %% [markdown]
 # **Figure 7.** Every test digit that our network misreads. Look at the surest ones: they are slips of the pen, digits with a piece missing, and a few whose label may be doubted.
 
 # %%
 # The gallery and the score tell the same story: right answers + mistakes = 10,000.
-predictions = probabilities.argmax(axis=1)
-mistakes = int((predictions != y_test).sum())
-assert np.isclose(1 - mistakes / len(y_test), score)
+assert np.isclose(1 - len(wrong) / len(y_test), score)
 
 # %% tags=["nbval-ignore-output"]
 # Which digit is taken for which: a row a digit, a column an answer.
-_ = ev.plots.show_confusion_matrix(y_test, predictions)
+counts = np.zeros((10, 10), int)
+np.add.at(counts, (y_test, predictions), 1)
+mistaken = counts * (1 - np.eye(10, dtype=int))  # right answers stay pale
+figure, axes = plt.subplots(figsize=(5, 4.6))
+axes.imshow(mistaken, cmap="Oranges", vmax=1.5 * mistaken.max())
+for digit, answer in np.argwhere(counts):
+    color = "gray" if digit == answer else "black"
+    axes.text(answer, digit, counts[digit, answer], ha="center", va="center", color=color)
+axes.set(xticks=range(10), yticks=range(10), xlabel="taken for", ylabel="digit")
+plt.show()
 
 # %% [markdown]
 # **Figure 8.** Confusion matrix. Gray numbers on the diagonal are right answers; color marks the mistakes.
 
 # %% tags=["nbval-ignore-output"]
 # Is it sure when it is wrong? Compare the mean probability that it gave to its own answer.
-confidence = probabilities.max(axis=1)
 right = predictions == y_test
 print(
     f"mean confidence: {confidence[right].mean():.3f} when right, {confidence[~right].mean():.3f} when wrong"
@@ -516,7 +538,10 @@ assert confidence[~right].mean() < confidence[right].mean() - 0.1
 # %% tags=["nbval-ignore-output"]
 # The sixteen kernels of the first layer, before and after training, on one color scale.
 kernels_after = model.get_layer("block1_conv1").get_weights()[0]
-_ = ev.plots.show_kernels({"before training": kernels_before, "after training": kernels_after})
+kernels = np.concatenate([kernels_before, kernels_after], axis=-1)  # 3x3x1x32
+_ = ev.plots.show_images(
+    np.moveaxis(kernels, -1, 0), labels=["before", "after"], color_map=ev.plots.SIGNED
+)
 
 # %% [markdown]
 # **Figure 9.** The first layer's 3x3 kernels. Red adds ink, blue subtracts it. Training made them stronger and sorted them: some have a red side and a blue side and measure a gradient, as Sobel's do; others set the center against its surroundings.
@@ -548,7 +573,21 @@ stops = [
 watcher = keras.Model(model.inputs, {name: model.get_layer(name).output for name in stops})
 digit = images_test[:1]
 maps = {name: values[0] for name, values in watcher.predict(digit, verbose=0).items()}
-_ = ev.plots.show_feature_maps(digit[0, ..., 0], {name: maps[name] for name in stops})
+
+# %% tags=["nbval-ignore-output"]
+# The digit, and a row for each stop: its first twelve maps, from its own least value to its greatest.
+figure, grid = plt.subplots(len(stops), 13, figsize=(9.2, 6))
+for axes in grid.flat:
+    axes.set_axis_off()
+grid[0, 0].imshow(digit[0], cmap=ev.plots.INK)
+for row, name in zip(grid, stops, strict=True):
+    values = maps[name]
+    height, width, channels = values.shape
+    title = row[1].set_title(f"{name}: {channels} maps of {height}x{width}", loc="left")
+    title.set_in_layout(False)  # or it would widen the first column
+    for channel, axes in enumerate(row[1 : channels + 1]):
+        axes.imshow(values[..., channel], cmap="viridis", vmin=values.min(), vmax=values.max())
+plt.show()
 
 # %% [markdown]
 # **Figure 10.** A seven of the test set and the first twelve channels of each layer. At the top the strokes can still be made out; further down a pixel no longer says "ink" but "a piece of this shape is here". The last row has ten maps, one for each digit from 0 to 9.
@@ -568,7 +607,9 @@ assert averages.argmax() == y_test[0] == 7
 chosen = {"block1_conv1": range(8), "block2_conv2": range(8), "block2_conv4": range(8)}
 pictures = {name: ev.maximize_activation(model, name, channels) for name, channels in chosen.items()}
 titles = [f"{name[:6]}\n{name[7:]}, {i}" for name, channels in chosen.items() for i in channels]
-_ = ev.plots.show_images(np.concatenate(list(pictures.values())), titles, columns=8, cell_size=1.0)
+_ = ev.plots.show_images(
+    np.concatenate(list(pictures.values())), titles, columns=8, color_map=ev.plots.INK
+)
 
 # %% [markdown]
 # **Figure 11.** Pictures that maximize single channels. Above: stripes of one direction, or plain ink, or plain paper, for more does not fit in 3x3 pixels. Middle: lines that bend and repeat, a texture. Below: curves around a center and crossings, parts of digits.
@@ -592,7 +633,7 @@ for name, own in pictures.items():
 ideal = ev.maximize_activation(model, "probabilities", range(10), steps=300)
 answers = model.predict(ideal, verbose=0)
 titles = [f"class {i}\n{100 * answers[i, i]:.0f} % sure" for i in range(10)]
-_ = ev.plots.show_images(ideal, titles, columns=5, cell_size=1.3)
+_ = ev.plots.show_images(ideal, titles, columns=5, color_map=ev.plots.INK)
 
 # %% [markdown]
 # **Figure 12.** What the network would most like to see for each digit. The loops of the eight and the stem of the one can be made out, but several times over: an average over all positions is satisfied by strokes anywhere, so it knows a digit by its parts.

@@ -38,6 +38,7 @@ from pathlib import Path
 
 import evalib as ev
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers
 
@@ -52,6 +53,7 @@ from evalib.training import (
     initialize,
 )
 
+ev.plots.use_style()
 ev.check_version("0.2")
 
 # %% [markdown]
@@ -120,7 +122,6 @@ record_path = None  # a file for the run's record, as JSON
 
 # %%
 # Gather the form into one object. It checks each value before anything is built.
-
 needs_a_teacher = {"teacher_share", "temperature"}  # what this page does not have
 network_names = {field.name for field in dataclasses.fields(ev.networks.NetworkConfig)}
 recipe_names = {field.name for field in dataclasses.fields(ev.Recipe)} - needs_a_teacher
@@ -171,7 +172,6 @@ else:
 
 # %%
 # Build the network, and list each layer with its parameters and its receptive field.
-
 network = ev.networks.build_network(experiment.network)
 table = ev.receptive_field_table(network)
 table
@@ -222,10 +222,35 @@ print(f"{len(y_fit):,} images to learn from, {len(y_scored):,} to judge")
 
 # %% tags=["nbval-ignore-output"]
 # The finished network on its own training images, unmoved: what it learned, apart from what carries over.
-
 seen_accuracy, _ = ev.score(network, x_fit, y_fit)
 verdict = ev.training.Diagnosis(run.parameters, seen_accuracy, run.test_accuracy, len(y_scored))
-_ = ev.plots.show_learning_curve(run.history, verdict)
+
+# %% tags=["nbval-ignore-output"]
+# Loss and errors on the way, and where the finished network stands.
+epoch, losses = np.arange(1, epochs + 1), run.history["loss"]
+none = 50 / verdict.images  # no error at all has no place on a logarithmic axis: half an image
+errors = np.maximum(100 * (1 - np.array(run.history["accuracy"])), none)
+on_seen = max(100 * (1 - verdict.train_accuracy), none)
+on_unseen = max(100 * (1 - verdict.validation_accuracy), none)
+bar = 200 * verdict.standard_error  # two of them, in percent
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3), width_ratios=[1, 1.3])
+left.plot(epoch, losses, "o-C2")
+left.set(xlabel="epoch", title="loss while it learned, nats")
+right.plot(epoch, errors, "o-C2", label="moved images, learning")
+right.plot(epochs + 0.3, on_seen, "oC0", ms=8, label="training images, finished")
+reach = [[min(bar, on_unseen - none)], [bar]]
+right.errorbar(
+    epochs + 0.6, on_unseen, reach, fmt="DC1", ms=7, capsize=4, label="unseen images, finished"
+)
+demanded = 100 * (1 - verdict.target)
+right.axhline(demanded, color="black", lw=0.8, ls="--", label=f"demanded: {demanded:.1f} %")
+right.set(xlabel="epoch", title="errors, %")
+for axes in (left, right):
+    axes.set(xlim=(0.5, epochs + 0.9), xticks=range(1, epochs + 1, -(-epochs // 8)))
+    ev.plots.scale_axes(axes, "y")
+ev.plots.add_legend(figure)
+plt.show()
 
 # %% [markdown]
 # **Figure 1.** The gray lines are taken on the way: from moved images, and from a network that was still changing. That is why they can lie above both marks, which show the finished network. Read two numbers off the axis; it is logarithmic, so subtract, do not compare lengths. The circle: the share that it gets wrong even of its own training images. The diamond minus the circle: what it learned and cannot carry over. Work on the larger of the two. The diamond's bar is two standard errors either way.
@@ -254,7 +279,6 @@ print(verdict)
 
 # %%
 # Count the right answers once more, image by image: the score must be the same. (Devices may round sums otherwise.)
-
 predictions = network.predict(ev.prepare_images(x_scored), batch_size=500, verbose=0).argmax(axis=1)
 mistakes = int((predictions != y_scored).sum())
 assert abs(mistakes - len(y_scored) * (1 - run.test_accuracy)) < 2
@@ -263,7 +287,7 @@ assert abs(mistakes - len(y_scored) * (1 - run.test_accuracy)) < 2
 # As stored, a few epochs bring the network of notebook 05 near the bar; other values owe nothing.
 if experiment == Experiment(recipe=ev.Recipe(epochs=4)):
     assert verdict.is_small
-    assert verdict.unseen > 0.975
+    assert verdict.validation_accuracy > 0.975
 
 # %% [markdown]
 # ### What is kept of it?
@@ -324,8 +348,8 @@ print(control)
 # Healthy: it starts near ln 10, ends far below, and knows unseen digits about as well as its own.
 assert abs(control.losses[0] - np.log(10)) < 0.5
 assert control.losses[-20:].mean() < 0.3
-assert control.unseen[1] > 0.93
-assert control.seen[1] - control.unseen[1] < 0.05
+assert control.validation_accuracy > 0.93
+assert control.train_accuracy - control.validation_accuracy < 0.05
 notes = ev.training.DiagnosisTable()
 
 # %% [markdown]
@@ -342,7 +366,6 @@ print("how often each digit is answered:", np.bincount(answered, minlength=10))
 
 # %% tags=["nbval-ignore-output"]
 # The measurement: which scores are never above zero, and what gradient their weights get.
-
 scores = ev.training.layer_values(ill.model, "scores", digits[0])
 silent = np.flatnonzero(scores.max(axis=0) <= 0)
 by_weight = ev.networks.weight_gradients(ill.model, digits[0][:600], digits[1][:600])[-2]  # of the scores' kernel
@@ -359,7 +382,7 @@ print(healed)
 assert len(silent) > 0
 assert (by_weight[:, silent] == 0).all()
 assert ev.training.layer_values(healed.model, "scores", digits[0]).max(axis=0).min() > 0
-assert healed.unseen[1] > ill.unseen[1] + 0.05
+assert healed.validation_accuracy > ill.validation_accuracy + 0.05
 notes.add(
     "ReLU behind the scores",
     (ill, healed),
@@ -377,7 +400,7 @@ notes.add(
 # The mistake: the scores are normalized as if they were one more layer of features.
 ill = train_small(build(layers.BatchNormalization(), layers.Softmax()))
 print(ill)
-print(f"loss on unseen images: {ill.unseen[0]:.2f}, that of the control {control.unseen[0]:.2f}")
+print(f"loss on unseen images: {ill.validation_loss:.2f}, that of the control {control.validation_loss:.2f}")
 
 
 # %% tags=["nbval-ignore-output"]
@@ -409,12 +432,12 @@ print(healed)
 # Mixed batches are named alike in both modes, sevens are not; the accuracy hardly suffers, the loss does.
 assert abs(normalized["mixed"][0] - normalized["mixed"][1]) < 0.05
 assert normalized["sevens"][1] < normalized["sevens"][0] - 0.4
-assert abs(ill.unseen[1] - control.unseen[1]) < 0.04
-assert ill.unseen[0] > 1.5 * healed.unseen[0]
+assert abs(ill.validation_accuracy - control.validation_accuracy) < 0.04
+assert ill.validation_loss > 1.5 * healed.validation_loss
 notes.add(
     "normalization behind the scores",
     (ill, healed),
-    symptom=f"loss {ill.unseen[0]:.2f} on unseen images, the control's is {control.unseen[0]:.2f}",
+    symptom=f"loss {ill.validation_loss:.2f} on unseen images, the control's is {control.validation_loss:.2f}",
     measure=f"sevens alone, as in training: {100 * normalized['sevens'][1]:.0f} % right",
     repair="normalize before the scores",
 )
@@ -447,11 +470,11 @@ kept = both_modes(healed.model)["mixed"]
 # The same images, the same weights: with the mistake training is far worse, after the repair a little.
 assert dropped["mixed"][1] < dropped["mixed"][0] - 0.2
 assert kept[1] > kept[0] - 0.1
-assert abs(ill.unseen[1] - control.unseen[1]) < 0.04
+assert abs(ill.validation_accuracy - control.validation_accuracy) < 0.04
 notes.add(
     "dropout behind the scores",
     (ill, healed),
-    symptom=f"loss {ill.losses[-20:].mean():.2f} in training, {ill.seen[0]:.2f} on the same images after it",
+    symptom=f"loss {ill.losses[-20:].mean():.2f} in training, {ill.train_loss:.2f} on the same images after it",
     measure=f"mixed images, as in training: {100 * dropped['mixed'][1]:.0f} % right",
     repair="drop before the scores",
 )
@@ -487,7 +510,7 @@ print(healed)
 assert surest < most_sure + 1e-4
 assert ill.losses.min() > lowest_loss - 1e-4
 assert ev.training.predict(healed.model, digits[0]).max() > 0.9
-assert healed.seen[0] < 0.5 < lowest_loss < ill.seen[0]
+assert healed.train_loss < 0.5 < lowest_loss < ill.train_loss
 notes.add(
     "softmax twice",
     (ill, healed),
@@ -508,7 +531,19 @@ sure = {"control": ev.training.predict(control.model, others[0])}
 for name in (*behind, "softmax twice"):
     title = name.replace(" behind", "\nbehind")
     sure[title] = ev.training.predict(notes.cases[name][0].model, others[0])
-_ = ev.plots.show_confidence(sure, bounds={"softmax twice": most_sure})
+
+# %% tags=["nbval-ignore-output"]
+# A histogram for each network; dashed is the bound of two softmaxes, which lies on an edge.
+edges = np.linspace(0, 1, 44)
+figure, row = plt.subplots(1, 5, figsize=(9.2, 2.4), sharey=True)
+for axes, (title, probabilities) in zip(row, sure.items(), strict=True):
+    shares = np.full(len(probabilities), 100 / len(probabilities))
+    axes.hist(probabilities.max(axis=1), edges, weights=shares)
+    axes.set(title=title, xlabel="probability", xticks=[0, 0.5, 1])
+    axes.grid(axis="y")
+row[0].set_ylabel("% of the images")
+row[-1].axvline(most_sure, color="C1", ls="--")
+plt.show()
 
 # %% [markdown]
 # **Figure 2.** The probability that each network gives to its own answer. The control is sure of most. The ReLU has a heap of its own at a tenth: images for which all ten scores are zero. Normalized scores are bounded, so that network is rarely sure. With two softmaxes nothing passes the dashed line at $e/(e+9)$, right or wrong.
@@ -533,7 +568,6 @@ print(ill)
 
 # %% tags=["nbval-ignore-output"]
 # The measurement: the first loss against ln 10, then the range of the input, and what the first layers make of it.
-
 fresh = build(layers.Softmax())
 initialize(fresh, seed)
 print(f"first loss {ill.losses[0]:.1f}, of ten equal probabilities {np.log(10):.1f}")
@@ -557,7 +591,7 @@ small, large = (ev.training.layer_values(fresh, "scores", k * digits[0][:500]) f
 assert np.allclose(255 * small, large, rtol=1e-3, atol=0.05)
 assert ill.losses[0] > 5 * np.log(10)
 assert abs(healed.losses[0] - np.log(10)) < 0.5
-assert healed.unseen[1] > ill.unseen[1]
+assert healed.validation_accuracy > ill.validation_accuracy
 notes.add(
     "input from 0 to 255",
     (ill, healed),
@@ -584,8 +618,9 @@ print(ill)
 # %%
 # Nothing was learned. The oldest measurement of all: look at the data, just before it goes into the network.
 assert abs(ill.losses[-20:].mean() - np.log(10)) < 0.1
-assert ill.unseen[1] < 0.25
-_ = ev.plots.show_images(apart[0][:20], [str(label) for label in apart[1][:20]])
+assert ill.validation_accuracy < 0.25
+labels = [str(label) for label in apart[1][:20]]
+_ = ev.plots.show_images(apart[0][:20], labels, color_map=ev.plots.INK)
 
 # %% [markdown]
 # **Figure 3.** Twenty training images under the labels that the network is given. One look is enough, if one looks.
@@ -595,7 +630,7 @@ _ = ev.plots.show_images(apart[0][:20], [str(label) for label in apart[1][:20]])
 # %% tags=["nbval-ignore-output"]
 # Two measurements. Sixty images by heart: passed. Is an image nearest to the mean image of its own label: failed.
 by_heart = train_small(build(layers.Softmax()), data=(apart[0][:60], apart[1][:60]))
-print(f"60 images by heart: {100 * by_heart.seen[1]:.0f} % of them right")
+print(f"60 images by heart: {100 * by_heart.train_accuracy:.0f} % of them right")
 means = {"as loaded": digits, "shuffled apart": apart}
 means = {title: ev.training.nearest_centroid_accuracy(*part) for title, part in means.items()}
 for title, share in means.items():
@@ -609,11 +644,11 @@ print(healed)
 
 # %%
 # It learns sixty images all the same, and needs no network to be found out.
-assert by_heart.seen[1] > 0.8
-assert by_heart.unseen[1] < 0.3
+assert by_heart.train_accuracy > 0.8
+assert by_heart.validation_accuracy < 0.3
 assert means["as loaded"] > 0.7
 assert means["shuffled apart"] < 0.2
-assert healed.unseen[1] > 0.9
+assert healed.validation_accuracy > 0.9
 notes.add(
     "labels shuffled apart",
     (ill, healed),
@@ -650,10 +685,10 @@ print(healed)
 assert ill.losses[:50].max() > 1.5 * ill.losses[0]
 assert silent["with the mistake"] > max(0.7, silent["control"] + 0.3)
 assert ill.losses[-20:].mean() > control.losses[-20:].mean() + 0.2
-assert ill.unseen[1] < control.unseen[1] - 0.05
+assert ill.validation_accuracy < control.validation_accuracy - 0.05
 if silent["with the mistake"] == 1:
     assert abs(ill.losses[-20:].mean() - np.log(10)) < 0.1
-assert healed.unseen[1] > 0.9
+assert healed.validation_accuracy > 0.9
 notes.add(
     "rate too high",
     (ill, healed),
@@ -675,11 +710,10 @@ joined = tuple(
 )
 ill = train_small(build(layers.Softmax()), data=joined, unseen=test)
 in_use = ev.training.accuracy(ill.model, fresh)
-print(f"in the test {100 * ill.unseen[1]:.1f} %, in use {100 * in_use:.1f} %")
+print(f"in the test {100 * ill.validation_accuracy:.1f} %, in use {100 * in_use:.1f} %")
 
 # %%
 # The measurement: look for each test image, bit for bit, among the training images. Is MNIST itself clean?
-
 leaked = ev.training.duplicated_in(test[0], joined[0])
 print(f"{leaked.sum()} of {len(leaked)} test images are also training images")
 (x_train, _), (x_test, _) = ev.load_mnist()
@@ -690,20 +724,20 @@ print(f"in MNIST: {ev.training.duplicated_in(x_test, x_train).sum()} of {len(x_t
 keep = ~ev.training.duplicated_in(joined[0], test[0])
 healed = train_small(build(layers.Softmax()), data=(joined[0][keep], joined[1][keep]), unseen=test)
 in_use_healed = ev.training.accuracy(healed.model, fresh)
-print(f"in the test {100 * healed.unseen[1]:.1f} %, in use {100 * in_use_healed:.1f} %")
+print(f"in the test {100 * healed.validation_accuracy:.1f} %, in use {100 * in_use_healed:.1f} %")
 
 # %%
 # Before: far apart, by more than luck. After: the test is lower, and true.
 luck = np.sqrt(0.1 * 0.9 / len(test[1]))  # one standard error at nine of ten right
 assert leaked.all()
 assert keep.sum() == 500
-assert ill.unseen[1] - in_use > 2.5 * luck
-assert abs(healed.unseen[1] - in_use_healed) < 3 * luck
-assert healed.unseen[1] < ill.unseen[1]
+assert ill.validation_accuracy - in_use > 2.5 * luck
+assert abs(healed.validation_accuracy - in_use_healed) < 3 * luck
+assert healed.validation_accuracy < ill.validation_accuracy
 notes.add(
     "test images in training",
     (ill, healed),
-    symptom=f"{100 * ill.unseen[1]:.1f} % in the test, {100 * in_use:.1f} % in use",
+    symptom=f"{100 * ill.validation_accuracy:.1f} % in the test, {100 * in_use:.1f} % in use",
     measure=f"test images found in training, bit for bit: {leaked.sum()} of {len(leaked)}",
     repair="take them out; the score falls, and is true",
 )
@@ -751,8 +785,8 @@ assert different["as loaded"] > 9
 assert ill.losses[change + 1] > 2 * ill.losses[change - 1]
 assert answered.max() > 0.5 * answered.sum()
 assert quiet > silent["control"] + 0.3
-assert ill.unseen[1] < 0.5
-assert healed.unseen[1] > 0.9
+assert ill.validation_accuracy < 0.5
+assert healed.validation_accuracy > 0.9
 notes.add(
     "sorted and not shuffled",
     (ill, healed),
@@ -800,7 +834,7 @@ assert (before["conv2"] == ill_kernels["conv2"]).all()
 assert (before["scores"] != ill_kernels["scores"]).mean() > 0.9
 assert trainable == 5 * 5 * 16 * 10 + 10
 assert (before["conv1"] != healed.model.get_layer("conv1").get_weights()[0]).mean() > 0.9
-assert 0.7 < ill.unseen[1] < healed.unseen[1]
+assert 0.7 < ill.validation_accuracy < healed.validation_accuracy
 notes.add(
     "frozen layers",
     (ill, healed),
@@ -816,15 +850,40 @@ notes.add(
 
 # %% tags=["nbval-ignore-output"]
 # All ten beside the control, and what each names right of unseen images, before and after.
-titles = [name.replace(" behind", "\nbehind") for name in notes.cases]
-_ = ev.plots.show_cases(dict(zip(titles, notes.cases.values(), strict=True)), control)
+import textwrap
+
+figure, grid = plt.subplots(2, 5, figsize=(9.2, 4.8), sharex=True, sharey=True)
+middle = np.arange(3, 301, 5)  # of every five steps
+for axes, (name, (ill, healed)) in zip(grid.flat, notes.cases.items(), strict=True):
+    axes.axhline(np.log(10), color="black", lw=0.8, ls="--", label="guessing")
+    for label, case, color in (
+        ("control", control, "C2"),
+        ("after the repair", healed, "C0"),
+        ("with the mistake", ill, "C1"),
+    ):
+        losses = case.losses.reshape(-1, 5).mean(axis=1)
+        axes.semilogy(middle, losses, color=color, lw=1 if case is control else 1.6, label=label)
+    for height, case, color in ((0.98, ill, "C1"), (0.85, healed, "C0")):
+        words, place = f"{100 * case.validation_accuracy:.1f} %", axes.transAxes
+        axes.text(0.98, height, words, color=color, ha="right", va="top", transform=place)
+    axes.set_title(textwrap.fill(name, 19))
+    axes.grid()
+grid[0, 0].set_ylim(bottom=0.03)
+grid[0, 0].set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
+for axes in grid[:, 0]:
+    axes.set_ylabel("loss in nats")
+for axes in grid[-1]:
+    axes.set_xlabel("step")
+handles, labels = axes.get_legend_handles_labels()
+figure.legend(handles, labels, loc="outside lower center", ncols=4)
+plt.show()
 
 # %% [markdown]
 # **Figure 4.** The loss in training, means of a few steps, on a logarithmic axis. Orange is the mistake, blue the repair, gray the control; the dashed line is guessing. Losses below the axis are not drawn. The numbers are the share of unseen images named right, and for *test images in training* the test itself: there the orange number is the false one.
 
 # %% tags=["nbval-ignore-output"]
 # What did each mistake cost, against the control? In shares of unseen images, the dearest first.
-cost = {name: control.unseen[1] - ill.unseen[1] for name, (ill, _) in notes.cases.items()}
+cost = {name: control.validation_accuracy - ill.validation_accuracy for name, (ill, _) in notes.cases.items()}
 del cost["test images in training"]  # it costs no image, only the truth
 for name, share in sorted(cost.items(), key=lambda item: -item[1]):
     print(f"{name:32} {100 * share:6.1f} %")
@@ -849,7 +908,7 @@ notes
 # %%
 # Ten mistakes. Seven repairs give accuracy back, two a truer loss; the tenth takes a false score away.
 assert len(notes.rows) == 10
-gains = {name: healed.unseen[1] - ill.unseen[1] for name, (ill, healed) in notes.cases.items()}
+gains = {name: healed.validation_accuracy - ill.validation_accuracy for name, (ill, healed) in notes.cases.items()}
 assert gains.pop("test images in training") < 0
 assert all(gains[name] > 0 for name in gains if name not in behind[1:])
 
@@ -867,7 +926,6 @@ assert all(gains[name] > 0 for name in gains if name not in behind[1:])
 
 # %%
 # Each record with its spread: the lines of the front page's table.
-
 records = ev.read_results("study/records.json")
 accuracies = {
     name: np.array([run["test_accuracy"] for run in entry["runs"]])
@@ -898,12 +956,23 @@ assert accuracies["accuracy"].min() > 0.995
 
 # %%
 # How each training digit leans, against how one some places away in the file leans: the same hand leans the same way.
-
 (train_images, train_labels), (test_images, test_labels) = ev.load_mnist()
 lean = ev.data.slants(train_images)
 distances = range(1, 601)
 alike = ev.data.within_class_autocorrelation(lean, train_labels, distances)
-_ = ev.plots.show_likeness(distances, alike)
+
+# %%
+# Even and odd numbers of places apart.
+plt.figure(figsize=(9, 2.8))
+plt.axhline(0, color="black", lw=0.8)
+for first, parity in ((2, "even"), (1, "odd")):
+    places = range(first, 601, 2)
+    plt.plot(places, alike[first - 1 :: 2], ".-", label=f"an {parity} number of places apart")
+plt.xlabel("places apart in the file")
+plt.ylabel("likeness of slant")
+plt.grid()
+plt.legend()
+plt.show()
 
 # %% [markdown]
 # **Figure 5.** How much two training digits lean alike, beyond being the same digit; 0 for digits that have nothing to do with each other. An even number of places apart they are of the same collection, an odd number apart of different ones. One collection leans more than the other: that alone makes about 0.18 above zero for the even ones, and as much below for the odd ones. What one hand adds falls over some 250 places: so far one person's digits reach, every second place being somebody else's.
@@ -967,7 +1036,6 @@ assert 0.9 * (~new).sum() < (~known).sum()
 
 # %%
 # Mean and spread of each size, and each run as a faint dot.
-
 frontier = ev.read_results("study/frontier.json")
 _ = ev.plots.show_frontier(frontier, records, PUBLISHED_RESULTS)
 
@@ -995,7 +1063,6 @@ assert taken[-1] < 0.2
 
 # %%
 # Four networks that differ in their seed alone, and their committee, on the 10,000 test digits.
-
 digits = ev.prepare_images(test_images)
 members = [
     keras.saving.load_model(ev.results_folder() / "study" / f"teachers_{seed}.keras")
@@ -1031,7 +1098,9 @@ np.testing.assert_allclose(1 - wrong.mean(axis=1), recorded, atol=2e-4)
 # The digits that all four name wrongly: what they are said to be, and what the committee sees.
 missed = np.flatnonzero(wrong.all(axis=0))
 titles_missed = [f"{test_labels[one]}, not {mean[one].argmax()}" for one in missed]
-_ = ev.plots.show_images(test_images[missed], titles_missed, columns=7, cell_size=1.15)
+_ = ev.plots.show_images(
+    test_images[missed], titles_missed, columns=7, side=100, color_map=ev.plots.INK
+)
 
 # %% [markdown]
 # **Figure 7.** The test digits that none of the four names rightly, with their labels and what the committee answers. Which labels would you have given? This part of the errors is no matter of luck.
@@ -1106,7 +1175,6 @@ assert np.prod(full_kernels.shape) == 6 * both == 2916 > records["size"]["parame
 
 # %%
 # The network that is trained, and the one that is kept: what a user gets is what is counted.
-
 trained = BEST_NETWORKS["size"].build()
 channels_in_all = sum(
     layer.gamma.shape[0]
@@ -1124,15 +1192,13 @@ assert smallest.count_params() == records["size"]["parameters"]
 
 # %%
 # One digit in every disturbance.
-
 harder = ev.data.corrupt(digits[:200, ..., 0])
 example = 2  # a one: its strokes are thin
-_ = ev.plots.show_images(
-    np.stack([images[example] for images in harder.values()]),
-    [title.replace(" by ", "\nby ").replace(", ", ",\n") for title in harder],
-    columns=7,
-    cell_size=1.15,
-)
+disturbed = {
+    title.replace(" by ", "\nby ").replace(", ", ",\n"): images[example]
+    for title, images in harder.items()
+}
+_ = ev.plots.show_images(disturbed, columns=7, side=100, color_map=ev.plots.INK)
 
 # %% [markdown]
 # **Figure 8.** A test digit as it is, and in the six disturbances.

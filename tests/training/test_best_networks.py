@@ -12,7 +12,6 @@ import pytest
 from keras import layers
 
 from evalib.networks.folding import fold_normalization
-from evalib.plots.best_networks import show_frontier
 from evalib.results import read_results, results_folder
 from evalib.training.best_networks import (
     BEST_NETWORKS,
@@ -162,21 +161,6 @@ def test_captions_name_where_the_peers_come_from(repository: Path):
     for file in ("README.md", "notebooks/src/06_experiments.py"):
         text = (repository / file).read_text(encoding="utf-8")
         assert [peer.source for peer in PUBLISHED_RESULTS if peer.source not in text] == []
-
-
-def test_the_figure_of_the_frontier_has_every_run_and_every_peer(records):
-    entry = {"parameters": 1000, "runs": [{"test_accuracy": a} for a in (0.98, 0.99)]}
-    larger = entry | {"parameters": 5000}
-    figure = show_frontier({"small": entry, "large": larger}, records, PUBLISHED_RESULTS)
-    (axes,) = figure.axes
-    rings = [one for one in axes.lines if one.get_marker() == "o"]
-    line, hollow = sorted(rings, key=lambda one: one.get_markerfacecolor() == "none")
-    np.testing.assert_allclose(np.asarray(line.get_ydata(), float), [1.5, 1.5])
-    assert np.asarray(hollow.get_xdata()).tolist() == [
-        peer.parameters for peer in PUBLISHED_RESULTS
-    ]
-    shown = {text.get_text() for text in axes.texts}
-    assert set(records) <= shown
 
 
 def test_the_reference_is_the_keras_sites_network():
