@@ -26,8 +26,9 @@ import numpy as np
 from evalib.data.mnist import Arrays, load_mnist, prepare_images, split_validation
 from evalib.networks.activations import small_network
 from evalib.results import read_results, results_folder, write_results
+from evalib.training.optimizers import WarmupDecay
 from evalib.training.probes import TrackedTraining, compile_classifier, track_training
-from evalib.training.recipe import WarmupDecay, device, score, versions
+from evalib.training.recipe import device, score, versions
 
 FOLDER = "activations"
 STEPS, BATCH_SIZE, VALIDATION = 600, 128, 5_000

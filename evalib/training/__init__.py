@@ -10,14 +10,14 @@ __getattr__, __dir__ = offer(
         "diagnostics": "TARGET PARAMETER_LIMIT Diagnosis TrainingRun small_digits train_small "
         "predict accuracy layer_values dead_unit_fraction nearest_centroid_accuracy "
         "duplicated_in DiagnosisTable",
-        "distillation": "Distillation soften",
-        "ensembles": "ensemble",
+        "ensembles": "ensemble Distillation soften",
         "experiments": "SCORED_ON VALIDATION_IMAGES Experiment experiment_from run_experiment "
         "experiment_record experiment_data",
-        "optimizers": "ConvolutionMuon",
+        "optimizers": "SCHEDULES ConvolutionMuon WarmupDecay",
         "probes": "optimizer_path compile_classifier StartingPoint TrackedTraining track_training",
-        "recipe": "OPTIMIZERS SCHEDULES Recipe Run WarmupDecay train build_trainer initialize "
-        "smooth_labels score check_fit device versions EpochProgress",
+        "recipe": "OPTIMIZERS Recipe Run train build_trainer initialize smooth_labels device "
+        "versions EpochProgress",
+        "scoring": "score estimate_statistics steps_needed check_fit",
         "signals": "deep_network draw_kernels kernel_variance fans Signals measure_signals "
         "Prediction predict_signals activation_moments",
     },

@@ -1,18 +1,20 @@
-"""Trainings that are ill: small runs with a mistake built in, and what tells one from another."""
+"""Trainings that fail: small runs with a mistake built in, and what tells one from another."""
 
 import dataclasses
-import hashlib
 import html
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from evalib.data.mnist import Arrays, load_mnist, prepare_images, split_validation
-from evalib.training.probes import compile_classifier
+from evalib.filters import as_array
+from evalib.networks.graph import find_call
+from evalib.training.probes import compile_classifier, train_steps
 from evalib.training.recipe import initialize
+from evalib.training.scoring import check_fit, check_probabilities, loss_and_accuracy
 
 TARGET = 0.994  # what the course demands of its small network
 PARAMETER_LIMIT = 20_000
@@ -24,15 +26,18 @@ class Diagnosis:
 
     Attributes:
         parameters: of the network.
-        seen: the share of its own training images that it names right, unmoved, 0 to 1.
-        unseen: the share of the images that it never saw, 0 to 1.
-        images: how many it never saw, at least 1.
+        train_accuracy: the share of its own training images that it names right, unmoved, 0 to 1.
+        validation_accuracy: the share of images that it was not trained on, 0 to 1.
+        images: how many of these there are, at least 1.
         target: the share that is demanded, between 0 and 1.
+
+    Raises:
+        ValueError: a number is out of its range.
     """
 
     parameters: int
-    seen: float
-    unseen: float
+    train_accuracy: float
+    validation_accuracy: float
     images: int
     target: float = TARGET
 
@@ -41,9 +46,9 @@ class Diagnosis:
             raise ValueError(f"expected at least 1 image, got {self.images}")
         if not 0 < self.target < 1:
             raise ValueError(f"expected a target between 0 and 1, got {self.target}")
-        for name in ("seen", "unseen"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"expected a share from 0 to 1, got {getattr(self, name)}")
+        for share in (self.train_accuracy, self.validation_accuracy):
+            if not 0 <= share <= 1:
+                raise ValueError(f"expected an accuracy from 0 to 1, got {share}")
 
     @property
     def is_small(self) -> bool:
@@ -52,28 +57,28 @@ class Diagnosis:
 
     @property
     def standard_error(self) -> float:
-        """Of the unseen share: that of a binomial count over its number of images."""
-        return math.sqrt(self.unseen * (1 - self.unseen) / self.images)
+        """Of the validation accuracy: that of a binomial count over its number of images."""
+        return math.sqrt(self.validation_accuracy * (1 - self.validation_accuracy) / self.images)
 
     @property
     def distance(self) -> float:
-        """Unseen share minus target, in standard errors of a network that just meets the target.
+        """Validation accuracy minus target, in standard errors of a network that just meets it.
 
         The score test of Wilson (*Probable Inference*, 1927), which also stands at a share of 1.
         """
-        return (self.unseen - self.target) / math.sqrt(
-            self.target * (1 - self.target) / self.images
-        )
+        error = math.sqrt(self.target * (1 - self.target) / self.images)
+        return (self.validation_accuracy - self.target) / error
 
     @property
     def underfits(self) -> bool:
-        """Whether it errs on the images that it learned from more than half as often as outside."""
-        return 1 - self.seen > (1 - self.unseen) / 2
+        """Whether its error rate on training images is more than half of that on others."""
+        return 1 - self.train_accuracy > (1 - self.validation_accuracy) / 2
 
     @property
     def overfits(self) -> bool:
         """Whether most of its errors come outside only, by more than two standard errors."""
-        return not self.underfits and self.seen - self.unseen > 2 * self.standard_error
+        gap = self.train_accuracy - self.validation_accuracy
+        return not self.underfits and gap > 2 * self.standard_error
 
     def advice(self) -> str:
         """What to try next, in a sentence or two."""
@@ -95,16 +100,13 @@ class Diagnosis:
     def __str__(self) -> str:
         size = "fewer than" if self.is_small else "not fewer than"
         side = "above" if self.distance >= 0 else "below"
-        return "\n".join(
-            [
-                f"{self.parameters:,} parameters: {size} {PARAMETER_LIMIT:,}.",
-                f"{100 * self.unseen:.2f} % of {self.images:,} unseen images right, with a standard"
-                f" error of {100 * self.standard_error:.2f} %:",
-                f"{abs(self.distance):.1f} standard errors {side} {100 * self.target:.1f} %"
-                f"{'' if abs(self.distance) > 2 else ', too close to tell from luck'}.",
-                f"{100 * self.seen:.2f} % of the training images right.",
-                self.advice(),
-            ]
+        doubt = "" if abs(self.distance) > 2 else ", too close to tell from luck"
+        return (
+            f"{self.parameters:,} parameters: {size} {PARAMETER_LIMIT:,}.\n"
+            f"{100 * self.validation_accuracy:.2f} % of {self.images:,} unseen images right, with "
+            f"a standard error of {100 * self.standard_error:.2f} %:\n"
+            f"{abs(self.distance):.1f} standard errors {side} {100 * self.target:.1f} %{doubt}.\n"
+            f"{100 * self.train_accuracy:.2f} % of the training images right.\n{self.advice()}"
         )
 
 
@@ -115,20 +117,24 @@ class TrainingRun:
     Attributes:
         model: the network, as the training left it.
         losses: of each step's images before the step, in nats, shape `(steps,)`.
-        seen: loss in nats and accuracy from 0 to 1 on its training images, as in inference.
-        unseen: likewise on images that were put aside.
+        train_loss: on its training images as in inference, in nats; likewise the next three.
+        train_accuracy: from 0 to 1.
+        validation_loss: on images that were put aside.
+        validation_accuracy: from 0 to 1.
     """
 
     model: keras.Model
     losses: np.ndarray
-    seen: tuple[float, float]
-    unseen: tuple[float, float]
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
 
     def __str__(self) -> str:
         return (
             f"loss {self.losses[0]:.2f} at the start and {self.losses[-20:].mean():.2f} at the "
-            f"end; right: {100 * self.seen[1]:.1f} % of the training images, "
-            f"{100 * self.unseen[1]:.1f} % of unseen ones"
+            f"end; right: {100 * self.train_accuracy:.1f} % of the training images, "
+            f"{100 * self.validation_accuracy:.1f} % of unseen ones"
         )
 
 
@@ -147,7 +153,7 @@ def small_digits() -> tuple[Arrays, Arrays]:
 def train_small(
     model: keras.Model,
     data: Arrays,
-    unseen: Arrays,
+    validation: Arrays,
     *,
     learning_rate: float = 0.003,
     steps: int = 300,
@@ -158,38 +164,34 @@ def train_small(
     """Train a small network with Adam from fresh weights, and look at it.
 
     Args:
-        model: gives ten probabilities; its weights are drawn anew from the seed.
+        model: gives class probabilities; its weights are drawn anew, see `initialize`.
         data: images as the network takes them, and their labels.
-        unseen: likewise, for the score at the end.
+        validation: likewise, for the score at the end.
         learning_rate: of Adam, the same in every step.
         steps: at least 1.
-        batch_size: images a step. What is left over at the end of a pass is not used in it.
+        batch_size: images per step. What is left over at the end of a pass is not used in it.
         shuffle: draw a new order for each pass; otherwise the order is that of the data.
         seed: of the weights, of the order, and of what layers draw in training.
 
     Raises:
-        ValueError: there is no step, or a batch has no image or more than there are.
+        ValueError: there is no step, a batch has no image or more than there are, or images and
+            labels do not fit the network.
     """
     if steps < 1:
         raise ValueError(f"expected at least 1 step, got {steps}")
-    if not 1 <= batch_size <= len(data[0]):
-        raise ValueError(f"expected batches of 1 to {len(data[0])} images, got {batch_size}")
+    check_fit(model, *validation)
+    order = np.random.default_rng(seed) if shuffle else None
+    each_step = train_steps(model, data, batch_size, order)
     initialize(model, seed)
     compile_classifier(model, keras.optimizers.Adam(learning_rate))
-    batches = _batches(len(data[0]), batch_size, np.random.default_rng(seed) if shuffle else None)
-    losses = np.empty(steps)
-    for step in range(steps):
-        chosen = next(batches)
-        model.reset_metrics()  # otherwise the loss is a mean over all steps so far
-        losses[step] = model.train_on_batch(data[0][chosen], data[1][chosen])[0]
-    both = predict(model, np.concatenate([data[0], unseen[0]]))
-    count = len(data[0])
-    return TrainingRun(
-        model, losses, _score(both[:count], data[1]), _score(both[count:], unseen[1])
-    )
+    losses = np.array([next(each_step) for _ in range(steps)])
+    parts = [
+        loss_and_accuracy(predict(model, images), labels) for images, labels in (data, validation)
+    ]
+    return TrainingRun(model, losses, *parts[0], *parts[1])
 
 
-def predict(model: keras.Model, images: np.ndarray, *, training: bool = False) -> np.ndarray:
+def predict(model: keras.Model, images: Any, *, training: bool = False) -> np.ndarray:
     """A network's probabilities, as in inference or as in training.
 
     Args:
@@ -200,45 +202,60 @@ def predict(model: keras.Model, images: np.ndarray, *, training: bool = False) -
 
     Returns:
         float32 of shape `(n, classes)`.
+
+    Raises:
+        ValueError: it does not give probabilities.
     """
-    # Not `predict`: it would compile each of many small networks for a single use.
-    if not training:
-        return _in_parts(model, images)
-    before = model.get_weights()
-    given = ops.convert_to_numpy(model(images, training=True))
-    model.set_weights(before)
-    return given
+    # Not `model.predict`: it would compile each of many small networks for a single use.
+    if training:
+        before = model.get_weights()
+        probabilities = as_array(model(images, training=True), "probabilities")
+        model.set_weights(before)
+    else:
+        probabilities = _in_parts(lambda part: model(part, training=False), images)
+    check_probabilities(probabilities)
+    return probabilities
 
 
 def accuracy(model: keras.Model, data: Arrays, *, training: bool = False) -> float:
     """The share of images whose most probable class is their label, 0 to 1; see `predict`."""
-    return _score(predict(model, data[0], training=training), data[1])[1]
+    return loss_and_accuracy(predict(model, data[0], training=training), data[1])[1]
 
 
-def layer_values(model: keras.Model, layer: str, images: np.ndarray) -> np.ndarray:
-    """What a layer gives for images, as in inference: float32 of shape `(n, ...)`."""
-    return _in_parts(keras.Model(model.inputs[0], model.get_layer(layer).output), images)
+def layer_values(model: keras.Model, layer: str, images: Any) -> np.ndarray:
+    """What a layer gives for images, as in inference.
+
+    Args:
+        model: a Sequential or functional model. Nothing is added to it.
+        layer: its name; of a layer inside a nested model `outer/inner`.
+        images: what the model takes, `n` of them.
+
+    Returns:
+        float32 of shape `(n, ...)`.
+
+    Raises:
+        ValueError: there is no such layer, or no graph of layers.
+    """
+    _, values = find_call(model, layer, outputs=True)
+    return _in_parts(lambda part: values(part)[0], images)
 
 
 def dead_unit_fraction(values: np.ndarray) -> float:
-    """The share of values, 0 to 1, that are zero or less for every one of the images.
+    """The share of a layer's values `(n, ...)`, 0 to 1, that are zero or less for all `n` images.
 
-    Args:
-        values: of a layer, shape `(n, ...)`, as `layer_values` gives them.
+    NaN counts as alive, for it is no zero.
     """
-    return float((values.max(axis=0) <= 0).mean())
+    return float((np.asarray(values) <= 0).all(axis=0).mean())
 
 
 def nearest_centroid_accuracy(images: np.ndarray, labels: np.ndarray) -> float:
-    """How many images lie nearest to the mean image of their own label: a check without a network.
+    """The share of images nearest to the mean image of their own label, 0 to 1: without a network.
+
+    Labels that have nothing to do with their images give about one over the number of classes.
 
     Args:
         images: shape `(n, ...)`.
         labels: integers of shape `(n,)`, each class from 0 to the largest at least once.
-
-    Returns:
-        A share from 0 to 1. Labels that have nothing to do with their images give about one over
-        the number of classes.
     """
     flat = images.reshape(len(images), -1).astype("float32")
     means = np.stack([flat[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
@@ -265,12 +282,12 @@ def duplicated_in(images: np.ndarray, others: np.ndarray) -> np.ndarray:
             f"expected images of {others.shape[1:]} {others.dtype}, got {images.shape[1:]} "
             f"{images.dtype}"
         )
-    known = {_digest(image) for image in others}
-    return np.array([_digest(image) in known for image in images], bool)
+    known = {other.tobytes() for other in others}
+    return np.array([image.tobytes() in known for image in images], bool)
 
 
 class DiagnosisTable:
-    """A doctor's notes: a row a mistake. They print as text, and draw as HTML in a notebook."""
+    """A row for each mistake. The table prints as text, and is drawn as HTML in a notebook."""
 
     HEADINGS = ("mistake", "symptom", "measure first", "repair", "unseen images right")
 
@@ -287,27 +304,26 @@ class DiagnosisTable:
         measure: str,
         repair: str,
     ) -> None:
-        """Write down one mistake.
+        """Add a mistake, or write its row anew.
 
         Args:
             mistake: its name.
             cases: the training with it, and the one after the repair.
             symptom: how it shows.
-            measure: what to look at first, with the number it gave.
+            measure: what to look at first, with the number that was found.
             repair: what was done.
         """
-        ill, healed = (100 * case.unseen[1] for case in cases)
+        broken, fixed = (100 * case.validation_accuracy for case in cases)
         self.cases[mistake] = cases
-        change = f"{ill:.1f} % → {healed:.1f} %"
         self.rows = [row for row in self.rows if row[0] != mistake]  # a cell may run twice
-        self.rows.append((mistake, symptom, measure, repair, change))
+        self.rows.append((mistake, symptom, measure, repair, f"{broken:.1f} % → {fixed:.1f} %"))
 
     def __str__(self) -> str:
-        blocks = []
-        for row in self.rows:
-            named = zip(self.HEADINGS[1:], row[1:], strict=True)
-            blocks.append("\n".join([row[0], *(f"  {name}: {text}" for name, text in named)]))
-        return "\n".join(blocks)
+        lines = []
+        for first, *rest in self.rows:
+            named = zip(self.HEADINGS[1:], rest, strict=True)
+            lines += [first, *(f"  {name}: {text}" for name, text in named)]
+        return "\n".join(lines)
 
     __repr__ = __str__
 
@@ -320,28 +336,8 @@ class DiagnosisTable:
         return f"<table><thead>{line('th', self.HEADINGS)}</thead><tbody>{body}</tbody></table>"
 
 
-def _in_parts(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """A network's output as in inference, for a thousand images at a time."""
+def _in_parts(function: Callable[[Any], Any], images: Any) -> np.ndarray:
+    """A function's values for a thousand images at a time, as float32."""
+    images = as_array(images, "images")
     parts = (images[first : first + 1000] for first in range(0, len(images), 1000))
-    return np.concatenate([ops.convert_to_numpy(model(part, training=False)) for part in parts])
-
-
-def _score(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Mean cross-entropy in nats, with no probability below 1e-7, and accuracy."""
-    given_to_truth = probabilities[np.arange(len(labels)), labels].astype("float64")
-    losses = -np.log(np.maximum(given_to_truth, 1e-7))
-    return float(losses.mean()), float((probabilities.argmax(axis=1) == labels).mean())
-
-
-def _batches(
-    count: int, batch_size: int, generator: np.random.Generator | None
-) -> Iterator[np.ndarray]:
-    """Indices of each step's images, without end."""
-    while True:
-        order = generator.permutation(count) if generator else np.arange(count)
-        for first in range(0, count - batch_size + 1, batch_size):
-            yield order[first : first + batch_size]
-
-
-def _digest(image: np.ndarray) -> bytes:
-    return hashlib.sha256(image.tobytes()).digest()
+    return np.concatenate([as_array(function(one), "values") for one in parts]).astype("float32")

@@ -1,20 +1,21 @@
-"""Training, watched: gradients, the paths of optimizers, losses and kernels step by step.
+"""What can be watched while something learns: paths of optimizers, losses and kernels by step.
 
-Everything is had through Keras alone, so that it runs on every backend: an optimizer that only
-writes down the gradients it is given, a layer of two weights on a surface, a loop of training
-steps that looks at the network now and then.
+Keras alone does it, so that it runs on every backend: a layer of two weights on a surface, and a
+loop of training steps that looks at the network now and then.
 """
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from evalib.data.mnist import Arrays
+from evalib.training.scoring import check_fit
 
-Surface = Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]
+Surface = Callable[[Any, Any], Any]
 
 
 def optimizer_path(
@@ -25,7 +26,7 @@ def optimizer_path(
 ) -> np.ndarray:
     """Let an optimizer of Keras walk down a surface, as it does in training.
 
-    The place is the two weights of a layer, and the surface's height is the layer's loss.
+    The position is the two weights of a layer, and the surface's height is the layer's loss.
 
     Args:
         optimizer: fresh, for it remembers the weights that it first worked on.
@@ -34,7 +35,7 @@ def optimizer_path(
         steps: at least 1.
 
     Returns:
-        The places, the start first: float32 of shape `(steps + 1, 2)`.
+        The positions, the start first: float32 of shape `(steps + 1, 2)`.
 
     Raises:
         ValueError: the number of steps is below 1, or the optimizer has been used.
@@ -47,24 +48,24 @@ def optimizer_path(
     model = keras.Sequential([keras.Input((1,)), walker])
     model.compile(optimizer=optimizer, jit_compile=_just_in_time())
     clock = np.zeros((1, 1), "float32")  # one row is one step, its value is not used
-    places = [np.array(start, "float32")]
+    positions = [np.array(start, "float32")]
     for _ in range(steps):
         model.train_on_batch(clock)
-        places.append(np.array(ops.convert_to_numpy(walker.place)))
-    return np.stack(places)
+        positions.append(np.array(ops.convert_to_numpy(walker.position)))
+    return np.stack(positions)
 
 
 class _Walker(keras.layers.Layer):
-    """A layer whose two weights are a place, and whose loss is the surface's height there."""
+    """A layer whose two weights are a position, and whose loss is the surface's height there."""
 
     def __init__(self, surface: Surface, start: tuple[float, float]) -> None:
-        super().__init__()
+        super().__init__(dtype="float32")
         self.surface = surface
-        self.place = self.add_weight(shape=(2,), initializer="zeros")
-        self.place.assign(np.array(start, "float32"))
+        self.position = self.add_weight(shape=(2,), initializer="zeros")
+        self.position.assign(np.array(start, "float32"))
 
-    def call(self, clock: keras.KerasTensor) -> keras.KerasTensor:
-        self.add_loss(self.surface(self.place[0], self.place[1]))
+    def call(self, clock: Any) -> Any:
+        self.add_loss(self.surface(self.position[0], self.position[1]))
         return clock
 
 
@@ -93,14 +94,12 @@ class StartingPoint:
     """Everything that a compiled network's training begins with, to begin from it once more.
 
     Compiling again would do that too, and take longer than a short training.
+
+    Args:
+        model: compiled by `compile_classifier`. Its weights and its optimizer's are remembered.
     """
 
     def __init__(self, model: keras.Model) -> None:
-        """Remember the weights, and what the optimizer holds.
-
-        Args:
-            model: compiled by `compile_classifier`.
-        """
         self.model = model
         self.weights = model.get_weights()
         self.memory = [np.array(ops.convert_to_numpy(value)) for value in model.optimizer.variables]
@@ -108,12 +107,7 @@ class StartingPoint:
     def restore(
         self, *, weights: list[np.ndarray] | None = None, learning_rate: float | None = None
     ) -> None:
-        """Bring the network back to the start.
-
-        Args:
-            weights: to begin with others than the remembered ones.
-            learning_rate: to begin with another than the remembered one.
-        """
+        """Bring the network back to the start, or to other weights or another learning rate."""
         self.model.set_weights(self.weights if weights is None else weights)
         for variable, value in zip(self.model.optimizer.variables, self.memory, strict=True):
             variable.assign(value)
@@ -155,7 +149,7 @@ def track_training(
         model: compiled by `compile_classifier`. It is left trained.
         data: images that the model takes, and their labels.
         marks: after how many steps to look. There are two at least, and the last is the end.
-        batch_size: images a step.
+        batch_size: images per step.
         seed: of the order of the images. It does not set the weights.
         score_on: name to images and labels. They are scored at each mark, as in inference.
 
@@ -163,47 +157,57 @@ def track_training(
         What was seen. A training whose loss is no longer a number goes on to the end.
 
     Raises:
-        ValueError: there are fewer than two marks or negative ones, or a batch has no image or
-            more than there are.
+        ValueError: there are fewer than two marks or negative ones, a batch has no image or more
+            than there are, or images and labels do not fit the network.
     """
-    looks = tuple(sorted(set(marks)))
+    looks = tuple(sorted({int(mark) for mark in marks}))
     if len(looks) < 2 or looks[0] < 0:
         raise ValueError(f"expected two marks or more, from 0 up, got {looks}")
-    if not 1 <= batch_size <= len(data[0]):
-        raise ValueError(f"expected batches of 1 to {len(data[0])} images, got {batch_size}")
-    batches = _batches(len(data[0]), batch_size, seed)
-    losses, kernels = [], []
-    scores: dict[str, list[tuple[float, float]]] = {name: [] for name in score_on or {}}
-    done = 0
+    steps = train_steps(model, data, batch_size, np.random.default_rng(seed))
+    parts = {name: check_fit(model, *part) for name, part in (score_on or {}).items()}
+    scores: dict[str, list[Any]] = {name: [] for name in parts}
+    losses, kernels, done = [], [], 0
     for mark in looks:
-        model.reset_metrics()  # what Keras gives is the mean of all batches since
-        while done < mark:
-            chosen = next(batches)
-            loss = model.train_on_batch(data[0][chosen], data[1][chosen])[0]
-            done += 1
+        since = [next(steps) for _ in range(mark - done)]
         if mark > looks[0]:
-            losses.append(float(loss))
+            losses.append(np.mean(since))
+        done = mark
         kernels.append(np.array(ops.convert_to_numpy(model.trainable_weights[0])))
-        for name, part in (score_on or {}).items():
-            scores[name].append(_score(model, part))
-    pairs = {name: np.array(values) for name, values in scores.items()}
-    return TrackedTraining(looks, np.array(losses), kernels, pairs)
+        for name, part in parts.items():
+            model.reset_metrics()
+            scores[name].append([float(one) for one in model.test_on_batch(*part)])
+    arrays = {name: np.array(values) for name, values in scores.items()}
+    return TrackedTraining(looks, np.array(losses), kernels, arrays)
 
 
-def _score(model: keras.Model, part: Arrays) -> tuple[float, float]:
-    """Loss and accuracy on images that pass through the network as one batch."""
-    model.reset_metrics()
-    loss, accuracy = model.test_on_batch(*part)
-    return float(loss), float(accuracy)
+def train_steps(
+    model: keras.Model, data: Arrays, batch_size: int, order: np.random.Generator | None
+) -> Iterator[float]:
+    """Train a compiled classifier without end, one batch per step.
 
+    Args:
+        model: compiled by `compile_classifier`.
+        data: images that the model takes, and their labels.
+        batch_size: images per step. What is left over at the end of a pass is not used in it.
+        order: draws a new order for each pass; `None` keeps that of the data.
 
-def _batches(count: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:
-    """Indices of each step's images, without end: every image once, then all in a new order.
+    Returns:
+        An iterator: asking for the next value trains a step, and gives the mean loss of the batch
+        before it, in nats.
 
-    What is left over at the end of an order is dropped.
+    Raises:
+        ValueError: as for `track_training`.
     """
-    generator = np.random.default_rng(seed)
-    while True:
-        order = generator.permutation(count)
-        for first in range(0, count - batch_size + 1, batch_size):
-            yield order[first : first + batch_size]
+    images, labels = check_fit(model, *data)
+    if not 1 <= batch_size <= len(images):
+        raise ValueError(f"expected batches of 1 to {len(images)} images, got {batch_size}")
+
+    def steps() -> Iterator[float]:
+        while True:
+            places = order.permutation(len(images)) if order else np.arange(len(images))
+            for first in range(0, len(images) - batch_size + 1, batch_size):
+                chosen = places[first : first + batch_size]
+                model.reset_metrics()  # otherwise the loss is a mean over all steps so far
+                yield float(model.train_on_batch(images[chosen], labels[chosen])[0])
+
+    return steps()

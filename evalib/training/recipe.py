@@ -2,25 +2,33 @@
 
 import dataclasses
 import importlib
+import inspect
 import math
+import operator
 import platform
 import sys
 import time
-from importlib import metadata
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
-from tqdm import tqdm
+from keras import layers
 
-from evalib.data.mnist import Arrays, prepare_images
 from evalib.networks.layers import RandomAffine, check_affine_bounds
-from evalib.training.distillation import Distillation
-from evalib.training.optimizers import ConvolutionMuon
+from evalib.training.ensembles import Distillation
+from evalib.training.optimizers import SCHEDULES, ConvolutionMuon, WarmupDecay
+from evalib.training.scoring import (
+    check_fit,
+    estimate_statistics,
+    loss_and_accuracy,
+    scale_images,
+    score,
+    steps_needed,
+)
 
+__all__ = ["OPTIMIZERS", "Recipe", "Run", "initialize", "score", "train"]
 OPTIMIZERS = ("muon", "adamw", "sgd")
-SCHEDULES = ("linear", "cosine", "constant")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Recipe:
         optimizer: `"muon"` (see `ConvolutionMuon`), `"adamw"`, or `"sgd"`, stochastic gradient
             descent with Nesterov's momentum.
         epochs: passes over the training images.
-        batch_size: images a step.
+        batch_size: images per step.
         peak_learning_rate: the optimizer's highest rate; see `WarmupDecay`.
         warmup_share: the share of all steps during which the rate rises, above 0 and below 1.
         schedule: how the rate falls after its peak: `"linear"`, `"cosine"` or `"constant"`.
@@ -41,7 +49,7 @@ class Recipe:
         momentum: how much of the last steps' direction the next one keeps, 0 to below 1.
         rotation: the largest angle of the augmentation, in degrees; see `RandomAffine`.
         scale: the largest relative change of width and of height.
-        shear: the largest slant, in pixels a pixel.
+        shear: the largest slant, in pixels per pixel of height.
         shift: the largest move along each axis, in pixels.
         moved_share: the share of the training images that are moved, above 0 to 1.
         label_smoothing: how much of the truth is spread evenly over all classes, 0 to below 1
@@ -51,6 +59,9 @@ class Recipe:
         teacher_share: how much of the loss a teacher's probabilities have, 0 to 1; see
             `Distillation`. Above 0, `train` needs a teacher.
         temperature: of the comparison with the teacher, above 0.
+
+    Raises:
+        ValueError: a value is of another type or out of its range.
     """
 
     optimizer: str = "muon"
@@ -72,33 +83,30 @@ class Recipe:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"expected one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"expected one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError(
-                f"expected at least 1 epoch and 1 image a batch, got {self.epochs} and "
-                f"{self.batch_size}"
-            )
-        if not 0 < self.peak_learning_rate < math.inf:
-            raise ValueError(f"expected a finite rate above 0, got {self.peak_learning_rate}")
-        check_affine_bounds(self.rotation, self.scale, self.shear, self.shift, self.moved_share)
-        if not 0 < self.warmup_share < 1:
-            raise ValueError(f"expected a share between 0 and 1, got {self.warmup_share}")
-        if not self.weight_decay >= 0:
-            raise ValueError(f"expected a decay of at least 0, got {self.weight_decay}")
-        for name in ("momentum", "label_smoothing", "averaging"):
-            if not 0 <= getattr(self, name) < 1:
+        for field in dataclasses.fields(self):
+            if field.type is not str:
+                number = _number(field.name, getattr(self, field.name), field.type)
+                object.__setattr__(self, field.name, number)
+        for name, fits, wanted in (
+            ("optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}"),
+            ("schedule", self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("peak_learning_rate", 0 < self.peak_learning_rate < math.inf, "finite and above 0"),
+            ("warmup_share", 0 < self.warmup_share < 1, "above 0 and below 1"),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, "finite and at least 0"),
+            ("momentum", 0 <= self.momentum < 1, "from 0 to below 1"),
+            ("label_smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1"),
+            ("averaging", 0 <= self.averaging < 1, "from 0 to below 1"),
+            ("teacher_share", 0 <= self.teacher_share <= 1, "from 0 to 1"),
+            ("temperature", 0 < self.temperature < math.inf, "finite and above 0"),
+        ):
+            if not fits:
                 words = name.replace("_", " ")
-                raise ValueError(f"expected {words} from 0 to below 1, got {getattr(self, name)}")
-        if not (0 <= self.teacher_share <= 1 and self.temperature > 0):
-            raise ValueError(
-                "expected a teacher share from 0 to 1 and a temperature above 0, got "
-                f"{self.teacher_share} and {self.temperature}"
-            )
+                raise ValueError(f"expected {words} {wanted}, got {getattr(self, name)!r}")
+        check_affine_bounds(self.rotation, self.scale, self.shear, self.shift, self.moved_share)
 
-    def build_optimizer(self, schedule: "WarmupDecay") -> keras.optimizers.Optimizer:
+    def build_optimizer(self, schedule: WarmupDecay) -> keras.optimizers.Optimizer:
         """A new optimizer that follows the schedule."""
         options: dict[str, Any] = {"weight_decay": self.weight_decay}
         if self.averaging:
@@ -106,7 +114,7 @@ class Recipe:
         if self.optimizer == "adamw":
             return keras.optimizers.AdamW(schedule, beta_1=self.momentum, **options)
         if self.optimizer == "sgd":
-            return keras.optimizers.SGD(schedule, float(self.momentum), nesterov=True, **options)
+            return keras.optimizers.SGD(schedule, self.momentum, nesterov=True, **options)
         return ConvolutionMuon(schedule, momentum=self.momentum, **options)
 
     def augmentation(self) -> RandomAffine:
@@ -129,6 +137,7 @@ class Run:
         seconds: wall-clock time of the training, without the scoring.
         versions: of Python, Keras, its backend, NumPy and evalib.
         device: `"cpu"` or `"gpu"`.
+        estimated_statistics: whether the averages of batch normalization were estimated anew.
     """
 
     seed: int
@@ -140,108 +149,66 @@ class Run:
     seconds: float
     versions: dict[str, str]
     device: str
+    estimated_statistics: bool = False
 
     def record(self) -> dict[str, object]:
         """The run as plain values for a JSON file."""
-        return {
-            "seed": self.seed,
-            "test_accuracy": self.test_accuracy,
-            "test_loss": self.test_loss,
-            "parameters": self.parameters,
-            "epochs": self.recipe.epochs,
-            "seconds": round(self.seconds, 1),
-            "device": self.device,
-            "recipe": dataclasses.asdict(self.recipe),
-            "history": self.history,
-            "versions": self.versions,
-        }
-
-
-@keras.saving.register_keras_serializable("evalib")
-class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises in a straight line to its peak, then falls to zero.
-
-    With a straight fall it is the triangle of the one-cycle policy (Smith, 2018,
-    arXiv:1803.09820), without its momentum cycle. The cosine is that of Loshchilov and Hutter
-    (*SGDR*, 2017): half a wave, from its top to its bottom.
-
-    Args:
-        peak: the highest rate.
-        steps: the number of optimizer steps in all.
-        warmup_share: the share of the steps before the peak.
-        shape: of the fall: `"linear"`, `"cosine"`, or `"constant"`, which does not fall.
-    """
-
-    def __init__(self, peak: float, steps: int, warmup_share: float, shape: str = "linear") -> None:
-        super().__init__()
-        self.peak, self.steps, self.warmup_share, self.shape = peak, steps, warmup_share, shape
-
-    def __call__(self, step: int) -> keras.KerasTensor:
-        progress = (ops.cast(step, "float32") + 1.0) / self.steps
-        rising, falling = progress / self.warmup_share, (1 - progress) / (1 - self.warmup_share)
-        falling = ops.clip(falling, 0.0, 1.0)
-        if self.shape == "cosine":
-            falling = 0.5 - 0.5 * ops.cos(math.pi * falling)
-        elif self.shape == "constant":
-            falling = ops.ones_like(falling)
-        return self.peak * ops.minimum(rising, falling)
-
-    def get_config(self) -> dict[str, Any]:
-        names = ("peak", "steps", "warmup_share", "shape")
-        return {name: getattr(self, name) for name in names}
+        values = dataclasses.asdict(self)
+        return values | {"epochs": len(self.history["loss"]), "seconds": round(self.seconds, 1)}
 
 
 def train(
     model: keras.Model,
     recipe: Recipe,
-    data: tuple[Arrays, Arrays],
+    data: Sequence[tuple[Any, Any]],
     seed: int,
     verbose: bool = True,
+    *,
     teacher: keras.Model | None = None,
+    estimate: bool = True,
 ) -> Run:
     """Train a network from fresh weights and score it once, after the last epoch.
 
-    The weights are drawn anew from the seed, whatever the model held before, so that no run
-    continues another. The same seed on the same machine, with as many threads, gives the same
-    bits.
+    Trainable weights are drawn anew from the seed (see `initialize`), so that no run continues
+    another. The same seed on the same machine, with as many threads, gives the same bits.
 
     Args:
-        model: images of shape `(batch, 28, 28, 1)` in [0, 1] to class probabilities.
+        model: images to class probabilities; any model of Keras with one input.
         recipe: how to train it.
         data: `(x_train, y_train), (x_test, y_test)` as `load_mnist` or `split_validation` gives
             them. The second pair is only scored.
         seed: of the initial weights, the order of the images and the augmentation.
         verbose: show the progress, in a terminal or a notebook.
         teacher: a trained network of the same input and classes, if the recipe learns from one.
+        estimate: after a training so short that the moving averages of batch normalization still
+            hold more than 1 % of what they began with (`steps_needed`), estimate them anew on
+            training images before the score; see `estimate_statistics`. Longer trainings are
+            scored with the averages that they have.
 
     Returns:
         The run's record. The model is left trained.
 
     Raises:
-        ValueError: the images do not fit the network, a label is out of its range, or the recipe
-            wants a teacher and there is none, or the other way round.
+        ValueError: images or labels do not fit the network, it does not give probabilities, the
+            recipe wants a teacher and there is none, or the other way round. All of it before the
+            first epoch.
     """
     if (teacher is None) == (recipe.teacher_share > 0):
         raise ValueError(
             f"a teacher share of {recipe.teacher_share:g} goes with "
             f"{'a' if recipe.teacher_share else 'no'} teacher"
         )
-    (x_train, y_train), (x_test, y_test) = data
-    x_train, x_test = prepare_images(x_train), prepare_images(x_test)
-    check_fit(model, x_train, y_train)
-    check_fit(model, x_test, y_test)
+    parts = [check_fit(model, scale_images(images), labels) for images, labels in data]
+    (x_train, y_train), (x_test, y_test) = parts
     initialize(model, seed)
-    targets = smooth_labels(y_train, model.output_shape[-1], recipe.label_smoothing)
-    trainer = build_trainer(model, recipe, teacher)
     steps = -(-len(x_train) // recipe.batch_size) * recipe.epochs
     schedule = WarmupDecay(recipe.peak_learning_rate, steps, recipe.warmup_share, recipe.schedule)
-    trainer.compile(
-        optimizer=recipe.build_optimizer(schedule),
-        loss="sparse_categorical_crossentropy"
-        if targets is y_train
-        else "categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    classes = model(x_train[:1], training=False).shape[-1]
+    targets = smooth_labels(y_train, classes, recipe.label_smoothing)
+    trainer = build_trainer(model, recipe, teacher)
+    kind = "categorical" if targets.ndim == 2 else "sparse_categorical"
+    trainer.compile(recipe.build_optimizer(schedule), f"{kind}_crossentropy", metrics=["accuracy"])
+    facts = {"versions": versions(), "device": device(), "parameters": model.count_params()}
     start = time.perf_counter()
     history = trainer.fit(
         x_train,
@@ -252,45 +219,106 @@ def train(
         callbacks=[EpochProgress()] if verbose else [],
     )
     seconds = time.perf_counter() - start
-    test_accuracy, test_loss = score(model, x_test, y_test)
+    if estimate := estimate and steps < steps_needed(model):
+        estimate_statistics(model, x_train[:: -(-len(x_train) // 10_000)])
+    loss, accuracy = loss_and_accuracy(model.predict(x_test, batch_size=1000, verbose=0), y_test)
+    curves = {name: [float(one) for one in values] for name, values in history.history.items()}
     return Run(
-        seed=seed,
+        seed=operator.index(seed),
         recipe=recipe,
-        parameters=model.count_params(),
-        history={
-            key: [float(value) for value in values] for key, values in history.history.items()
-        },
-        test_accuracy=test_accuracy,
-        test_loss=test_loss,
+        history=curves,
+        test_accuracy=accuracy,
+        test_loss=loss,
         seconds=seconds,
-        versions=versions(),
-        device=device(),
+        estimated_statistics=estimate,
+        **facts,
     )
 
 
 def build_trainer(
     model: keras.Model, recipe: Recipe, teacher: keras.Model | None = None
 ) -> keras.Model:
-    """The network behind its augmentation, beside its teacher if it has one."""
+    """The network after its augmentation, beside its teacher if it has one."""
     if teacher is None:
-        parts = [keras.Input(model.input_shape[1:]), recipe.augmentation(), model]
-        return keras.Sequential(parts)
-    return Distillation(
-        recipe.augmentation(),
-        model,
-        teacher,
-        share=recipe.teacher_share,
-        temperature=recipe.temperature,
-    )
+        return _Augmented(recipe.augmentation(), model)
+    options = {"share": recipe.teacher_share, "temperature": recipe.temperature}
+    return Distillation(recipe.augmentation(), model, teacher, **options)
+
+
+class _Augmented(keras.Model):
+    """A network that sees moved images. Nothing is added to the network's own graph."""
+
+    def __init__(self, augmentation: layers.Layer, network: keras.Model) -> None:
+        super().__init__(name="augmented")
+        self.augmentation, self.network = augmentation, network
+
+    def call(self, images: Any, training: bool | None = None) -> Any:
+        return self.network(self.augmentation(images, training=training), training=training)
 
 
 def initialize(model: keras.Model, seed: int) -> None:
-    """Seed every random generator and draw the model's weights anew."""
+    """Seed every random generator and draw the model's trainable weights anew.
+
+    What goes with them begins anew as well: the moving averages of batch normalization and the
+    random state of dropout. Everything else stays: frozen layers and frozen weights, and what
+    `adapt` put into a layer.
+
+    Args:
+        model: built. A layer with weights has a `get_config`, or an `__init__` whose arguments
+            Keras can keep.
+        seed: a whole number from 0 to below 2**32.
+
+    Raises:
+        ValueError: the seed is none, all weights are frozen, or some cannot be drawn anew.
+    """
+    seed = _number("seed", seed, int)
+    if not 0 <= seed < 2**32:  # what NumPy takes
+        raise ValueError(f"expected a seed from 0 to {2**32 - 1}, got {seed}")
+    if not model.trainable_variables:
+        raise ValueError(f"expected weights to train, got none: {model.name!r} is frozen")
     keras.utils.set_random_seed(seed)
-    fresh = keras.models.clone_model(model)
-    # Not the weights alone: dropout's random numbers have a state as well.
-    for variable, value in zip(model.variables, fresh.variables, strict=True):
-        variable.assign(value)
+    for layer in model._flatten_layers():
+        for variable, value in _fresh_values(layer):
+            variable.assign(value)
+
+
+def _fresh_values(layer: layers.Layer) -> list[tuple[Any, Any]]:
+    """A layer's own variables that begin anew, and what each begins with."""
+    own = _own_variables(layer)
+    if not own:
+        return []
+    try:
+        config = layer.get_config()
+        try:
+            twin = type(layer).from_config(config)
+        except TypeError:  # without a `get_config` of its own: what its `__init__` was given
+            names = inspect.signature(type(layer).__init__).parameters
+            twin = type(layer)(**{name: config[name] for name in names if name in config})
+        twin.build_from_config(layer.get_build_config())
+        pairs = list(zip(own, _own_variables(twin), strict=True))
+    except (TypeError, ValueError, NotImplementedError) as error:
+        if not any(variable.trainable for variable in own):
+            return []
+        raise ValueError(
+            f"expected a layer whose weights can be drawn anew, got {layer.name!r} of class "
+            f"{type(layer).__name__}: give the class a get_config"
+        ) from error
+    weights = {id(variable) for variable in layer.weights}
+    normalizes = isinstance(layer, layers.BatchNormalization)
+    learns = layer.trainable and (normalizes or any(variable.trainable for variable in own))
+    return [
+        (variable, new.value)
+        for variable, new in pairs
+        # Random state, what learns, and what a layer that learns never meant to be trained.
+        if id(variable) not in weights or (learns and (variable.trainable or not new.trainable))
+    ]
+
+
+def _own_variables(layer: layers.Layer) -> list[Any]:
+    """A layer's variables, random states among them, without those of the layers inside it."""
+    inside = layer._flatten_layers(include_self=False, recursive=False)
+    of_others = {id(variable) for one in inside for variable in one.variables}
+    return [variable for variable in layer.variables if id(variable) not in of_others]
 
 
 def smooth_labels(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:
@@ -309,38 +337,6 @@ def smooth_labels(labels: np.ndarray, classes: int, smoothing: float) -> np.ndar
     return ((1 - smoothing) * np.eye(classes)[labels] + smoothing / classes).astype("float32")
 
 
-def score(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Accuracy and loss of a network's answers.
-
-    Args:
-        model: gives class probabilities.
-        images: uint8 of shape `(n, 28, 28)`, or float in [0, 1] of shape `(n, 28, 28, 1)`.
-        labels: integers of shape `(n,)`.
-
-    Returns:
-        The share of images whose most probable class is their label, 0 to 1: a count over `n`,
-        without the rounding of a running mean. And the mean cross-entropy, in nats, where no
-        probability counts as less than 1e-7.
-    """
-    probabilities = model.predict(prepare_images(images), batch_size=1000, verbose=0)
-    given_to_truth = probabilities[np.arange(len(labels)), labels].astype("float64")
-    losses = -np.log(np.maximum(given_to_truth, 1e-7))
-    return float(np.mean(probabilities.argmax(axis=1) == labels)), float(losses.mean())
-
-
-def check_fit(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> None:
-    """Raise a ValueError where images and labels do not fit the network."""
-    if images.shape[1:] != model.input_shape[1:]:
-        raise ValueError(f"expected images of shape {model.input_shape}, got {images.shape}")
-    if labels.shape != (len(images),):
-        raise ValueError(f"expected labels of shape ({len(images)},), got {labels.shape}")
-    classes = model.output_shape[-1]
-    if not (labels.min() >= 0 and labels.max() < classes):
-        raise ValueError(
-            f"expected labels from 0 to {classes - 1}, got {labels.min()} to {labels.max()}"
-        )
-
-
 def device() -> str:
     """`"gpu"` where the backend sees one, otherwise `"cpu"`."""
     if keras.backend.backend() == "torch":  # for which Keras lists no devices
@@ -348,65 +344,55 @@ def device() -> str:
         return "gpu" if torch.cuda.is_available() or torch.backends.mps.is_available() else "cpu"
     try:
         return "gpu" if keras.distribution.list_devices("gpu") else "cpu"
-    except RuntimeError:  # what JAX answers where it finds none
+    except RuntimeError:  # what JAX raises where it finds none
         return "cpu"
 
 
 def versions() -> dict[str, str]:
-    """The versions that a run's numbers depend on."""
+    """The versions that a run's numbers depend on, under the names that Python imports."""
     backend = keras.backend.backend()
-    packages = {"keras", backend, "numpy", "evalib"}
-    return {
-        "python": platform.python_version(),
-        "backend": backend,
-        **{name: _version(name) for name in sorted(packages)},
-    }
-
-
-def _version(name: str) -> str:
-    """The version of a package, under whatever name it was installed: tensorflow-cpu is one."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return str(getattr(importlib.import_module(name), "__version__", "unknown"))
+    found = {name: importlib.import_module(name) for name in {backend, "evalib", "keras", "numpy"}}
+    numbers = {name: str(found[name].__version__) for name in sorted(found)}
+    return {"python": platform.python_version(), "backend": backend, **numbers}
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """One line that is written over after each epoch: a bar in a terminal, a text in a notebook.
+    """One line that is written over after each epoch, in a terminal or a notebook.
 
     A log file or a pipe gets nothing.
     """
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        self.start = time.perf_counter()
-        self.handle = _notebook_display("training …") if _in_notebook() else None
-        # disable=None: the bar shows in a terminal only.
-        hidden = True if self.handle else None
-        self.bar = tqdm(total=self.params["epochs"], unit="epoch", disable=hidden, leave=False)
+        self.start, self.handle = time.perf_counter(), None
+        if (
+            getattr(sys.modules.get("builtins"), "__IPYTHON__", False)
+            and "ipykernel" in sys.modules
+        ):
+            from IPython.display import Pretty, display
+
+            self.handle = display(Pretty("training …"), display_id=True)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         values = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-        self.bar.set_postfix_str(values)
-        self.bar.update()
+        seconds = time.perf_counter() - self.start
+        text = f"epoch {epoch + 1}/{self.params['epochs']}  {values}  {seconds:.0f} s"
         if self.handle:
-            seconds = time.perf_counter() - self.start
-            text = f"epoch {epoch + 1}/{self.params['epochs']}  {values}  {seconds:.0f} s"
-            self.handle.update({"text/plain": text}, raw=True)
+            from IPython.display import Pretty
 
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        self.bar.close()
-
-
-def _in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this code."""
-    if "IPython" not in sys.modules:
-        return False
-    from IPython import get_ipython
-
-    return get_ipython() is not None and hasattr(get_ipython(), "kernel")
+            self.handle.update(Pretty(text))
+        elif sys.stderr.isatty():
+            end = "\n" if epoch + 1 == self.params["epochs"] else ""
+            print(f"\r{text}", end=end, file=sys.stderr, flush=True)
 
 
-def _notebook_display(text: str):  # type: ignore[no-untyped-def]  # IPython has no types
-    from IPython.display import display
-
-    return display({"text/plain": text}, raw=True, display_id=True)
+def _number(name: str, value: Any, kind: Any) -> Any:
+    """A value as Python's own int or float, NumPy's and the like too; no text and no boolean."""
+    try:
+        if isinstance(value, bool | np.bool_ | str):
+            raise TypeError
+        return operator.index(value) if kind is int else float(value)
+    except (TypeError, ValueError):
+        wanted = "a whole number" if kind is int else "a number"
+        raise ValueError(
+            f"expected {name.replace('_', ' ')} to be {wanted}, got {value!r}"
+        ) from None

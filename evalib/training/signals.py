@@ -1,24 +1,23 @@
 """What random initial kernels do to the signals of a deep network, measured and predicted.
 
-Two signals pass through a network: the activations forward, the gradients of the loss backward.
-Here the size of a signal is its second moment, the mean of its squares; where the mean is zero
-that is the variance. Sources: Glorot and Bengio, *Understanding the difficulty of training deep
-feedforward neural networks*, AISTATS 2010, section 4.2; He, Zhang, Ren and Sun, *Delving Deep
-into Rectifiers*, ICCV 2015, section 2.2; for any activation function Poole, Lahiri, Raghu,
-Sohl-Dickstein and Ganguli, *Exponential expressivity in deep neural networks through transient
-chaos*, NIPS 2016, section 2, and Schoenholz, Gilmer, Ganguli and Sohl-Dickstein, *Deep
-Information Propagation*, ICLR 2017.
+Activations pass forward, gradients of the loss backward. The size of a signal is its second moment,
+the mean of its squares. Sources: Glorot and Bengio, *Understanding the difficulty of training deep
+feedforward neural networks*, AISTATS 2010, section 4.2; He, Zhang, Ren and Sun, *Delving Deep into
+Rectifiers*, ICCV 2015, section 2.2; for any activation function Poole et al., *Exponential
+expressivity in deep neural networks through transient chaos*, NIPS 2016, section 2, and Schoenholz
+et al., *Deep Information Propagation*, ICLR 2017.
 """
 
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
-from evalib.training.recipe import check_fit
+from evalib.training.scoring import check_fit
 
 
 def deep_network(activation: str, depth: int = 50, width: int = 256) -> keras.Sequential:
@@ -34,33 +33,23 @@ def deep_network(activation: str, depth: int = 50, width: int = 256) -> keras.Se
     """
     if depth < 1 or width < 1:
         raise ValueError(f"expected depth and width of at least 1, got {depth} and {width}")
-    hidden = [
-        layers.Dense(width, activation=activation, name=f"hidden{number}")
-        for number in range(1, depth + 1)
-    ]
-    return keras.Sequential(
-        [
-            keras.Input((28, 28, 1), name="digit"),
-            layers.Flatten(name="flatten"),
-            *hidden,
-            layers.Dense(10, activation="softmax", name="probabilities"),
-        ],
-        name=f"deep_{activation}",
-    )
+    stack = [keras.Input((28, 28, 1), name="digit"), layers.Flatten(name="flatten")]
+    for number in range(1, depth + 1):
+        stack.append(layers.Dense(width, activation=activation, name=f"hidden{number}"))
+    stack.append(layers.Dense(10, activation="softmax", name="probabilities"))
+    return keras.Sequential(stack, name=f"deep_{activation}")
 
 
 def draw_kernels(
     model: keras.Model, initializer: keras.initializers.VarianceScaling, seed: int
 ) -> None:
-    """Draw every kernel of a model anew, and set every bias to zero.
+    """Draw every kernel of a model anew, each with a seed of its own, and set biases to zero.
 
-    Each layer gets a seed of its own. An initializer that is handed to several layers as one
-    object would give layers of one shape the very same kernel.
+    One initializer object that several layers share would give equal layers the very same kernel.
 
     Args:
         model: its layers with weights are dense or convolutional.
-        initializer: `keras.initializers.VarianceScaling` or one of its kind, such as
-            `GlorotNormal` and `HeNormal`. Its own seed is not used.
+        initializer: a `VarianceScaling`, such as `GlorotNormal`; its own seed is not used.
         seed: of the kernels.
 
     Raises:
@@ -81,15 +70,17 @@ def draw_kernels(
 
 
 def kernel_variance(initializer: keras.initializers.VarianceScaling, shape: Sequence[int]) -> float:
-    """The variance of the distribution that an initializer draws a kernel from.
+    """The variance of the distribution that an initializer draws a kernel from: scale over fan.
 
-    It is the scale over the fan: 1 over the mean of both fans for Glorot and Bengio (their
-    equation 12), 2 over the fan in for He et al. (their equation 10).
+    That is 1 over the mean of both fans for Glorot and Bengio (their equation 12), 2 over the fan
+    in for He et al. (their equation 10).
 
     Args:
         initializer: as for `draw_kernels`.
-        shape: of the kernel, as Keras keeps it: `(inputs, units)` of a dense layer, `(height,
-            width, channels, count)` of a convolution.
+        shape: of the kernel, as for `fans`.
+
+    Raises:
+        ValueError: the shape has fewer than two numbers.
     """
     fan_in, fan_out = fans(shape)
     fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
@@ -100,7 +91,8 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
     """How many products make one output, and how many outputs one input has a part in.
 
     Args:
-        shape: of a kernel, as for `kernel_variance`.
+        shape: of a kernel as Keras keeps it: `(inputs, units)` of a dense layer, `(height, width,
+            channels, count)` of a convolution.
 
     Raises:
         ValueError: the shape has fewer than two numbers.
@@ -122,7 +114,7 @@ class Signals:
     Attributes:
         activations: what the layer gives, after its activation function; float32, shape
             `(layers, images, units)`.
-        gradients: of each image's own loss, in nats, by these activations; the same shape.
+        gradients: of each image's own loss, in nats, with respect to these; the same shape.
     """
 
     activations: np.ndarray
@@ -135,7 +127,7 @@ class Signals:
 
     @property
     def gradient_moments(self) -> np.ndarray:
-        """The mean square of each layer's gradients, float64, shape `(layers,)`."""
+        """The mean square of the gradients with respect to them, float64, shape `(layers,)`."""
         return np.square(self.gradients, dtype="float64").mean(axis=(1, 2))
 
 
@@ -152,25 +144,55 @@ def measure_signals(model: keras.Sequential, images: np.ndarray, labels: np.ndar
         labels: integers of shape `(n,)`.
 
     Raises:
-        ValueError: the images do not fit the model, a label is out of its range, or the hidden
-            dense layers differ in width.
+        ValueError: images or labels do not fit the model, or the hidden dense layers differ in
+            width.
     """
-    check_fit(model, images, labels)
-    probes = _Probes(model)
+    images, labels = check_fit(model, np.asarray(images, "float32"), labels)
+    probes = _Probes(model, len(images))
+    activations, _ = probes.both(images)
     trainer = keras.Sequential([keras.Input(batch_shape=images.shape), probes])
     trainer.compile(
         # A step of rate one leaves minus the gradient behind. One step is not worth compiling.
-        optimizer=keras.optimizers.SGD(1.0),
+        keras.optimizers.SGD(1.0),
         # The sum of the losses, so that each image has the gradient of its own.
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"),
         run_eagerly=True,
         jit_compile=False,
     )
-    trainer.train_on_batch(np.asarray(images, "float32"), np.asarray(labels))
-    gradients = -keras.ops.convert_to_numpy(probes.changes)
-    watched = keras.Model(model.inputs[0], [layer.output for layer in probes.hidden])
-    values = watched(np.asarray(images, "float32"))
-    return Signals(np.stack([keras.ops.convert_to_numpy(one) for one in values]), gradients)
+    trainer.train_on_batch(images, labels)
+    values = np.stack([ops.convert_to_numpy(one) for one in activations])
+    return Signals(values, -ops.convert_to_numpy(probes.changes))
+
+
+class _Probes(layers.Layer):
+    """A network as one layer, with a trainable zero added to what each hidden layer gives."""
+
+    def __init__(self, model: keras.Sequential, count: int) -> None:
+        super().__init__()
+        dense = [layer for layer in model.layers if isinstance(layer, layers.Dense)]
+        widths = [layer.units for layer in dense[:-1]]
+        if len(set(widths)) != 1:
+            raise ValueError(f"expected hidden dense layers of one width, got {widths}")
+        # In a function the network's own weights are not tracked, and stay out of training.
+        self.network = lambda: (model.layers, dense)
+        shape = (len(widths), count, widths[0])
+        self.changes = self.add_weight(shape=shape, initializer="zeros", dtype="float32")
+
+    def both(self, values: Any) -> tuple[list[Any], Any]:
+        """What each hidden layer gives, and the logits: their softmax could round to zero."""
+        every, dense = self.network()
+        activations: list[Any] = []
+        for layer in every:
+            if layer is dense[-1]:
+                return activations, ops.matmul(values, layer.kernel) + layer.bias
+            values = layer(values)
+            if layer in dense:
+                values = values + self.changes[len(activations)]
+                activations.append(values)
+        raise AssertionError("the last dense layer is one of the network's")
+
+    def call(self, values: Any) -> Any:
+        return self.both(values)[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +201,7 @@ class Prediction:
 
     Attributes:
         activations: the second moment of each layer's activations.
-        gradients: that of the gradients by them, relative to the last layer's.
+        gradients: that of the gradients with respect to them, relative to the last layer's.
     """
 
     activations: np.ndarray
@@ -204,13 +226,12 @@ def predict_signals(
         start: the second moment of what the first layer reads.
 
     Raises:
-        ValueError: there is not one number of units more than variances, or the activation is
-            none of these.
+        ValueError: units are not one more than variances, or there is no such activation.
     """
     if len(units) != len(variances) + 1:
+        count = len(variances)
         raise ValueError(
-            f"expected {len(variances) + 1} numbers of units for {len(variances)} variances, "
-            f"got {len(units)}"
+            f"expected {count + 1} numbers of units for {count} variances, got {len(units)}"
         )
     moments, slopes = [start], []
     for count, variance in zip(units, variances, strict=False):
@@ -238,48 +259,12 @@ def activation_moments(activation: str, variance: float) -> tuple[float, float]:
     """
     if not variance >= 0:
         raise ValueError(f"expected a variance of at least 0, got {variance}")
-    if activation == "linear":
-        return variance, 1.0
-    if activation == "relu":
-        return variance / 2, 0.5
-    if activation != "tanh":
+    if activation not in ("linear", "relu", "tanh"):
         raise ValueError(f"expected linear, relu or tanh, got {activation!r}")
-    places = np.linspace(-10, 10, 20_001)
-    weights = np.exp(-0.5 * places**2)
+    if activation != "tanh":
+        return (variance, 1.0) if activation == "linear" else (variance / 2, 0.5)
+    points = np.linspace(-10, 10, 20_001)
+    weights = np.exp(-0.5 * points**2)
     weights /= weights.sum()
-    values = np.tanh(math.sqrt(variance) * places)
+    values = np.tanh(math.sqrt(variance) * points)
     return float(weights @ values**2), float(weights @ (1 - values**2) ** 2)
-
-
-class _Probes(layers.Layer):
-    """A network as one layer, with a trainable zero added to what each hidden layer gives."""
-
-    def __init__(self, model: keras.Sequential) -> None:
-        super().__init__()
-        *hidden, last = [layer for layer in model.layers if isinstance(layer, layers.Dense)]
-        if len({layer.units for layer in hidden}) != 1:
-            raise ValueError(
-                f"expected hidden dense layers of one width, got {[one.units for one in hidden]}"
-            )
-        # Behind a function the network's own weights are not tracked, and stay out of training.
-        self._network = lambda: model.layers
-        self._hidden, self._last = (lambda: hidden), (lambda: last)
-
-    @property
-    def hidden(self) -> list[layers.Dense]:
-        return self._hidden()
-
-    def build(self, input_shape: tuple[int, ...]) -> None:
-        shape = (len(self.hidden), input_shape[0], self.hidden[0].units)
-        self.changes = self.add_weight(shape=shape, initializer="zeros", dtype="float32")
-
-    def call(self, values: keras.KerasTensor) -> keras.KerasTensor:
-        places = {id(layer): place for place, layer in enumerate(self.hidden)}
-        for layer in self._network():
-            if layer is self._last():
-                # The logits: their softmax could round to exactly zero.
-                return keras.ops.matmul(values, layer.kernel) + layer.bias
-            values = layer(values)
-            if id(layer) in places:
-                values = values + self.changes[places[id(layer)]]
-        return values

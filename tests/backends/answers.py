@@ -24,8 +24,9 @@ from evalib.networks.upsampling import SubPixel
 from evalib.receptive_fields.effective import effective_field
 from evalib.receptive_fields.measurement import measure_receptive_field
 from evalib.results import results_folder
-from evalib.training.distillation import Distillation
-from evalib.training.recipe import Recipe, WarmupDecay
+from evalib.training.ensembles import Distillation
+from evalib.training.optimizers import WarmupDecay
+from evalib.training.recipe import Recipe
 
 IMAGES, STEPS = 256, 5
 

@@ -91,7 +91,11 @@ def test_what_cannot_be_measured_is_refused():
     with pytest.raises(ValueError, match="labels from 0 to 9"):
         measure_signals(model, IMAGES, LABELS + 5)
     uneven = keras.Sequential(
-        [keras.Input((28, 28, 1)), layers.Flatten(), *[layers.Dense(n) for n in (4, 5, 10)]]
+        [
+            keras.Input((28, 28, 1)),
+            layers.Flatten(),
+            *[layers.Dense(n, "softmax") for n in (4, 5, 10)],
+        ]
     )
     with pytest.raises(ValueError, match=r"one width, got \[4, 5\]"):
         measure_signals(uneven, IMAGES, LABELS)
