@@ -14,9 +14,10 @@ __getattr__, __dir__ = offer(
         "course": "EXPAND_TO_512 WIDENING baseline_network s3_network session2_network "
         "squeeze_expand_network widening_network",
         "folding": "fold_normalization",
-        "gradients": "input_gradient weight_gradients GradientRecorder",
+        "gradients": "input_gradient weight_gradients",
         "graph": "Call run_through_graph find_call has_graph tensors sibling_paths",
         "layers": "conv_block transition_block check_affine_bounds RandomAffine SReLU",
+        "shift_averaging": "shift_average",
         "upsampling": "SubPixel ICNR",
     },
 )

@@ -5,21 +5,24 @@ that they can be checked against what a backend differentiates by itself.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import activations, layers, ops
+from scipy.special import expit, ndtr
 
-from evalib.networks.layers import SReLU
+from evalib.networks.layers import LAST, SReLU, softmax_dtype
 
 LEAK = 0.2  # the slope of a leaky ReLU below zero, as in keras.activations.leaky_relu
 PRELU_START = 0.25  # where He et al. (2015, section 2.1) let PReLU's slope begin
 SRELU_EXAMPLE = {"t_left": -1.0, "a_left": 0.2, "t_right": 1.5, "a_right": 0.4}
 # Klambauer et al. (2017): with these two, mean 0 and variance 1 are a fixed point.
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+Slope = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,54 +40,53 @@ class Activation:
 
     title: str
     formula: str
-    function: Callable[[keras.KerasTensor], keras.KerasTensor]
-    derivative: Callable[[np.ndarray], np.ndarray]
+    function: Callable[[Any], Any]
+    derivative: Slope
     kinks: tuple[float, ...]
     source: str
 
 
-def s_shaped(
-    x: keras.KerasTensor, *, t_left: float, a_left: float, t_right: float, a_right: float
-) -> keras.KerasTensor:
-    """The curve of `SReLU` for four given numbers."""
+def s_shaped(x: Any, *, t_left: float, a_left: float, t_right: float, a_right: float) -> Any:
+    """The curve of `SReLU` for four fixed numbers, at each value of a tensor."""
     not_right = ops.where(x <= t_left, t_left + a_left * (x - t_left), x)
     return ops.where(x >= t_right, t_right + a_right * (x - t_right), not_right)
 
 
-def activation_layer(name: str, *, spatial_axes: int = 2) -> layers.Layer:
-    """A new layer that applies an activation function of the family.
+def activation_layer(
+    name: str, *, spatial_axes: int = 2, layer_name: str | None = None
+) -> layers.Layer:
+    """Make a new layer that applies an activation function of the family.
 
-    PReLU and SReLU learn one set of numbers for each channel. SReLU begins as the leaky ReLU of
-    this family, PReLU with the slope 0.25.
+    PReLU and SReLU learn one set of numbers per channel. SReLU begins as the leaky ReLU of this
+    family, PReLU with the slope 0.25.
 
     Args:
         name: a key of `FAMILY`.
         spatial_axes: how many axes the input has between the batch and the channels: 2 for
-            pictures, 0 behind a dense layer.
+            images, 0 after a dense layer.
+        layer_name: the layer's own name; by default Keras finds one.
 
     Raises:
         ValueError: there is no activation function of this name.
     """
     if name not in FAMILY:
         raise ValueError(f"expected one of {', '.join(FAMILY)}, got {name!r}")
+    shared = list(range(1, 1 + spatial_axes))
     if name == "prelu":
         start = keras.initializers.Constant(PRELU_START)
-        return layers.PReLU(start, shared_axes=list(range(1, 1 + spatial_axes)))
+        return layers.PReLU(start, shared_axes=shared, name=layer_name)
     if name == "srelu":
-        return SReLU(shared_axes=list(range(1, 1 + spatial_axes)))
+        return SReLU(shared_axes=shared, name=layer_name)
     if name == "leaky_relu":
-        return layers.LeakyReLU(negative_slope=LEAK)
-    return layers.Activation(name)
+        return layers.LeakyReLU(negative_slope=LEAK, name=layer_name)
+    return layers.Activation(name, name=layer_name)
 
 
 def kernel_initializer(name: str) -> str:
-    """The initial kernels that suit an activation function, by Keras's name.
+    """Keras's name for the initial kernels that suit an activation function, a key of `FAMILY`.
 
     Klambauer et al. ask for LeCun's variance, 1 / fan in, with SELU. Glorot's is made for
     functions that are nearly the identity around zero, He's for those that cut the negative half.
-
-    Args:
-        name: a key of `FAMILY`.
     """
     if name == "selu":
         return "lecun_normal"
@@ -95,33 +97,26 @@ def small_network(name: str) -> keras.Sequential:
     """A small convolutional network without normalization: 28x28x1 digits to ten probabilities.
 
     Three 3x3 convolutions of 16, 24 and 32 kernels, of strides 2, 1 and 2, and a dense layer of
-    64 units, each followed by the activation function in a layer of its own: `activation1` to
-    `activation4`. Without normalization, nothing brings a signal back to its size but they.
-
-    Args:
-        name: a key of `FAMILY`.
-
-    Raises:
-        ValueError: there is no activation function of this name.
+    64 units, each followed by the activation function `name` of `FAMILY` in a layer of its own,
+    `activation1` to `activation4`. A ValueError says if there is no such function.
     """
-    start = kernel_initializer(name)
+    start = {"kernel_initializer": kernel_initializer(name)}
     network = keras.Sequential([keras.Input((28, 28, 1), name="digit")], name=f"small_{name}")
     for number, (kernels, stride) in enumerate(((16, 2), (24, 1), (32, 2)), start=1):
-        network.add(
-            layers.Conv2D(kernels, 3, stride, kernel_initializer=start, name=f"conv{number}")
-        )
-        network.add(_named(activation_layer(name), f"activation{number}"))
-    network.add(layers.Flatten(name="flatten"))
-    network.add(layers.Dense(64, kernel_initializer=start, name="dense"))
-    network.add(_named(activation_layer(name, spatial_axes=0), "activation4"))
-    network.add(layers.Dense(10, activation="softmax", name="probabilities"))
+        network.add(layers.Conv2D(kernels, 3, stride, name=f"conv{number}", **start, **LAST))
+        network.add(activation_layer(name, layer_name=f"activation{number}"))
+    network.add(layers.Flatten(name="flatten", **LAST))
+    network.add(layers.Dense(64, name="dense", **start))
+    network.add(activation_layer(name, spatial_axes=0, layer_name="activation4"))
+    dtype = softmax_dtype()
+    network.add(layers.Dense(10, activation="softmax", name="probabilities", dtype=dtype))
     return network
 
 
 def steps_to_accuracy(
     marks: Sequence[int], accuracies: Sequence[float], target: float
 ) -> float | None:
-    """After how many steps a training first had an accuracy, with a straight line between marks.
+    """After how many steps a training first had an accuracy, with straight lines between marks.
 
     Args:
         marks: steps at which the accuracy was measured, in rising order.
@@ -132,44 +127,27 @@ def steps_to_accuracy(
         The number of steps, or `None` where the accuracy was never that high.
 
     Raises:
-        ValueError: there is not one accuracy a mark.
+        ValueError: there is not one accuracy per mark.
     """
     if len(marks) != len(accuracies):
-        raise ValueError(
-            f"expected an accuracy a mark, got {len(accuracies)} for {len(marks)} marks"
-        )
+        raise ValueError(f"expected {len(marks)} accuracies, one per mark, got {len(accuracies)}")
     reached = np.flatnonzero(np.asarray(accuracies) >= target)
     if len(reached) == 0:
         return None
-    after = int(reached[0])
-    if after == 0:
-        return float(marks[0])
-    around = slice(after - 1, after + 1)
+    around = slice(max(reached[0] - 1, 0), reached[0] + 1)
     return float(np.interp(target, accuracies[around], marks[around]))
 
 
-def _named(layer: layers.Layer, name: str) -> layers.Layer:
-    return layer.from_config({**layer.get_config(), "name": name})
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0, -x))
-
-
-def _sigmoid_slope(x: np.ndarray) -> np.ndarray:
-    return _sigmoid(x) * _sigmoid(-x)
-
-
-def _relu_slope(slope_below: float) -> Callable[[np.ndarray], np.ndarray]:
+def _relu_slope(slope_below: float) -> Slope:
     return lambda x: np.where(x > 0, 1.0, slope_below)
 
 
-def _elu_slope(scale: float, alpha: float) -> Callable[[np.ndarray], np.ndarray]:
+def _elu_slope(scale: float, alpha: float) -> Slope:
     return lambda x: scale * np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0)))
 
 
-def _between(low: float, high: float) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda x: ((x > low) & (x < high)).astype("float64")
+def _between(low: float, high: float, slope: float = 1.0) -> Slope:
+    return lambda x: slope * ((x > low) & (x < high))
 
 
 def _srelu_slope(x: np.ndarray) -> np.ndarray:
@@ -178,13 +156,8 @@ def _srelu_slope(x: np.ndarray) -> np.ndarray:
     return np.where(x >= numbers["t_right"], numbers["a_right"], not_right)
 
 
-def _silu_slope(x: np.ndarray) -> np.ndarray:
-    return _sigmoid(x) + x * _sigmoid_slope(x)
-
-
 def _gelu_slope(x: np.ndarray) -> np.ndarray:
-    below = 0.5 * (1 + np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2)))
-    return below + x * np.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
+    return ndtr(x) + x * np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi)
 
 
 def _hard_silu_slope(x: np.ndarray) -> np.ndarray:
@@ -193,127 +166,47 @@ def _hard_silu_slope(x: np.ndarray) -> np.ndarray:
 
 def _mish_slope(x: np.ndarray) -> np.ndarray:
     gate = np.tanh(np.logaddexp(0, x))
-    return gate + x * (1 - gate**2) * _sigmoid(x)
+    return gate + x * (1 - gate**2) * expit(x)
 
 
-_own = keras.activations
-FAMILY: Mapping[str, Activation] = MappingProxyType(
-    {
-        "linear": Activation("linear", "x", _own.linear, np.ones_like, (), "no activation at all"),
-        "sigmoid": Activation(
-            "sigmoid", r"1/(1+e^{-x})", _own.sigmoid, _sigmoid_slope, (), "the logistic curve"
-        ),
-        "hard_sigmoid": Activation(
-            "hard sigmoid",
-            r"\mathrm{clip}(x/6+1/2,\,0,\,1)",
-            _own.hard_sigmoid,
-            lambda x: _between(-3, 3)(x) / 6,
-            (-3.0, 3.0),
-            "Courbariaux et al., 2015, with other numbers",
-        ),
-        "tanh": Activation(
-            "tanh",
-            r"\tanh x",
-            _own.tanh,
-            lambda x: 1 - np.tanh(x) ** 2,
-            (),
-            "the hyperbolic tangent",
-        ),
-        "relu": Activation(
-            "ReLU",
-            r"\max(0,\,x)",
-            _own.relu,
-            _relu_slope(0.0),
-            (0.0,),
-            "Nair and Hinton, 2010",
-        ),
-        "relu6": Activation(
-            "ReLU6",
-            r"\min(\max(0,\,x),\,6)",
-            _own.relu6,
-            _between(0, 6),
-            (0.0, 6.0),
-            "Krizhevsky, 2010",
-        ),
-        "leaky_relu": Activation(
-            "leaky ReLU",
-            r"x<0:\ 0.2\,x",
-            lambda x: _own.leaky_relu(x, negative_slope=LEAK),
-            _relu_slope(LEAK),
-            (0.0,),
-            "Maas et al., 2013, with 0.01",
-        ),
-        "prelu": Activation(
-            "PReLU",
-            r"x<0:\ a\,x,\quad a\ \mathrm{learned}",
-            lambda x: _own.leaky_relu(x, negative_slope=PRELU_START),
-            _relu_slope(PRELU_START),
-            (0.0,),
-            "He et al., 2015",
-        ),
-        "elu": Activation(
-            "ELU",
-            r"x<0:\ e^x-1",
-            _own.elu,
-            _elu_slope(1.0, 1.0),
-            (),
-            "Clevert et al., 2016",
-        ),
-        "selu": Activation(
-            "SELU",
-            r"1.05\,x;\quad x<0:\ 1.76\,(e^x-1)",
-            _own.selu,
-            _elu_slope(SELU_SCALE, SELU_ALPHA),
-            (0.0,),
-            "Klambauer et al., 2017",
-        ),
-        "srelu": Activation(
-            "SReLU",
-            r"\mathrm{slopes}\ a_l,\,1,\,a_r;\ \mathrm{bends\ at}\ t_l,\,t_r",
-            lambda x: s_shaped(x, **SRELU_EXAMPLE),
-            _srelu_slope,
-            (SRELU_EXAMPLE["t_left"], SRELU_EXAMPLE["t_right"]),
-            "Jin et al., 2016",
-        ),
-        "softplus": Activation(
-            "softplus",
-            r"\ln(1+e^x)",
-            _own.softplus,
-            _sigmoid,
-            (),
-            "Dugas et al., 2001",
-        ),
-        "silu": Activation(
-            "SiLU or Swish",
-            r"x/(1+e^{-x})",
-            _own.silu,
-            _silu_slope,
-            (),
-            "Elfwing et al., 2018; Ramachandran et al., 2017",
-        ),
-        "hard_silu": Activation(
-            "hard SiLU or hard Swish",
-            r"x\,\mathrm{clip}(x/6+1/2,\,0,\,1)",
-            _own.hard_silu,
-            _hard_silu_slope,
-            (-3.0, 3.0),
-            "Howard et al., 2019",
-        ),
-        "gelu": Activation(
-            "GELU",
-            r"x\,\Phi(x)",
-            _own.gelu,
-            _gelu_slope,
-            (),
-            "Hendrycks and Gimpel, 2016",
-        ),
-        "mish": Activation(
-            "Mish",
-            r"x\,\tanh(\ln(1+e^x))",
-            _own.mish,
-            _mish_slope,
-            (),
-            "Misra, 2020",
-        ),
-    }
-)
+# fmt: off
+FAMILY: Mapping[str, Activation] = MappingProxyType({
+    "linear": Activation("linear", "x", activations.linear, np.ones_like, (),
+        "no activation at all"),
+    "sigmoid": Activation("sigmoid", r"1/(1+e^{-x})", activations.sigmoid,
+        lambda x: expit(x) * expit(-x), (), "the logistic curve"),
+    "hard_sigmoid": Activation("hard sigmoid", r"\mathrm{clip}(x/6+1/2,\,0,\,1)",
+        activations.hard_sigmoid, _between(-3, 3, 1 / 6), (-3.0, 3.0),
+        "Courbariaux et al., 2015, with other numbers"),
+    "tanh": Activation("tanh", r"\tanh x", activations.tanh, lambda x: 1 - np.tanh(x) ** 2, (),
+        "the hyperbolic tangent"),
+    "relu": Activation("ReLU", r"\max(0,\,x)", activations.relu, _relu_slope(0.0), (0.0,),
+        "Nair and Hinton, 2010"),
+    "relu6": Activation("ReLU6", r"\min(\max(0,\,x),\,6)", activations.relu6, _between(0, 6),
+        (0.0, 6.0), "Krizhevsky, 2010"),
+    "leaky_relu": Activation("leaky ReLU", r"x<0:\ 0.2\,x",
+        lambda x: activations.leaky_relu(x, negative_slope=LEAK), _relu_slope(LEAK), (0.0,),
+        "Maas et al., 2013, with 0.01"),
+    "prelu": Activation("PReLU", r"x<0:\ a\,x,\quad a\ \mathrm{learned}",
+        lambda x: activations.leaky_relu(x, negative_slope=PRELU_START), _relu_slope(PRELU_START),
+        (0.0,), "He et al., 2015"),
+    "elu": Activation("ELU", r"x<0:\ e^x-1", activations.elu, _elu_slope(1.0, 1.0), (),
+        "Clevert et al., 2016"),
+    "selu": Activation("SELU", r"1.05\,x;\quad x<0:\ 1.76\,(e^x-1)", activations.selu,
+        _elu_slope(SELU_SCALE, SELU_ALPHA), (0.0,), "Klambauer et al., 2017"),
+    "srelu": Activation("SReLU", r"\mathrm{slopes}\ a_l,\,1,\,a_r;\ \mathrm{bends\ at}\ t_l,\,t_r",
+        lambda x: s_shaped(x, **SRELU_EXAMPLE), _srelu_slope,
+        (SRELU_EXAMPLE["t_left"], SRELU_EXAMPLE["t_right"]), "Jin et al., 2016"),
+    "softplus": Activation("softplus", r"\ln(1+e^x)", activations.softplus, expit, (),
+        "Dugas et al., 2001"),
+    "silu": Activation("SiLU or Swish", r"x/(1+e^{-x})", activations.silu,
+        lambda x: expit(x) * (1 + x * expit(-x)), (),
+        "Elfwing et al., 2018; Ramachandran et al., 2017"),
+    "hard_silu": Activation("hard SiLU or hard Swish", r"x\,\mathrm{clip}(x/6+1/2,\,0,\,1)",
+        activations.hard_silu, _hard_silu_slope, (-3.0, 3.0), "Howard et al., 2019"),
+    "gelu": Activation("GELU", r"x\,\Phi(x)", activations.gelu, _gelu_slope, (),
+        "Hendrycks and Gimpel, 2016"),
+    "mish": Activation("Mish", r"x\,\tanh(\ln(1+e^x))", activations.mish, _mish_slope, (),
+        "Misra, 2020"),
+})
+# fmt: on

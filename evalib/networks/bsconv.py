@@ -1,25 +1,23 @@
-"""Networks of very few weights: each 3x3 convolution is a mixture of channels and a window each."""
+"""Networks of very few weights, from blueprint separable convolutions."""
 
 import keras
 from keras import layers, ops
 
-_INPUT = 28
+from evalib.networks.layers import LAST, softmax_dtype, whole_numbers
 
 
 def bsconv_network(first_kernels: int, width: int, blocks: int = 4) -> keras.Model:
     """A network for digits in which a 3x3 kernel costs little more than a 1x1 one.
 
-    One dense 3x3 convolution and a 2x2 max pooling; then blocks that mix the channels with a 1x1
-    convolution and look around with one 3x3 window a channel. That is a 3x3 convolution whose
-    kernels are one window each, weighted differently for every channel that it reads: the
-    *blueprint separable convolution* of Haase and Amthor (*Rethinking Depthwise Separable
-    Convolutions*, 2020). They found, in trained networks, that most of what a kernel holds is
-    such a window. A separable convolution has the two steps in the other order.
+    One dense 3x3 convolution and a 2x2 max pooling; then blocks that mix the channels by a 1x1
+    convolution and apply one 3x3 kernel to each mixture. That is a 3x3 convolution whose kernels
+    are one 3x3 blueprint each, weighted differently for every channel that it reads: the *blueprint
+    separable convolution* of Haase and Amthor (*Rethinking Depthwise Separable Convolutions*,
+    2020). A separable convolution has the two steps in the other order.
 
-    The mixture is also added to what the window found, without the outermost pixels. No layer
-    pads. A dense layer turns the average of each channel into the ten probabilities.
-
-    With `fold_normalization`, block n has `inputs * width + 10 * width` weights.
+    The mixture is also added to the result, without its outermost pixels. No layer pads. A dense
+    layer turns the average of each channel into the ten probabilities. After `fold_normalization`,
+    block n has `inputs * width + 10 * width` weights.
 
     Args:
         first_kernels: of the dense convolution, at least 1.
@@ -36,33 +34,30 @@ def bsconv_network(first_kernels: int, width: int, blocks: int = 4) -> keras.Mod
         >>> bsconv_network(12, 18, 5).output_shape
         (None, 10)
     """
-    if first_kernels < 1 or width < 1 or not 1 <= blocks <= 6:
-        raise ValueError(
-            "expected at least 1 kernel, a width of at least 1 and 1 to 6 blocks, got "
-            f"{first_kernels}, {width} and {blocks}"
-        )
-    digit = keras.Input((_INPUT, _INPUT, 1), name="digit")
-    strokes = layers.Conv2D(first_kernels, 3, use_bias=False, name="strokes")(digit)
-    strokes = layers.MaxPooling2D(2, name="strokes_pool")(strokes)
-    # A factor below zero could not move in front of the pooling, as folding wants it.
-    strokes = layers.BatchNormalization(
-        gamma_constraint=keras.constraints.NonNeg(), name="strokes_norm"
-    )(strokes)
-    channels = layers.ReLU(name="strokes_relu")(strokes)
+    sizes = whole_numbers([first_kernels, width, blocks], "kernels, width and blocks")
+    if blocks > 6:
+        raise ValueError(f"expected 1 to 6 blocks, got {blocks}")
+    digit = keras.Input((28, 28, 1), name="digit")
+    strokes = layers.Conv2D(sizes[0], 3, use_bias=False, name="strokes", **LAST)(digit)
+    strokes = layers.MaxPooling2D(2, name="strokes_pool", **LAST)(strokes)
+    # Folding takes a factor through the pooling only if it is not negative.
+    not_negative = keras.constraints.NonNeg()
+    norm = layers.BatchNormalization(gamma_constraint=not_negative, name="strokes_norm")
+    channels = layers.ReLU(name="strokes_relu")(norm(strokes))
     for number in range(1, blocks + 1):
         channels = bsconv_block(channels, width, name=f"block{number}")
-    averages = layers.GlobalAveragePooling2D(name="averages")(channels)
-    probabilities = layers.Dense(10, activation="softmax", name="probabilities")(averages)
+    averages = layers.GlobalAveragePooling2D(name="averages", **LAST)(channels)
+    head = {"activation": "softmax", "name": "probabilities", "dtype": softmax_dtype()}
     name = f"blueprint_{first_kernels}_{width}_{blocks}"
-    return keras.Model(digit, probabilities, name=name)
+    return keras.Model(digit, layers.Dense(10, **head)(averages), name=name)
 
 
 def bsconv_block(channels: keras.KerasTensor, width: int, *, name: str) -> keras.KerasTensor:
-    """A mixture of channels, and what one 3x3 window each finds in it added to it."""
-    mixture = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_mix")(channels)
-    found = layers.DepthwiseConv2D(3, use_bias=False, name=f"{name}_window")(mixture)
+    """Mix channels `(batch, height, width, channels)`, and add what a 3x3 kernel finds in each."""
+    mixture = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_mix", **LAST)(channels)
+    found = layers.DepthwiseConv2D(3, use_bias=False, name=f"{name}_window", **LAST)(mixture)
     found = layers.BatchNormalization(name=f"{name}_norm")(found)
     found = layers.ReLU(name=f"{name}_relu")(found)
     # The same as Cropping2D(1), whose gradient takes TensorFlow ten times as long.
-    inner = ops.image.crop_images(mixture, 1, 1, 1, 1)
+    inner = ops.image.crop_images(mixture, 1, 1, 1, 1, **LAST)
     return layers.Add(name=f"{name}_add")([found, inner])

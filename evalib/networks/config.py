@@ -1,10 +1,12 @@
-"""A network from a few numbers: what an experiment can turn, checked before anything is built."""
+"""A network from a few numbers: what an experiment can change, checked before anything is built."""
 
 import dataclasses
 from collections.abc import Sequence
 
 import keras
 from keras import layers
+
+from evalib.networks.layers import LAST, softmax_dtype, whole_numbers
 
 CONVOLUTIONS = ("full", "separable")
 HEADS = ("average", "convolution", "dense")
@@ -18,20 +20,23 @@ class NetworkConfig:
     Attributes:
         channels: the number of kernels of each convolution, in order.
         kernel_sizes: height and width of the kernels: one number for all, or one each.
-        pool_after: the convolutions, counted from 1, that a 2x2 max pooling follows. It stands
-            before normalization and activation, which costs a quarter and, for an activation
-            function that rises everywhere, gives nearly the same.
+        pool_after: the convolutions, counted from 1, that a 2x2 max pooling follows. It comes
+            before normalization and activation, which saves three quarters of their work;
+            `conv_block` says when that gives the same as a pooling after them.
         convolution: `"full"`, or `"separable"`: a kernel for each channel, then a 1x1 convolution
             (Chollet, *Xception*, 2017). The first convolution is full in both cases.
         padding: `"valid"` or `"same"`.
-        normalize: whether batch normalization stands before each activation. Without it the
+        normalize: whether batch normalization comes before each activation. Without it the
             convolutions have biases.
-        dropout: the share of values that are set to zero behind each activation, 0 to below 1.
+        dropout: the share of values that are set to zero after each activation, 0 to below 1.
         activation: a name that Keras knows.
         initializer: of all kernels, a name that Keras knows.
         head: how maps become class scores. `"average"`: a 1x1 convolution to ten maps and their
             averages. `"convolution"`: a convolution as large as what is left of the image.
             `"dense"`: averages of the channels, then a dense layer of 32 units and one of ten.
+
+    Raises:
+        ValueError: a value is none of these.
     """
 
     channels: Sequence[int] = (16, 24, 24, 24, 20)
@@ -46,43 +51,39 @@ class NetworkConfig:
     head: str = "average"
 
     def __post_init__(self) -> None:
-        # Lists, as TOML and forms give them, become tuples, so that equal plans are equal.
-        for name in ("channels", "kernel_sizes", "pool_after"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        count = len(self.channels)
-        if not count or min(self.channels) < 1:
-            raise ValueError(f"expected positive channels, got {list(self.channels)}")
-        if len(self.kernel_sizes) not in (1, count) or min(self.kernel_sizes) < 1:
-            raise ValueError(
-                f"expected one positive kernel size, or {count}, got {list(self.kernel_sizes)}"
-            )
-        if any(number not in range(1, count + 1) for number in self.pool_after):
-            raise ValueError(
-                f"expected poolings after convolutions 1 to {count}, got {list(self.pool_after)}"
-            )
-        # In any order, and named twice, it is the same network.
-        object.__setattr__(self, "pool_after", tuple(sorted(set(self.pool_after))))
-        for name, known in (
-            ("convolution", CONVOLUTIONS),
-            ("padding", PADDINGS),
-            ("head", HEADS),
-        ):
+        # One form for equal configurations, whatever TOML, forms or arrays give.
+        channels = tuple(whole_numbers(self.channels, "channels"))
+        sizes = tuple(whole_numbers(self.kernel_sizes, "kernel_sizes"))
+        chosen, count = list(self.pool_after), len(channels)
+        poolings = sorted(set(whole_numbers(chosen, "pool_after"))) if chosen else []
+        if len(sizes) not in (1, count):
+            raise ValueError(f"expected one positive kernel size, or {count}, got {list(sizes)}")
+        if poolings and poolings[-1] > count:
+            raise ValueError(f"expected poolings after convolutions 1 to {count}, got {poolings}")
+        for name, known in (("convolution", CONVOLUTIONS), ("padding", PADDINGS), ("head", HEADS)):
             if getattr(self, name) not in known:
                 expected = ", ".join(known)
                 raise ValueError(f"expected {name} {expected}, got {getattr(self, name)!r}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"expected dropout from 0 to below 1, got {self.dropout}")
-        for name, find in (
+        for what, find in (
             ("activation", keras.activations.get),
             ("initializer", keras.initializers.get),
         ):
             try:
-                find(getattr(self, name))
+                find(getattr(self, what))
             except (TypeError, ValueError) as error:
-                raise ValueError(f"Keras has no {name} {getattr(self, name)!r}") from error
+                raise ValueError(f"Keras has no {what} {getattr(self, what)!r}") from error
+        for name, value in (
+            ("channels", channels),
+            ("kernel_sizes", sizes),
+            ("pool_after", tuple(poolings)),
+            ("dropout", float(self.dropout)),
+        ):
+            object.__setattr__(self, name, value)
 
 
-def build_network(plan: NetworkConfig, *, name: str = "planned") -> keras.Model:
+def build_network(config: NetworkConfig, *, name: str = "planned") -> keras.Model:
     """Build a network for digits: images of shape 28x28x1 in [0, 1] to ten probabilities.
 
     Layers are named `conv1`, `pool1`, `norm1`, `activation1`, `dropout1` and so on.
@@ -95,50 +96,46 @@ def build_network(plan: NetworkConfig, *, name: str = "planned") -> keras.Model:
         (None, 10)
     """
     digit = maps = keras.Input((28, 28, 1), name="digit")
-    sizes = tuple(plan.kernel_sizes)
-    sizes = sizes if len(sizes) > 1 else sizes * len(plan.channels)
-    for number, (channels, size) in enumerate(zip(plan.channels, sizes, strict=True), start=1):
-        if plan.padding == "valid":
+    for number, channels in enumerate(config.channels, start=1):
+        size = config.kernel_sizes[number - 1 if len(config.kernel_sizes) > 1 else 0]
+        if config.padding == "valid":
             _check_size(maps, size, f"conv{number}")
-        maps = _convolution(plan, number, channels, size)(maps)
-        if number in plan.pool_after:
+        maps = _convolution(config, number, channels, size)(maps)
+        if number in config.pool_after:
             _check_size(maps, 2, f"pool{number}")
-            maps = layers.MaxPooling2D(2, name=f"pool{number}")(maps)
-        if plan.normalize:
+            maps = layers.MaxPooling2D(2, name=f"pool{number}", **LAST)(maps)
+        if config.normalize:
             maps = layers.BatchNormalization(name=f"norm{number}")(maps)
-        maps = layers.Activation(plan.activation, name=f"activation{number}")(maps)
-        if plan.dropout:
-            maps = layers.Dropout(plan.dropout, name=f"dropout{number}")(maps)
-    probabilities = layers.Softmax(name="probabilities")(_head(plan, maps))
-    return keras.Model(digit, probabilities, name=name)
+        maps = layers.Activation(config.activation, name=f"activation{number}")(maps)
+        if config.dropout:
+            maps = layers.Dropout(config.dropout, name=f"dropout{number}")(maps)
+    softmax = layers.Softmax(name="probabilities", dtype=softmax_dtype())
+    return keras.Model(digit, softmax(_head(config, maps)), name=name)
 
 
-def _convolution(plan: NetworkConfig, number: int, channels: int, size: int) -> layers.Layer:
-    """One convolution of the plan, not yet applied."""
-    options = {"padding": plan.padding, "use_bias": not plan.normalize, "name": f"conv{number}"}
-    if plan.convolution == "separable" and number > 1:
-        return layers.SeparableConv2D(
-            channels,
-            size,
-            depthwise_initializer=plan.initializer,
-            pointwise_initializer=plan.initializer,
-            **options,
-        )
-    return layers.Conv2D(channels, size, kernel_initializer=plan.initializer, **options)
+def _convolution(config: NetworkConfig, number: int, channels: int, size: int) -> layers.Layer:
+    """One convolution of the network, not yet applied."""
+    options = {"padding": config.padding, "use_bias": not config.normalize, **LAST}
+    options["name"] = f"conv{number}"
+    start = config.initializer
+    if config.convolution == "separable" and number > 1:
+        starts = {"depthwise_initializer": start, "pointwise_initializer": start}
+        return layers.SeparableConv2D(channels, size, **starts, **options)
+    return layers.Conv2D(channels, size, kernel_initializer=start, **options)
 
 
-def _head(plan: NetworkConfig, maps: keras.KerasTensor) -> keras.KerasTensor:
+def _head(config: NetworkConfig, maps: keras.KerasTensor) -> keras.KerasTensor:
     """Maps to the ten scores before the softmax."""
-    kernels = {"kernel_initializer": plan.initializer}
-    if plan.head == "convolution":
-        maps = layers.Conv2D(10, maps.shape[1:3], name="class_maps", **kernels)(maps)
-        return layers.Flatten(name="class_scores")(maps)
-    if plan.head == "average":
-        maps = layers.Conv2D(10, 1, name="class_maps", **kernels)(maps)
-        return layers.GlobalAveragePooling2D(name="class_averages")(maps)
-    averages = layers.GlobalAveragePooling2D(name="averages")(maps)
+    kernels = {"kernel_initializer": config.initializer}
+    if config.head == "convolution":
+        maps = layers.Conv2D(10, maps.shape[1:3], name="class_maps", **kernels, **LAST)(maps)
+        return layers.Flatten(name="class_scores", **LAST)(maps)
+    if config.head == "average":
+        maps = layers.Conv2D(10, 1, name="class_maps", **kernels, **LAST)(maps)
+        return layers.GlobalAveragePooling2D(name="class_averages", **LAST)(maps)
+    averages = layers.GlobalAveragePooling2D(name="averages", **LAST)(maps)
     hidden = layers.Dense(32, name="hidden", **kernels)(averages)
-    hidden = layers.Activation(plan.activation, name="hidden_activation")(hidden)
+    hidden = layers.Activation(config.activation, name="hidden_activation")(hidden)
     return layers.Dense(10, name="class_scores", **kernels)(hidden)
 
 

@@ -2,25 +2,23 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import keras
 from keras import layers
 
 from evalib.networks.graph import Call, run_through_graph, tensors
+from evalib.networks.layers import SReLU
 
+Kinds = tuple[Any, ...]
 # Each of these multiplies its whole kernel once at each position of its output ...
-_AT_OUTPUT_POSITIONS = (
-    layers.Conv1D,
-    layers.Conv2D,
-    layers.Conv3D,
-    layers.DepthwiseConv1D,
-    layers.DepthwiseConv2D,
-    layers.SeparableConv1D,
-    layers.SeparableConv2D,
-    layers.Dense,
-)
-# ... and each of these at each position of its input.
-_AT_INPUT_POSITIONS = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+_AT_OUTPUTS: Kinds = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.Dense)
+_AT_OUTPUTS += (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+_AT_OUTPUTS += (layers.SeparableConv1D, layers.SeparableConv2D)
+# ... each of these at each position of its input ...
+_AT_INPUTS = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+# ... and these have weights that are no kernel.
+_NO_KERNEL = (layers.PReLU, SReLU, layers.LayerNormalization, layers.Embedding)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +26,10 @@ class LayerCost:
     """What one call of a layer costs.
 
     Attributes:
-        name: the layer's name, as `outer/inner` inside a nested model and with the number of the
-            call (`conv#2`) where the layer is called more than once.
+        name: that of `Call`: `outer/inner` inside a nested model, `conv#2` for a second call.
         output_shape: without the batch axis.
         parameters: Keras's count, biases included; zero from the second call of a layer on.
-        multiplications: for one image, biases not included.
+        macs: multiplications, each with an addition, for one image; without biases.
     """
 
     name: str
@@ -44,18 +41,18 @@ class LayerCost:
 def layer_costs(model: keras.Model) -> list[LayerCost]:
     """List what each layer of a model costs for one image, in the model's order.
 
-    Counted are the products of weights with values in convolutions (depthwise, separable and
-    transposed ones included) and dense layers: positions times kernel size. Products with the
-    zeros of a padding count too. All other layers count as zero: pooling and ReLU multiply nothing,
-    and a normalization's few products can be merged into the convolution before it. Operations
-    of `keras.ops` count as zero too.
+    Counted are the products of weights with values in convolutions and dense layers: positions
+    times kernel size, products with the zeros of a padding included. Pooling, activation functions,
+    normalization (which can be folded into a convolution) and `keras.ops` count as zero.
 
     Args:
         model: a functional or sequential model whose input sizes are known.
 
+    Returns:
+        One row per call of a layer, calls inside nested models included.
+
     Raises:
-        ValueError: the model has no graph, a size is unknown, or a layer has a kernel that this
-            function does not know.
+        ValueError: the model has no graph, a size is unknown, or a layer is not known.
     """
     costs: list[LayerCost] = []
     counted: set[int] = set()
@@ -65,7 +62,7 @@ def layer_costs(model: keras.Model) -> list[LayerCost]:
         counted.add(id(call.layer))
         parameters = sum(math.prod(weight.shape) for weight in weights)
         shape = tuple(call.outputs[0].shape[1:])
-        costs.append(LayerCost(call.name, shape, parameters, _multiplications(call)))
+        costs.append(LayerCost(call.name, shape, parameters, _count_macs(call)))
         return [None] * len(call.outputs)
 
     run_through_graph(model, [None] * len(tensors(model, "inputs")), visit)
@@ -73,7 +70,7 @@ def layer_costs(model: keras.Model) -> list[LayerCost]:
 
 
 def macs(model: keras.Model) -> int:
-    """Add up the multiplications of all layers for one image; `layer_costs` says what counts.
+    """Add up the multiplications of all layers for one image; `layer_costs` has the errors.
 
     Example:
         >>> digit = keras.Input((28, 28, 1))
@@ -83,23 +80,29 @@ def macs(model: keras.Model) -> int:
     return sum(cost.macs for cost in layer_costs(model))
 
 
-def _multiplications(call: Call) -> int:
+def acts_as(layer: Any, kinds: Kinds) -> bool:
+    """Whether a layer is one of these, or a subclass that computes the same: with their `call`."""
+    return any(isinstance(layer, kind) and type(layer).call is kind.call for kind in kinds)
+
+
+def _count_macs(call: Call) -> int:
     layer = call.layer
     # Biases and the numbers of a normalization have one axis only.
-    kernels = [weight for weight in getattr(layer, "weights", []) if len(weight.shape) > 1]
-    if not kernels:
+    weights = [weight for weight in getattr(layer, "weights", []) if len(weight.shape) > 1]
+    kernels = [weight for weight in weights if "lora" not in weight.name]
+    if not kernels or acts_as(layer, _NO_KERNEL):
         return 0
-    if isinstance(layer, _AT_INPUT_POSITIONS):
+    if acts_as(layer, _AT_INPUTS):
         shape = call.inputs[0].shape
-    elif isinstance(layer, _AT_OUTPUT_POSITIONS):
+    elif acts_as(layer, _AT_OUTPUTS):
         shape = call.outputs[0].shape
     else:
         raise ValueError(
             f"cannot count the multiplications of layer {call.name!r} ({type(layer).__name__}): "
             "expected convolutions, dense layers and layers without a kernel"
         )
-    channels_first = getattr(layer, "data_format", None) == "channels_first"
-    positions = shape[2:] if channels_first else shape[1:-1]
+    first = getattr(layer, "data_format", None) == "channels_first"
+    positions = shape[2:] if first else shape[1:-1]
     if None in positions:
         raise ValueError(f"expected known sizes, got {shape} at layer {call.name!r}")
     return math.prod(positions) * sum(math.prod(kernel.shape) for kernel in kernels)

@@ -1,5 +1,6 @@
-"""Batch normalization folded into the layer before it: fewer numbers, the same answers."""
+"""Batch normalization folded into the layer before it: fewer numbers, the same outputs."""
 
+import inspect
 from collections import Counter
 from typing import Any
 
@@ -7,7 +8,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from evalib.networks.graph import Call, run_through_graph
+from evalib.networks.costs import acts_as
+from evalib.networks.graph import Call, run_through_graph, tensors
 
 _LINEAR = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense)
 _MAXIMA = (layers.MaxPooling2D, layers.GlobalMaxPooling2D)
@@ -16,24 +18,22 @@ _MAXIMA = (layers.MaxPooling2D, layers.GlobalMaxPooling2D)
 def fold_normalization(model: keras.Model) -> keras.Model:
     """Build the network for use after training: each batch normalization becomes a bias.
 
-    After training a batch normalization multiplies each channel by a number and adds one. The layer
-    before it can do both: its kernels are multiplied by `gamma / sqrt(variance + epsilon)`, and
-    its bias becomes `beta - mean * gamma / sqrt(variance + epsilon)`. Four numbers a channel become
-    one (Jacob et al., 2018, section 3.2).
-
-    A max pooling may stand between the two if no channel is multiplied by a negative number.
+    After training it multiplies each channel by a number and adds one. The layer before it can do
+    both: its kernels are multiplied by `gamma / sqrt(variance + epsilon)`, and its bias becomes
+    `beta - mean * gamma / sqrt(variance + epsilon)` (Jacob et al., 2018, section 3.2). A max
+    pooling may be between the two if no channel is multiplied by a negative number.
 
     Args:
-        model: a Sequential or functional model; left as it is.
+        model: a Sequential or functional model; it stays as it is.
 
     Returns:
-        A new functional model without the batch normalizations that could be folded. It gives
-        what the model gives outside training, to rounding. A batch normalization stays where the
-        layer before it is not a convolution or dense layer without activation, where more than the
-        batch normalization reads that layer, or where it does not normalize the last axis.
+        A new functional model that gives what the model gives outside training, up to rounding.
+        A batch normalization stays in it where the layer before is not a 2D convolution or dense
+        layer without activation and with its channels last, where something else reads that layer,
+        where one of the two is called twice, or where it normalizes another axis than the last.
 
     Raises:
-        ValueError: the model has no graph.
+        ValueError: the model has no graph, or one of its layers cannot be copied.
 
     Example:
         >>> from evalib.networks.course import s3_network
@@ -43,78 +43,102 @@ def fold_normalization(model: keras.Model) -> keras.Model:
     """
     folds = _find_folds(model)
     folded = {id(norm) for norm in folds.values()}
-    twins: dict[int, layers.Layer] = {}
+    copies: dict[int, Any] = {}
 
     def visit(call: Call, inputs: list[keras.KerasTensor]) -> list[keras.KerasTensor]:
         if id(call.layer) in folded:
             return inputs[:1]
-        known = dict(zip(map(id, call.inputs), inputs, strict=True))
-        args, kwargs = keras.tree.map_structure(
-            lambda value: known.get(id(value), value), call.arguments
-        )
-        if not isinstance(call.layer, layers.Layer):  # an operation of keras.ops has no weights
-            return list(keras.tree.flatten(call.layer(*args, **kwargs)))
+        new = dict(zip(map(id, call.inputs), inputs, strict=True))
+        args, kwargs = keras.tree.map_structure(lambda one: new.get(id(one), one), call.arguments)
         norm = folds.get(id(call.layer))
-        if id(call.layer) not in twins:
-            config = call.layer.get_config() | ({"use_bias": True} if norm else {})
-            twins[id(call.layer)] = type(call.layer).from_config(config)
-        twin = twins[id(call.layer)]
-        outputs = list(keras.tree.flatten(twin(*args, **kwargs)))
-        twin.set_weights(_folded_weights(call.layer, norm) if norm else call.layer.get_weights())
+        if id(call.layer) not in copies:
+            copies[id(call.layer)] = _copy(call.layer, {"use_bias": True} if norm else {})
+        copy = copies[id(call.layer)]
+        outputs = list(keras.tree.flatten(copy(*args, **kwargs)))
+        if isinstance(copy, layers.Layer):  # an operation of keras.ops has no weights
+            copy.set_weights(
+                _folded_weights(call.layer, norm) if norm else call.layer.get_weights()
+            )
+        if isinstance(copy, layers.Normalization):
+            copy.finalize_state()  # it computes with what it derived from its weights
         return outputs
 
-    inputs = [keras.Input(batch_shape=one.shape, dtype=one.dtype) for one in model.inputs]
+    inputs = [
+        keras.Input(batch_shape=one.shape, dtype=one.dtype, name=one.name)
+        for one in tensors(model, "inputs")
+    ]
     outputs = run_through_graph(model, inputs, visit)
+    sequential = isinstance(model, keras.Sequential)
     return keras.Model(
-        inputs[0] if len(inputs) == 1 else inputs,
-        outputs[0] if len(outputs) == 1 else outputs,
+        inputs[0] if sequential else keras.tree.pack_sequence_as(model.input, inputs),
+        outputs[0] if sequential else keras.tree.pack_sequence_as(model.output, outputs),
         name=f"{model.name}_folded",
     )
+
+
+def _copy(layer: Any, changes: dict[str, Any]) -> Any:
+    """A new layer or operation of the same configuration, without the weights."""
+    kind = type(layer)
+    try:
+        config = layer.get_config() | changes
+        try:
+            return kind.from_config(config)
+        except TypeError:  # no get_config: Keras remembers the arguments, and adds its own
+            wanted = inspect.signature(kind.__init__).parameters
+            return kind(**{name: value for name, value in config.items() if name in wanted})
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise ValueError(f"cannot copy layer {layer.name!r}: it needs a get_config()") from error
 
 
 def _find_folds(model: keras.Model) -> dict[int, layers.BatchNormalization]:
     """For the `id` of each layer that can take it, the batch normalization that follows."""
     # A token stands for each value that is carried: through the borders of models inside, too.
-    makers: dict[object, tuple[Call, list[object]]] = {}
+    makers: dict[object, tuple[Any, list[object]]] = {}
+    calls: list[tuple[Call, list[object]]] = []
 
     def visit(call: Call, inputs: list[object]) -> list[object]:
         made = [object() for _ in call.outputs]
-        makers.update(dict.fromkeys(made, (call, inputs)))
-        reads.extend(inputs)
+        makers.update(dict.fromkeys(made, (call.layer, inputs)))
         calls.append((call, inputs))
         return made
 
-    calls: list[tuple[Call, list[object]]] = []
-    reads: list[object] = []
-    reads += run_through_graph(model, [object() for _ in model.inputs], visit)
-    readers = Counter(reads)
+    ends = run_through_graph(model, [object() for _ in tensors(model, "inputs")], visit)
+    readers = Counter([*ends, *(value for _, inputs in calls for value in inputs)])
     times = Counter(id(call.layer) for call, _ in calls)
     folds = {}
     for call, inputs in calls:
         if not _normalizes_channels(call):
             continue
         value, pooled = inputs[0], False
-        while readers[value] == 1 and isinstance(_layer(makers, value), _MAXIMA):
-            value, pooled = makers[value][1][0], True
-        source = _layer(makers, value)
+        source, before = makers.get(value, (None, []))
+        while readers[value] == 1 and isinstance(source, _MAXIMA) and _channels_last(source):
+            value, pooled = before[0], True
+            source, before = makers.get(value, (None, []))
         alone = readers[value] == times[id(source)] == times[id(call.layer)] == 1
-        takes_it = isinstance(source, _LINEAR) and source.activation is keras.activations.linear
-        if alone and takes_it and not (pooled and (_scale_and_shift(call.layer)[0] < 0).any()):
+        negative = (_scale_and_shift(call.layer)[0] < 0).any()
+        if alone and _takes_it(source) and not (pooled and negative):
             folds[id(source)] = call.layer
     return folds
 
 
 def _normalizes_channels(call: Call) -> bool:
     """Whether a call is a batch normalization of the last axis, with its running averages."""
-    if not isinstance(call.layer, layers.BatchNormalization):
+    if type(call.layer) is not layers.BatchNormalization:
         return False
+    args, kwargs = call.arguments
     last = len(call.inputs[0].shape) - 1
-    return call.layer.axis in (-1, last) and not call.arguments[1].get("training")
+    return call.layer.axis in (-1, last) and not kwargs.get("training") and len(args) == 1
 
 
-def _layer(makers: dict[object, tuple[Call, list[object]]], value: object) -> Any:
-    """The layer that gives a value; None for an input of the model."""
-    return makers[value][0].layer if value in makers else None
+def _takes_it(layer: Any) -> bool:
+    """Whether a layer's outputs are a linear map with one kernel, and maybe a bias, per channel."""
+    plain = not getattr(layer, "lora_enabled", False) and not getattr(layer, "quantization_mode", 0)
+    linear = acts_as(layer, _LINEAR) and layer.activation is keras.activations.linear
+    return linear and plain and _channels_last(layer)
+
+
+def _channels_last(layer: Any) -> bool:
+    return getattr(layer, "data_format", "channels_last") == "channels_last"
 
 
 def _scale_and_shift(norm: layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:

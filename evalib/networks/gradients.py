@@ -1,116 +1,139 @@
-"""Gradients by the pixels of the input and by the weights, through Keras alone, on every backend.
+"""Gradients with respect to the input's pixels and to the weights, on every backend.
 
-The gradient by the input is the step that one `fit` step of rate one takes; the gradients by the
-weights are what an optimizer is given.
+Keras has no call for them, but its optimizers receive them. The models stay as they are: weights,
+random states, what they were compiled with, and the readers of their layers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-Output = Callable[[keras.KerasTensor], keras.KerasTensor]
+from evalib.filters import as_array
 
 
 def input_gradient(
-    model: keras.Model, images: np.ndarray, *, output: Output | None = None
+    model: keras.Model, images: Any, *, output: Callable[[Any], Any] | None = None
 ) -> np.ndarray:
-    """The gradient of the sum of a model's outputs by each pixel of its input.
-
-    The network runs as in inference, and its weights stay as they are.
+    """The gradient of the sum of a model's outputs with respect to each pixel of its input.
 
     Args:
-        model: a functional or Sequential model with one input and one output.
+        model: has one input, of floats, and one output. It runs as in inference.
         images: shape `(n, height, width, channels)`. All pass through it at once.
-        output: picks the values to sum from the model's output; all of them unless told otherwise.
+        output: picks the values to sum from the model's output, as a tensor; by default all.
 
     Returns:
         float32, the shape of the images.
 
     Raises:
-        ValueError: the images do not fit the model.
+        ValueError: the images do not fit the model, or it takes whole numbers or several inputs.
     """
-    wanted = tuple(model.inputs[0].shape[1:])
-    fits = [size in (None, given) for size, given in zip(wanted, images.shape[1:], strict=False)]
-    if images.ndim != 1 + len(wanted) or not all(fits) or len(images) == 0:
-        raise ValueError(f"expected images of shape {(None, *wanted)}, got {images.shape}")
+    images = _checked_images(model, images)
+    for one in getattr(model, "inputs", ()):
+        if not keras.backend.is_float_dtype(one.dtype):
+            raise ValueError(f"expected a model that takes floats, got one for {one.dtype}")
     probe = _Probe(model, output or (lambda values: values))
-    trainer = keras.Sequential([keras.Input(batch_shape=images.shape), probe])
-    # A step of rate one leaves minus the gradient behind. One step is not worth compiling.
-    trainer.compile(optimizer=keras.optimizers.SGD(1.0), run_eagerly=True, jit_compile=False)
-    trainer.train_on_batch(np.asarray(images, "float32"))
-    return -ops.convert_to_numpy(probe.change)
+    trainer = keras.Sequential([keras.Input(batch_shape=images.shape, dtype="float32"), probe])
+    return _record_gradients(trainer, keras.optimizers.SGD(), images.astype("float32"))[0]
 
 
-def weight_gradients(
-    model: keras.Model, images: np.ndarray, labels: np.ndarray
-) -> list[np.ndarray]:
-    """The gradient of the mean cross-entropy by each trainable weight, as Keras has it.
-
-    The network runs as in training, and all its weights stay as they are.
+def weight_gradients(model: keras.Model, images: Any, labels: Any) -> list[np.ndarray]:
+    """The gradient of the mean cross-entropy with respect to each trainable weight.
 
     Args:
-        model: gives class probabilities.
+        model: gives class probabilities. It runs as in training.
         images: what the model takes, `n` of them, as one batch.
-        labels: integers of shape `(n,)`.
+        labels: whole numbers of shape `(n,)`.
 
     Returns:
         float32 arrays in nats per unit of weight, in the order and the shapes of
         `model.trainable_weights`.
 
     Raises:
-        ValueError: there are not as many labels as images.
+        ValueError: the images do not fit the model, its outputs are no probabilities, or there is
+            not one label per image that is the number of a class.
     """
-    if len(images) != len(labels):
-        raise ValueError(f"expected a label an image, got {len(images)} and {len(labels)}")
-    before = model.get_weights()
-    trainer = keras.Sequential([keras.Input(images.shape[1:]), model])
-    recorder = GradientRecorder()
+    images, labels = _checked_images(model, images), as_array(labels, "labels")
+    one = ops.convert_to_numpy(ops.cast(model(images[:1], training=False), "float32"))
+    if one.ndim != 2 or (one < 0).any() or abs(one.sum() - 1) > 0.01:
+        raise ValueError("expected a model that gives probabilities: does it lack a softmax?")
+    if labels.shape != (len(images),) or not np.isin(labels, range(one.shape[1])).all():
+        raise ValueError(
+            f"expected one label from 0 to {one.shape[1] - 1} per image, {len(images)} in all, got "
+            f"shape {labels.shape}, from {labels.min()} to {labels.max()}"
+        )
+    before = [(variable, ops.convert_to_numpy(variable)) for variable in model.variables]
+    # The scale keeps small gradients above zero in float16; a power of two rounds nothing.
+    optimizer = keras.optimizers.SGD(loss_scale_factor=1024.0)
+    try:
+        return _record_gradients(_Trainer(model), optimizer, images, labels)
+    finally:
+        for variable, value in before:
+            variable.assign(value)
+
+
+def _record_gradients(trainer: keras.Model, optimizer: Any, *batch: np.ndarray) -> list[np.ndarray]:
+    """What an optimizer receives for a batch, as float32. It takes no step."""
+    recorded: list[np.ndarray] = []
+
+    def apply(gradients: list[Any], variables: list[keras.Variable]) -> None:
+        for gradient, variable in zip(gradients, variables, strict=True):
+            values = np.zeros(variable.shape) if gradient is None else ops.cast(gradient, "float32")
+            recorded.append(ops.convert_to_numpy(values) / (optimizer.loss_scale_factor or 1))
+
+    optimizer.apply = apply
     trainer.compile(
-        optimizer=recorder,
-        loss="sparse_categorical_crossentropy",
-        run_eagerly=True,
+        optimizer,
+        loss="sparse_categorical_crossentropy" if len(batch) == 2 else None,
+        run_eagerly=True,  # one batch is not worth compiling
         jit_compile=False,
+        auto_scale_loss=False,  # it would leave out a step whose gradients overflow
     )
-    trainer.train_on_batch(images, np.asarray(labels))
-    model.set_weights(before)
-    return [ops.convert_to_numpy(value) for value in recorder.recorded]
+    trainer.train_on_batch(*batch)
+    return [values.astype("float32") for values in recorded]
 
 
-class GradientRecorder(keras.optimizers.Optimizer):
-    """An optimizer that moves nothing and keeps the last gradients in `recorded`."""
+def _checked_images(model: keras.Model, images: Any) -> np.ndarray:
+    """Images as an array, or an error where they do not fit the model's one input."""
+    images, inputs = as_array(images, "images"), getattr(model, "inputs", None)
+    if not inputs:  # a model with a call of its own may take anything
+        return images
+    wanted = tuple(inputs[0].shape[1:])
+    fits = [size in (None, came) for size, came in zip(wanted, images.shape[1:], strict=False)]
+    if len(inputs) > 1 or images.ndim != 1 + len(wanted) or not all(fits) or not len(images):
+        raise ValueError(
+            f"expected a model with one input and images of shape {(None, *wanted)}, got "
+            f"{len(inputs)} and {images.shape}"
+        )
+    return images
 
-    def __init__(self) -> None:
-        super().__init__(learning_rate=0.0, name="gradient_recorder")
 
-    def build(self, variables: Sequence[keras.Variable]) -> None:
-        super().build(variables)
-        self.recorded = [
-            self.add_variable_from_reference(variable, name="gradient") for variable in variables
-        ]
+class _Trainer(keras.Model):
+    """Calls a model on real batches only: a symbolic call would add a reader to it for good."""
 
-    def update_step(
-        self,
-        gradient: keras.KerasTensor,
-        variable: keras.Variable,
-        learning_rate: keras.KerasTensor,
-    ) -> None:
-        self.assign(self.recorded[self._get_variable_index(variable)], gradient)
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__(autocast=False)
+        self.model = model
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        return self.model(images, training=training)
 
 
 class _Probe(keras.layers.Layer):
     """A layer whose one weight is added to the images, and whose loss is the chosen output."""
 
-    def __init__(self, model: keras.Model, output: Output) -> None:
-        super().__init__()
+    def __init__(self, model: keras.Model, output: Callable[[Any], Any]) -> None:
+        super().__init__(dtype="float32")
         # A function is not tracked by Keras: the network's own weights stay out of training.
         self.function = lambda values: output(model(values, training=False))
 
     def build(self, input_shape: tuple[int, ...]) -> None:
-        # Added to the images, not in their place: a pixel's value would round the gradient away.
+        # Added to the images, not in their place: their own values would cost precision.
         self.change = self.add_weight(shape=input_shape, initializer="zeros", dtype="float32")
 
-    def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        self.add_loss(ops.sum(self.function(images + self.change)))
+    def call(self, images: Any) -> Any:
+        values = self.function(images + self.change)
+        self.add_loss(ops.sum(ops.cast(values, keras.backend.result_type(values.dtype, "float32"))))
         return images

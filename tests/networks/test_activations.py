@@ -8,9 +8,6 @@ from scipy import integrate, special, stats
 
 from evalib.networks.activations import (
     FAMILY,
-    LEAK,
-    PRELU_START,
-    SRELU_EXAMPLE,
     activation_layer,
     kernel_initializer,
     small_network,
@@ -42,20 +39,13 @@ BY_DEFINITION = {
     "gelu": lambda x: x * stats.norm.cdf(x),
     "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
 }
-each = pytest.mark.parametrize("name", FAMILY)
-
-
-def curve(name: str) -> np.ndarray:
-    return ops.convert_to_numpy(FAMILY[name].function(ops.convert_to_tensor(X, "float32")))
-
-
-def test_the_list_of_definitions_is_complete():
-    assert set(BY_DEFINITION) == set(FAMILY)
+each = pytest.mark.parametrize("name", [*FAMILY])
 
 
 @each
 def test_a_function_is_what_its_name_says(name):
-    np.testing.assert_allclose(curve(name), BY_DEFINITION[name](X), atol=3e-6, rtol=1e-5)
+    values = ops.convert_to_numpy(FAMILY[name].function(ops.convert_to_tensor(X, "float32")))
+    np.testing.assert_allclose(values, BY_DEFINITION[name](X), atol=3e-6, rtol=1e-5)
 
 
 @each
@@ -93,12 +83,6 @@ def test_a_layer_begins_as_the_function(name):
     assert dense.count_params() == 60 * numbers
 
 
-def test_the_constants_are_those_of_the_curves():
-    assert FAMILY["leaky_relu"].derivative(np.array([-1.0]))[0] == LEAK == 0.2
-    assert FAMILY["prelu"].derivative(np.array([-1.0]))[0] == PRELU_START == 0.25
-    assert FAMILY["srelu"].kinks == (SRELU_EXAMPLE["t_left"], SRELU_EXAMPLE["t_right"])
-
-
 def test_selu_keeps_mean_zero_and_variance_one():
     for power, expected in ((1, 0.0), (2, 1.0)):
         moment, _ = integrate.quad(
@@ -108,14 +92,14 @@ def test_selu_keeps_mean_zero_and_variance_one():
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="expected one of linear, .*, got 'swoosh'"):
-        activation_layer("swoosh")
-    with pytest.raises(ValueError, match="got 'swoosh'"):
-        small_network("swoosh")
+    for make in (activation_layer, small_network):
+        with pytest.raises(ValueError, match="expected one of linear, .*, got 'swoosh'"):
+            make("swoosh")
 
 
 @pytest.mark.parametrize(("name", "numbers"), [("relu", 0), ("prelu", 1), ("srelu", 4)])
-def test_the_small_network_counts_by_hand(name, numbers):
+def test_the_small_network_counts_by_hand(name, numbers, set_keras):
+    set_keras("channels_first")
     network = small_network(name)
     # 28 -> 13 -> 11 -> 5 pixels; the last 5 x 5 x 32 numbers are read by 64 units.
     kernels = 9 * (16 + 16 * 24 + 24 * 32) + 800 * 64 + 64 * 10
@@ -140,5 +124,5 @@ def test_a_target_is_reached_on_the_line_between_two_marks():
     assert steps_to_accuracy(marks, accuracies, 0.5) == pytest.approx(20)
     assert steps_to_accuracy(marks, accuracies, 0.05) == 0
     assert steps_to_accuracy(marks, accuracies, 0.95) is None
-    with pytest.raises(ValueError, match="got 1 for 2 marks"):
+    with pytest.raises(ValueError, match="expected 2 accuracies, one per mark, got 1"):
         steps_to_accuracy([0, 1], [0.5], 0.5)

@@ -8,7 +8,7 @@ from keras import ops
 from evalib.networks.bsconv import bsconv_block, bsconv_network
 from evalib.networks.folding import fold_normalization
 from evalib.receptive_fields.compute import receptive_field
-from evalib.training.recipe import initialize
+from tests.networks.conftest import SETTINGS
 
 
 @pytest.mark.parametrize(("first", "width", "blocks"), [(8, 16, 4), (3, 5, 6), (12, 12, 1)])
@@ -17,9 +17,7 @@ def test_weights_are_counted_by_hand(first, width, blocks):
     kernels = 9 * first + mixtures + 9 * width * blocks + 10 * width + 10
     model = bsconv_network(first, width, blocks)
     assert model.count_params() == kernels + 4 * (first + blocks * width)
-    folded = fold_normalization(model)
-    assert folded.count_params() == kernels + first + blocks * width
-    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded.layers)
+    assert fold_normalization(model).count_params() == kernels + first + blocks * width
 
 
 def test_each_block_sees_four_pixels_more():
@@ -43,24 +41,21 @@ def test_mixture_and_window_are_one_convolution_of_rank_one_kernels(generator):
     np.testing.assert_allclose(found, ops.convert_to_numpy(expected), atol=1e-5)
 
 
-def test_folding_leaves_the_answers(generator):
+@pytest.mark.parametrize("setting", ["float32", *SETTINGS])
+def test_folding_leaves_the_answers(generator, set_keras, setting):
+    set_keras(setting)
     model = bsconv_network(4, 6, 3)
-    initialize(model, 0)
     for layer in model.layers:  # as if it had been trained
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([generator.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
     pictures = generator.uniform(size=(5, 28, 28, 1)).astype("float32")
-    first, second = (ops.convert_to_numpy(m(pictures)) for m in (model, fold_normalization(model)))
-    np.testing.assert_allclose(second, first, atol=1e-5)
+    folded = fold_normalization(model)
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded.layers)
+    first, second = (ops.convert_to_numpy(one(pictures)) for one in (model, folded))
+    np.testing.assert_allclose(second, first, atol=0.05 if "16" in setting else 1e-5)
 
 
-def test_factors_before_the_pooling_stay_positive():
-    norm = bsconv_network(2, 2, 1).get_layer("strokes_norm")
-    constrained = norm.gamma.constraint(ops.convert_to_tensor([-1.0, 2.0]))
-    np.testing.assert_array_equal(ops.convert_to_numpy(constrained), [0, 2])
-
-
-@pytest.mark.parametrize("sizes", [(0, 4, 2), (4, 0, 2), (4, 4, 0), (4, 4, 7)])
+@pytest.mark.parametrize("sizes", [(0, 4, 2), (4, 0, 2), (4, 4, 0), (4, 4, 7), (4.0, 4, 4)])
 def test_sizes_out_of_range_are_refused(sizes):
-    with pytest.raises(ValueError, match=f"got {sizes[0]}, {sizes[1]} and {sizes[2]}"):
+    with pytest.raises(ValueError, match="expected"):
         bsconv_network(*sizes)

@@ -1,4 +1,6 @@
-"""A plan's network is the network that one would write by hand."""
+"""The network of a configuration is the one that one would write by hand."""
+
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,17 +11,17 @@ from evalib.networks.config import NetworkConfig, build_network
 from evalib.networks.course import s3_network
 
 
-def test_the_default_plan_is_the_s3_network(generator):
-    planned, written = build_network(NetworkConfig()), s3_network()
-    assert [w.shape for w in planned.weights] == [w.shape for w in written.weights]
-    planned.set_weights(written.get_weights())
+def test_the_default_is_the_s3_network(generator):
+    configned, written = build_network(NetworkConfig()), s3_network()
+    assert [w.shape for w in configned.weights] == [w.shape for w in written.weights]
+    configned.set_weights(written.get_weights())
     digits = generator.random((5, 28, 28, 1), dtype=np.float32)
     expected = keras.ops.convert_to_numpy(written(digits))
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(planned(digits)), expected, atol=1e-6)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(configned(digits)), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("plan", "parameters"),
+    ("config", "parameters"),
     [
         # 4 kernels of 5x5 and 4 biases; 10 kernels of 24x24x4 and 10 biases.
         (
@@ -38,18 +40,23 @@ def test_the_default_plan_is_the_s3_network(generator):
         ),
     ],
 )
-def test_parameters_by_hand(plan, parameters):
-    assert build_network(plan).count_params() == parameters
+def test_parameters_by_hand(config, parameters):
+    assert build_network(config).count_params() == parameters
 
 
-def test_poolings_in_any_order_are_one_plan():
-    plan = NetworkConfig(channels=[3, 5], pool_after=[2, 1, 2])
-    assert plan == NetworkConfig(channels=[3, 5], pool_after=[1, 2])
-    assert sum("pool" in layer.name for layer in build_network(plan).layers) == 2
+def test_equal_configurations_have_one_form():
+    channels: Any = np.array([3, 5])
+    size: Any = 3
+    arrays = NetworkConfig(channels, size, pool_after=[2, 1, 2], dropout=0)
+    plain = NetworkConfig((3, 5), (3,), pool_after=(1, 2), dropout=0.0)
+    assert repr(arrays) == repr(plain)
+    assert arrays == plain
+    assert sum("pool" in layer.name for layer in build_network(plain).layers) == 2
 
 
-def test_every_choice_ends_up_in_its_layer():
-    plan = NetworkConfig(
+def test_every_choice_ends_up_in_its_layer(set_keras):
+    set_keras("channels_first")
+    config = NetworkConfig(
         channels=[3, 5],
         kernel_sizes=[3, 5],
         pool_after=[1, 2],
@@ -58,7 +65,7 @@ def test_every_choice_ends_up_in_its_layer():
         activation="elu",
         initializer="he_normal",
     )
-    model = build_network(plan)
+    model = build_network(config)
     assert [layer.kernel_size[0] for layer in model.layers if "conv" in layer.name] == [3, 5]
     assert model.get_layer("conv2").padding == "same"
     assert isinstance(model.get_layer("conv1").kernel_initializer, keras.initializers.HeNormal)
@@ -73,10 +80,11 @@ def test_every_choice_ends_up_in_its_layer():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"channels": []}, "positive channels"),
-        ({"channels": [4, 0]}, "positive channels"),
+        ({"channels": []}, "positive whole numbers as channels"),
+        ({"channels": [4, 2.5]}, "positive whole numbers as channels"),
         ({"channels": [4, 4, 4], "kernel_sizes": [3, 3]}, "one positive kernel size, or 3"),
         ({"pool_after": [6]}, "convolutions 1 to 5"),
+        ({"pool_after": ["1"]}, "positive whole numbers as pool_after"),
         ({"head": "mean"}, "average, convolution, dense"),
         ({"padding": "reflect"}, "valid, same"),
         ({"convolution": "octave"}, "full, separable"),
@@ -85,7 +93,7 @@ def test_every_choice_ends_up_in_its_layer():
         ({"initializer": "perfect"}, "no initializer 'perfect'"),
     ],
 )
-def test_bad_plans_are_refused(values, message):
+def test_bad_configurations_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         NetworkConfig(**values)
 
@@ -100,9 +108,9 @@ def test_bad_plans_are_refused(values, message):
     ],
 )
 def test_what_does_not_fit_is_named(values, message):
-    plan = NetworkConfig(**values)
+    config = NetworkConfig(**values)
     if message is None:
-        assert build_network(plan).output_shape == (None, 10)
+        assert build_network(config).output_shape == (None, 10)
     else:
         with pytest.raises(ValueError, match=message):
-            build_network(plan)
+            build_network(config)

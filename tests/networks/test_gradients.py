@@ -1,40 +1,111 @@
-"""The gradient of a model by its input: against counts, against weights, and nothing is altered."""
+"""Gradients against counts, formulas and weights, in every number type; nothing is left behind."""
+
+import gc
 
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 from evalib.features.overlap import kernel_overlap
-from evalib.networks.gradients import input_gradient
+from evalib.networks.gradients import input_gradient, weight_gradients
+from tests.networks.conftest import SETTINGS
 
 
-def test_the_gradient_of_a_convolution_with_ones_is_its_coverage():
-    model = keras.Sequential(
-        [keras.Input((12, 9, 1)), layers.Conv2D(1, 3, 2, kernel_initializer="ones")]
-    )
-    gradient = input_gradient(model, np.random.default_rng(0).normal(size=(2, 12, 9, 1)))
-    assert gradient.shape == (2, 12, 9, 1)
+def test_the_gradient_of_a_convolution_with_ones_is_its_overlap(generator):
+    ones = layers.Conv2D(1, 3, 2, kernel_initializer="ones")
+    model = keras.Sequential([keras.Input((None, None, 1)), ones])
+    gradient = input_gradient(model, generator.normal(size=(2, 12, 9, 1)))
     assert gradient.dtype == np.float32
     for image in gradient:
         np.testing.assert_array_equal(image[..., 0], kernel_overlap((12, 9), 3, 2))
 
 
-def test_the_gradient_leaves_weights_alone_and_is_that_of_inference():
-    keras.utils.set_random_seed(0)
+class Scale(layers.Layer):
+    """A student's layer, without get_config."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, values):
+        return self.factor * values
+
+
+def classifier() -> keras.Model:
+    """One dense layer in a model inside, with everything that a training changes."""
+    parts = [layers.Dropout(0.5), layers.BatchNormalization(), layers.Flatten(), Scale(2.0)]
+    inside = keras.Sequential([keras.Input((2, 2, 1)), *parts])
+    image = keras.Input((2, 2, 1))
+    scores = layers.Dense(3, activation="softmax", dtype="float32")(inside(image))
+    return keras.Model(image, scores)
+
+
+IMAGES = np.random.default_rng(0).normal(size=(8, 2, 2, 1)).astype("float32")
+LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
+
+
+@pytest.mark.parametrize("setting", ["float32", *SETTINGS[1:]])
+def test_gradients_are_those_of_the_formula_in_every_number_type(set_keras, setting):
+    """Of a softmax with cross-entropy: inputs times (probabilities - truth)."""
+    set_keras(setting)
     model = keras.Sequential(
-        [keras.Input((4, 4, 2)), layers.Flatten(), layers.Dropout(0.9), layers.Dense(1)]
+        [keras.Input((4,)), layers.Dense(3, use_bias=False), layers.Softmax(dtype="float32")]
     )
-    before = [np.array(weights) for weights in model.get_weights()]
-    gradient = input_gradient(model, np.zeros((3, 4, 4, 2)))
-    np.testing.assert_allclose(gradient[1].ravel(), before[0][:, 0], rtol=1e-6)
-    for old, new in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
-    assert model.layers[-1].trainable
+    flat = IMAGES.reshape(8, 4)
+    kernel = ops.convert_to_numpy(ops.cast(model.weights[0], "float32"))
+    scores = np.exp(flat @ kernel)
+    excess = scores / scores.sum(axis=1, keepdims=True) - np.eye(3)[LABELS]
+    (by_weight,) = weight_gradients(model, flat.tolist(), LABELS)
+    by_input = input_gradient(
+        model,
+        flat,
+        output=lambda values: (
+            -ops.log(ops.sum(values * np.eye(3, dtype="float32")[LABELS], axis=1))
+        ),
+    )
+    assert by_weight.dtype == by_input.dtype == np.float32
+    np.testing.assert_allclose(by_weight, flat.T @ excess / 8, atol=0.01)
+    np.testing.assert_allclose(by_input, excess @ kernel.T, atol=0.02)
 
 
-@pytest.mark.parametrize("shape", [(4, 4, 1), (1, 5, 4, 1), (0, 4, 4, 1)])
+def test_looking_leaves_no_trace():
+    model = classifier()
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(IMAGES, LABELS, verbose=0)
+    optimizer, before = model.optimizer, [np.copy(one.numpy()) for one in model.variables]
+    inner = [*model.layers, *model.layers[1].layers]
+
+    def traces():
+        gc.collect()
+        alive = sum(isinstance(one, layers.Layer) for one in gc.get_objects())
+        return alive, [(len(one._inbound_nodes), len(one._outbound_nodes)) for one in inner]
+
+    first = traces()
+    weight_gradients(model, IMAGES, LABELS)
+    input_gradient(model, IMAGES)
+    assert traces() == first
+    assert model.optimizer is optimizer
+    for old, variable in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), old)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 1), (1, 2, 3, 1), (0, 2, 2, 1)])
 def test_images_that_do_not_fit_are_refused(shape):
-    model = keras.Sequential([keras.Input((4, 4, 1)), layers.Conv2D(1, 3)])
-    with pytest.raises(ValueError, match="expected images of shape"):
-        input_gradient(model, np.zeros(shape))
+    with pytest.raises(ValueError, match=r"images of shape \(None, 2, 2, 1\), got 1 and"):
+        input_gradient(classifier(), np.zeros(shape))
+
+
+@pytest.mark.parametrize("labels", [LABELS[:2], LABELS + 1, np.eye(3)[LABELS], LABELS + 0.5])
+def test_labels_that_do_not_fit_are_refused(labels):
+    with pytest.raises(ValueError, match="expected one label from 0 to 2 per image, 8 in all"):
+        weight_gradients(classifier(), IMAGES, labels)
+
+
+def test_models_without_a_gradient_are_refused():
+    whole = keras.Sequential([keras.Input((2, 2, 1), dtype="uint8"), layers.Rescaling(1.0)])
+    with pytest.raises(ValueError, match="takes floats, got one for uint8"):
+        input_gradient(whole, np.zeros((1, 2, 2, 1), "uint8"))
+    scores = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    with pytest.raises(ValueError, match="does it lack a softmax"):
+        weight_gradients(scores, IMAGES.reshape(8, 4), LABELS)

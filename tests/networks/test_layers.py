@@ -3,11 +3,14 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
+from keras import layers, ops
 from scipy import ndimage
 
 from evalib.networks.gradients import input_gradient
 from evalib.networks.layers import RandomAffine, SReLU, conv_block, transition_block
+from tests.networks.conftest import SETTINGS
+
+JIT = "auto" if keras.backend.backend() != "tensorflow" else False  # it compiles too long
 
 
 def affine(**changes) -> RandomAffine:
@@ -15,14 +18,18 @@ def affine(**changes) -> RandomAffine:
     return RandomAffine(**{"rotation": 10, "scale": 0.1, "shear": 0.15, "shift": 2, **changes})
 
 
-def moved(layer: RandomAffine, image: np.ndarray, uniform: list[float]) -> np.ndarray:
-    """One image through the layer's map for known numbers instead of random ones."""
-    height, width = image.shape
-    transforms = layer.transforms(
-        ops.convert_to_tensor([uniform], "float32"), (height - 1) / 2, (width - 1) / 2
-    )
-    result = ops.image.affine_transform(image[np.newaxis, ..., np.newaxis], transforms)
-    return ops.convert_to_numpy(result)[0, ..., 0]
+class Fixed(RandomAffine):
+    """Moves each image by the same fractions of the bounds."""
+
+    fractions: list[float]
+
+    def transforms(self, uniform, center_y, center_x):
+        fixed = ops.zeros_like(uniform) + np.array(self.fractions, "float32")
+        return super().transforms(fixed, center_y, center_x)
+
+
+def numpy_of(values) -> np.ndarray:
+    return ops.convert_to_numpy(ops.cast(values, "float32"))
 
 
 @pytest.fixture
@@ -30,79 +37,71 @@ def digit(mnist):
     return mnist[0][0][0].astype("float32") / 255
 
 
-def test_no_movement_changes_nothing(digit):
-    np.testing.assert_array_equal(moved(affine(), digit, [0.0] * 6), digit)
-
-
-def test_a_shift_moves_whole_pixels(digit):
-    # The map tells where an output pixel is read, so reading 2 further right moves ink left.
-    result = moved(affine(shift=2), digit, [0, 0, 0, 0, 1, 0])
-    np.testing.assert_allclose(result[:, :-2], digit[:, 2:], atol=1e-5)
-    assert (result[:, -2:] == 0).all()
-
-
-def test_ninety_degrees_are_a_quarter_turn(digit):
-    result = moved(affine(rotation=90), digit, [1, 0, 0, 0, 0, 0])
-    np.testing.assert_allclose(result, np.rot90(digit, 1), atol=1e-4)
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_any_movement_agrees_with_scipy(digit, seed):
-    layer = RandomAffine(20, 0.2, 0.3, 3)
-    uniform = np.random.default_rng(seed).uniform(-1, 1, 6)
-    t, p, q, k = (uniform[:4] * [np.pi / 9, 0.2, 0.2, 0.3]) + [0, 1, 1, 0]
+    layer = Fixed(20, 0.2, 0.3, 3)
+    layer.fractions = np.random.default_rng(seed).uniform(-1, 1, 6).tolist()
+    t, p, q, k = (np.array(layer.fractions[:4]) * [np.pi / 9, 0.2, 0.2, 0.3]) + [0, 1, 1, 0]
     turn = np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])
     map_xy = turn @ np.array([[1, k], [0, 1]]) @ np.diag([p, q])
     center = np.array([13.5, 13.5])
-    offset_xy = center - map_xy @ center + 3 * uniform[4:]
+    offset_xy = center - map_xy @ center + 3 * np.array(layer.fractions[4:])
     # SciPy counts rows first. Its "grid-constant" border mixes with zero, as Keras's fill does.
     expected = ndimage.affine_transform(
         digit, map_xy[::-1, ::-1], offset_xy[::-1], order=1, mode="grid-constant"
     )
-    np.testing.assert_allclose(moved(layer, digit, uniform.tolist()), expected, atol=1e-4)
+    found = numpy_of(layer(digit[np.newaxis, ..., np.newaxis], training=True))[0, ..., 0]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_outside_training_images_pass_unchanged(mnist):
-    images = mnist[0][0][:8, ..., np.newaxis].astype("float32")
-    result = affine()(images, training=False)
-    np.testing.assert_array_equal(ops.convert_to_numpy(result), images)
+@pytest.mark.parametrize("setting", ["float32", *SETTINGS])
+def test_a_quarter_turn_in_every_setting(digit, set_keras, setting):
+    set_keras(setting)
+    layer = Fixed(90, 0, 0, 0)
+    layer.fractions = [1, 0, 0, 0, 0, 0]
+    found = numpy_of(layer(digit[np.newaxis, ..., np.newaxis], training=True))[0, ..., 0]
+    np.testing.assert_allclose(found, np.rot90(digit), atol=0.02)
 
 
-def test_each_image_of_a_batch_moves_its_own_way(mnist):
+def test_outside_training_images_pass_and_inside_each_moves_its_own_way(mnist):
     same = np.repeat(mnist[0][0][:1, ..., np.newaxis], 16, axis=0).astype("float32")
-    result = ops.convert_to_numpy(affine(seed=1)(same, training=True))
-    assert len({image.tobytes() for image in result}) == 16
+    layer = affine(seed=1)
+    np.testing.assert_array_equal(numpy_of(layer(same)), same)
+    moved = numpy_of(layer(same, training=True))
+    assert len({image.tobytes() for image in moved}) == 16
 
 
 def test_a_share_of_the_images_moves_and_the_others_stay_bit_by_bit(mnist):
     same = np.repeat(mnist[0][0][:1, ..., np.newaxis], 2000, axis=0).astype("float32")
-    result = ops.convert_to_numpy(affine(seed=1, share=0.3)(same, training=True))
-    moved = (result != same).any(axis=(1, 2, 3))
+    moved = numpy_of(affine(seed=1, share=0.3)(same, training=True)) != same
     # Three standard deviations of a binomial share: 3 * sqrt(0.3 * 0.7 / 2000).
-    assert moved.mean() == pytest.approx(0.3, abs=0.031)
+    assert moved.any(axis=(1, 2, 3)).mean() == pytest.approx(0.3, abs=0.031)
 
 
-def test_a_share_of_one_draws_nothing_more(mnist):
-    images = mnist[0][0][:8, ..., np.newaxis].astype("float32")
-    plain, whole = (affine(seed=2, **share)(images, training=True) for share in ({}, {"share": 1}))
-    np.testing.assert_array_equal(ops.convert_to_numpy(plain), ops.convert_to_numpy(whole))
+def test_a_copy_begins_again_where_the_layer_itself_draws_on(generator):
+    images = generator.random((4, 12, 12, 1)).astype("float32")
+    layer = affine(share=0.5, seed=np.arange(4)[3])
+    first, second = (numpy_of(layer(images, training=True)) for _ in range(2))
+    copy = keras.layers.deserialize(keras.layers.serialize(layer))
+    assert copy.get_config() == layer.get_config()
+    np.testing.assert_array_equal(numpy_of(copy(images, training=True)), first)
+    assert (first != second).any()
 
 
-def test_the_layer_survives_saving_and_loading():
-    layer = RandomAffine(5, 0.2, 0.3, 1, share=0.5, seed=3)
-    twin = keras.layers.deserialize(keras.layers.serialize(layer))
-    assert twin.get_config() == layer.get_config()
-    images = np.random.default_rng(0).random((4, 12, 12, 1)).astype("float32")
-    first, second = layer(images, training=True), twin(images, training=True)
-    np.testing.assert_array_equal(ops.convert_to_numpy(first), ops.convert_to_numpy(second))
+def test_a_model_of_any_size_moves_in_training():
+    image = keras.Input((None, None, 1))
+    model = keras.Model(image, affine()(image, training=True))
+    assert model.predict(np.ones((2, 9, 7, 1)), verbose=0).shape == (2, 9, 7, 1)
 
 
 @pytest.mark.parametrize(
     ("bounds", "message"),
     [
         ({"rotation": 181}, "0 to 180 degrees, got 181"),
+        ({"rotation": (-5, 5)}, r"0 to 180 degrees, got \(-5, 5\)"),
         ({"scale": 1.0}, "below 1, got 1.0"),
-        ({"shift": -1}, "at least 0"),
+        ({"shear": np.inf}, "finite shear"),
+        ({"shift": -1}, "shift of at least 0, got -1"),
         ({"share": 0}, "above 0 and up to 1, got 0"),
     ],
 )
@@ -116,66 +115,64 @@ def test_images_without_channels_are_refused():
         affine()(np.zeros((4, 28, 28), "float32"), training=True)
 
 
-def test_a_block_names_its_layers_and_shrinks_by_two_a_convolution():
-    inputs = keras.Input((28, 28, 1))
-    model = keras.Model(inputs, conv_block(inputs, [4, 6], name="block1", pool_first=True))
-    assert [layer.name for layer in model.layers[1:]] == [
-        "block1_conv1", "block1_pool", "block1_norm1", "block1_relu1",
-        "block1_conv2", "block1_norm2", "block1_relu2",
-    ]  # fmt: skip
-    assert model.output_shape == (None, 11, 11, 6)  # 28 - 2 = 26, halved 13, - 2 = 11
+@pytest.mark.parametrize("setting", ["float32", *SETTINGS])
+@pytest.mark.parametrize(
+    "filters", [[4, 6], (2 * k for k in (2, 3)), map(int, "46"), np.array([4, 6])]
+)
+def test_a_block_names_its_layers_and_shrinks_by_two_per_convolution(filters, setting, set_keras):
+    set_keras(setting)
+    filters = [4, 6] if setting != "float32" else filters  # an iterator lasts for one test
+    inputs = keras.Input((28, 26, 1))
+    model = keras.Model(inputs, conv_block(inputs, filters, name="b", pool_first=True))
+    names = ["b_conv1", "b_pool", "b_norm1", "b_relu1", "b_conv2", "b_norm2", "b_relu2"]
+    assert [layer.name for layer in model.layers[1:]] == names
+    assert model.output_shape == (None, 11, 10, 6)  # 28 - 2 = 26, halved 13, - 2 = 11
     assert model.count_params() == 9 * 4 + 4 * 4 + 9 * 4 * 6 + 4 * 6
 
 
-def test_blocks_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match="expected one positive number"):
-        conv_block(keras.Input((28, 28, 1)), [], name="block1")
-    with pytest.raises(ValueError, match=r"got shape \(None, 28, 28\)"):
-        conv_block(keras.Input((28, 28)), [4], name="block1")
+def test_pooling_first_is_pooling_last_where_no_gamma_is_negative(generator):
+    inputs = keras.Input((8, 8, 2))
+    block = keras.Model(inputs, conv_block(inputs, [3], name="b", pool_first=True))
+    convolution, pooling, norm, relu = block.layers[1:]
+    images = generator.normal(size=(2, 8, 8, 2)).astype("float32")
+    for gamma, equal in (([1.0, 2.0, 0.0], True), ([1.0, -2.0, 1.0], False)):
+        norm.gamma.assign(gamma)
+        last = numpy_of(pooling(relu(norm(convolution(images)))))
+        assert np.allclose(numpy_of(block(images)), last, atol=1e-5) == equal
 
 
 def test_a_block_without_normalization_is_convolutions_alone():
     inputs = keras.Input((28, 28, 3))
-    model = keras.Model(inputs, conv_block(inputs, [4, 6], name="block1", normalize=False))
-    convolutions = model.layers[1:]
-    assert [layer.name for layer in convolutions] == ["block1_conv1", "block1_conv2"]
-    assert all(layer.activation is keras.activations.relu for layer in convolutions)
-    assert model.output_shape == (None, 24, 24, 6)
+    outputs = conv_block(inputs, [4, 6], name="b", normalize=False, pool_first=True)
+    model = keras.Model(inputs, outputs)
+    assert [layer.name for layer in model.layers[1:]] == ["b_conv1", "b_pool", "b_conv2"]
+    assert model.get_layer("b_conv2").activation is keras.activations.relu
+    assert model.output_shape == (None, 11, 11, 6)
     assert model.count_params() == (9 * 3 * 4 + 4) + (9 * 4 * 6 + 6)
 
 
-def test_without_normalization_too_pooling_first_gives_a_quarter_of_the_pixels():
-    inputs = keras.Input((28, 28, 3))
-    outputs = conv_block(inputs, [4, 6], name="block1", pool_first=True, normalize=False)
-    model = keras.Model(inputs, outputs)
-    names = [layer.name for layer in model.layers[1:]]
-    assert names == ["block1_conv1", "block1_pool", "block1_conv2"]
-    assert model.output_shape == (None, 11, 11, 6)
-
-
-def test_a_transition_halves_the_picture_and_mixes_the_channels():
+@pytest.mark.parametrize("setting", ["float32", "channels_first"])
+def test_a_transition_halves_the_image_and_mixes_the_channels(generator, set_keras, setting):
+    set_keras(setting)
     inputs = keras.Input((13, 12, 5))
-    model = keras.Model(inputs, transition_block(inputs, 2, name="transition1"))
-    assert [layer.name for layer in model.layers[1:]] == ["transition1_pool", "transition1_mix"]
-    assert model.output_shape == (None, 6, 6, 2)  # an odd last row has no partner and is dropped
-    assert model.count_params() == 5 * 2 + 2
-
-    image = np.random.default_rng(0).normal(size=(1, 13, 12, 5)).astype("float32")
-    kernel, bias = model.get_layer("transition1_mix").get_weights()
+    model = keras.Model(inputs, transition_block(inputs, 2, name="t"))
+    assert [layer.name for layer in model.layers[1:]] == ["t_pool", "t_mix"]
+    image = generator.normal(size=(1, 13, 12, 5)).astype("float32")
+    kernel, bias = model.get_layer("t_mix").get_weights()
+    # An odd last row has no partner and is dropped.
     largest = image[:, :12].reshape(1, 6, 2, 6, 2, 5).max(axis=(2, 4))
     expected = np.maximum(largest @ kernel[0, 0] + bias, 0)
-    result = ops.convert_to_numpy(model(image))
-    np.testing.assert_allclose(result, expected, atol=1e-5)
+    np.testing.assert_allclose(numpy_of(model(image)), expected, atol=1e-5)
 
 
-def test_transitions_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match="expected a positive number of filters, got 0"):
-        transition_block(keras.Input((28, 28, 1)), 0, name="transition1")
+@pytest.mark.parametrize("filters", [[], [4, 0], [4.0], "46", None, [[4, 6]]])
+def test_numbers_of_kernels_that_cannot_be_are_refused(filters):
+    with pytest.raises(ValueError, match="expected positive whole numbers as filters, got"):
+        conv_block(keras.Input((28, 28, 1)), filters, name="b")
+    with pytest.raises(ValueError, match="expected positive whole numbers as filters, got"):
+        transition_block(keras.Input((28, 28, 1)), filters, name="t")
     with pytest.raises(ValueError, match=r"got shape \(None, 28, 28\)"):
-        transition_block(keras.Input((28, 28)), 4, name="transition1")
-
-
-JIT = "auto" if keras.backend.backend() != "tensorflow" else False  # it compiles too long
+        conv_block(keras.Input((28, 28)), [4], name="b")
 
 
 def s_shaped(x, t_right, a_right, t_left, a_left):
@@ -204,25 +201,18 @@ def s_shaped_layer(**options) -> SReLU:
     return layer
 
 
-def test_srelu_has_four_weights_a_channel_and_starts_as_a_leaky_relu(generator):
-    layer = SReLU()
-    x = generator.normal(size=(3, 5, 6, 2)).astype("float32") * 3
-    result = ops.convert_to_numpy(layer(x))
-    names = [weight.name for weight in layer.trainable_weights]
-    assert names == ["t_right", "a_right", "t_left", "a_left"]
-    assert {tuple(weight.shape) for weight in layer.weights} == {(1, 1, 2)}
-    np.testing.assert_allclose(result, np.where(x > 0, x, 0.2 * x), atol=1e-6)
-    assert layer.compute_output_shape((None, 5, 6, 2)) == (None, 5, 6, 2)
-
-
 def test_srelu_is_the_formula_of_the_paper(generator):
     x = generator.normal(size=(3, 5, 6, 2)) * 2
     x[0, 0, :2] = SHAPES[0], SHAPES[2]  # on the thresholds too
     x = x.astype("float32")
-    result = ops.convert_to_numpy(s_shaped_layer()(x))
-    np.testing.assert_allclose(result, s_shaped(x, *SHAPES), atol=1e-6)
-    between = (x > np.array(SHAPES[2])) & (x < np.array(SHAPES[0]))
-    assert between.any(axis=(0, 1, 2)).all()
+    np.testing.assert_allclose(numpy_of(s_shaped_layer()(x)), s_shaped(x, *SHAPES), atol=1e-6)
+    # It starts as a leaky ReLU, with four weights per channel, or per unit after a dense layer.
+    layer, flat = SReLU(), SReLU()
+    np.testing.assert_allclose(numpy_of(layer(x)), np.where(x > 0, x, 0.2 * x), atol=1e-6)
+    names = [weight.name for weight in layer.trainable_weights]
+    assert names == ["t_right", "a_right", "t_left", "a_left"]
+    assert flat(np.zeros((2, 9), "float32")).shape == (2, 9)
+    assert (layer.count_params(), flat.count_params()) == (8, 36)
 
 
 def test_the_gradients_of_srelu_are_the_slopes_of_its_formula(generator):
@@ -230,18 +220,7 @@ def test_the_gradients_of_srelu_are_the_slopes_of_its_formula(generator):
     weighting = generator.normal(size=x.shape).astype("float32")
     layer = s_shaped_layer()
     model = keras.Sequential([keras.Input(x.shape[1:]), layer])
-    changed = input_gradient(model, x, output=lambda values: ops.multiply(values, weighting))
-
-    def weighted(shapes, inputs=x):
-        return float((s_shaped(np.float64(inputs), *shapes) * weighting).sum())
-
-    step = 1e-5
-    for place in np.ndindex(x.shape):
-        nudge = np.zeros(x.shape)
-        nudge[place] = step
-        expected = (weighted(SHAPES, x + nudge) - weighted(SHAPES, x - nudge)) / (2 * step)
-        assert changed[place] == pytest.approx(expected, abs=1e-4)
-
+    by_input = input_gradient(model, x, output=lambda values: ops.multiply(values, weighting))
     # A loss whose gradient by the outputs is the weighting: minus what a step of rate one takes.
     model.compile(
         keras.optimizers.SGD(1.0),
@@ -251,113 +230,84 @@ def test_the_gradients_of_srelu_are_the_slopes_of_its_formula(generator):
     )
     layer.t_right.constraint = None
     model.train_on_batch(x, weighting)
-    after = [ops.convert_to_numpy(weight).ravel() for weight in layer.weights]
-    gradients = np.array(SHAPES) - after
-    for place in np.ndindex(gradients.shape):
-        bump = np.zeros(gradients.shape)
-        bump[place] = step
-        expected = (weighted(SHAPES + bump) - weighted(SHAPES - bump)) / (2 * step)
-        assert gradients[place] == pytest.approx(expected, abs=2e-4)
-        assert expected != 0
+    by_weight = np.array(SHAPES) - [numpy_of(weight).ravel() for weight in layer.weights]
+
+    def slope(inputs_step, shapes_step):
+        both = [
+            (s_shaped(x + sign * inputs_step, *(SHAPES + sign * shapes_step)) * weighting).sum()
+            for sign in (1, -1)
+        ]
+        return (both[0] - both[1]) / 2e-5
+
+    for gradient, which in ((by_input, 0), (by_weight, 1)):
+        for place in np.ndindex(gradient.shape):
+            steps = [np.zeros(x.shape), np.zeros((4, 2))]
+            steps[which][place] = 1e-5
+            assert gradient[place] == pytest.approx(slope(*steps), abs=2e-4)
 
 
-def test_the_thresholds_of_srelu_stay_in_order_while_they_are_trained(generator):
-    layer = s_shaped_layer()
-    model = keras.Sequential([keras.Input((5, 6, 2)), layer])
-    # This loss falls where small inputs give more and large ones less: the thresholds close in.
+def test_the_thresholds_of_srelu_stay_in_order_while_they_are_trained(generator, tmp_path):
+    model = keras.Sequential([keras.Input((5, 6, 2)), s_shaped_layer()])
     x = generator.normal(size=(64, 5, 6, 2)).astype("float32") * 2
-    model.compile(
-        keras.optimizers.SGD(0.1),
-        loss=lambda signs, values: ops.mean(signs * values),
-        jit_compile=JIT,
-    )
-    met = False
-    for _ in range(60):
-        model.train_on_batch(x, np.sign(x))
-        left, right = (ops.convert_to_numpy(w).ravel() for w in (layer.t_left, layer.t_right))
-        assert (left <= right).all()
-        met |= bool((left == right).all())
-    assert met
-    assert np.isfinite(model.predict(x, verbose=0)).all()
-
-
-def test_without_its_constraint_they_would_cross(generator):
-    layer = s_shaped_layer()
-    layer.t_right.constraint = None
-    layer.t_right.assign(layer.t_left - 1)
-    model = keras.Sequential([keras.Input((5, 6, 2)), layer])
-    model.compile(keras.optimizers.SGD(0.0), "mse", jit_compile=JIT)
-    x = generator.normal(size=(4, 5, 6, 2)).astype("float32")
-    model.train_on_batch(x, x)
-    assert (ops.convert_to_numpy(layer.t_right) < ops.convert_to_numpy(layer.t_left)).all()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+    for network in (model, loaded):
+        (layer,) = network.layers
+        # This loss falls where small inputs give more and large ones less: the thresholds close in.
+        loss = lambda signs, values: ops.mean(signs * values)  # noqa: E731
+        network.compile(keras.optimizers.SGD(0.1), loss=loss, jit_compile=JIT)
+        met = False
+        for _ in range(60):
+            network.train_on_batch(x, np.sign(x))
+            left, right = (numpy_of(weight).ravel() for weight in (layer.t_left, layer.t_right))
+            assert (left <= right).all()
+            met |= bool((left == right).all())
+        assert met
 
 
 def test_srelu_learns_a_shape_from_what_it_should_give(generator):
     x = (generator.normal(size=(256, 5, 6, 2)) * 2).astype("float32")
-    target = s_shaped(x, *SHAPES)
     layer = SReLU()
     model = keras.Sequential([keras.Input((5, 6, 2)), layer])
     model.compile(keras.optimizers.Adam(0.05), "mse", jit_compile=JIT)
     for _ in range(300):
-        model.train_on_batch(x, target)
+        model.train_on_batch(x, s_shaped(x, *SHAPES))
     for weight, values in zip(layer.weights, SHAPES, strict=True):
-        np.testing.assert_allclose(ops.convert_to_numpy(weight).ravel(), values, atol=0.05)
-
-
-def test_srelu_survives_saving_and_loading(generator, tmp_path):
-    x = generator.normal(size=(3, 5, 6, 2)).astype("float32") * 2
-    model = keras.Sequential([keras.Input((5, 6, 2)), s_shaped_layer()])
-    model.save(tmp_path / "model.keras")
-    twin = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(twin.predict(x, verbose=0), model.predict(x, verbose=0))
-    twin.layers[0].t_left.assign(twin.layers[0].t_right + 1)
-    twin.compile(keras.optimizers.SGD(0.0), "mse", jit_compile=JIT)
-    twin.train_on_batch(x, x)  # the constraint came back too, and it is the twin's own
-    left, right = twin.layers[0].t_left, twin.layers[0].t_right
-    np.testing.assert_array_equal(ops.convert_to_numpy(left), ops.convert_to_numpy(right))
-
-
-def test_the_configuration_of_srelu_makes_its_equal():
-    layer = SReLU(
-        t_left_initializer=keras.initializers.Constant(-2.0),
-        a_right_initializer="zeros",
-        shared_axes=[1],
-        name="shape",
-    )
-    twin = keras.layers.deserialize(keras.layers.serialize(layer))
-    assert twin.get_config() == layer.get_config()
-    twin.build((None, 4, 3, 2))
-    starts = [ops.convert_to_numpy(weight) for weight in twin.weights]
-    assert {start.shape for start in starts} == {(1, 3, 2)}
-    assert [start.max() for start in starts] == pytest.approx([1, 0, -2, 0.2])
+        np.testing.assert_allclose(numpy_of(weight).ravel(), values, atol=0.05)
 
 
 @pytest.mark.parametrize(
     ("shared_axes", "shape"), [(None, (1, 1, 7)), ([], (5, 6, 7)), ([1, 2, 3], (1, 1, 1))]
 )
-def test_axes_are_shared_as_told(shared_axes, shape):
-    layer = SReLU(shared_axes=shared_axes)
-    layer.build((None, 5, 6, 7))
-    assert layer.count_params() == 4 * np.prod(shape)
-    assert tuple(layer.t_left.shape) == shape
-
-
-def test_behind_a_dense_layer_each_unit_is_a_channel():
-    layer = SReLU()
-    assert layer(np.zeros((2, 9), "float32")).shape == (2, 9)
-    assert layer.count_params() == 36
+def test_srelu_shares_axes_and_keeps_its_configuration(shared_axes, shape):
+    start = keras.initializers.Constant(-2.0)
+    layer = SReLU(shared_axes=shared_axes, t_left_initializer=start, a_right_initializer="zeros")
+    copy = keras.layers.deserialize(keras.layers.serialize(layer))
+    assert copy.get_config() == layer.get_config()
+    copy.build((None, 5, 6, 7))
+    starts = [numpy_of(weight) for weight in copy.weights]
+    assert {start.shape for start in starts} == {shape}
+    assert [start.max() for start in starts] == pytest.approx([1, 0, -2, 0.2])
 
 
 def test_srelu_sets_its_right_threshold_by_what_it_reads(generator):
     layer = s_shaped_layer()
     x = generator.normal(size=(40, 5, 6, 2)).astype("float32") * [3, 1] + [0, -9]
     layer.adapt(x, 0.9)
-    right = ops.convert_to_numpy(layer.t_right).ravel()
+    right = numpy_of(layer.t_right).ravel()
     assert right[0] == pytest.approx(np.sort(x[..., 0].ravel())[int(0.9 * 1200)], abs=0.05)
-    assert right[1] == pytest.approx(0.25)  # nine in ten lie far below the left threshold
-    with pytest.raises(ValueError, match="share from 0 to 1, got 2"):
+    assert right[1] == pytest.approx(0.25)  # nine in ten are far below the left threshold
+    for wrong, message in (
+        (np.full((4, 5, 6, 2), np.nan), "got empty, NaN or infinite ones"),
+        (x[:0], "got empty, NaN or infinite ones"),
+        (np.ones((4, 5, 6, 3)), r"for weights \(1, 1, 2\), got finite ones \(4, 5, 6, 3\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            layer.adapt(wrong)
+    with pytest.raises(ValueError, match="from 0 to 1, got .*, built, and 2"):
         layer.adapt(x, 2)
-    with pytest.raises(ValueError, match="built, got 'raw' before that"):
+    with pytest.raises(ValueError, match="got 'raw', not built"):
         SReLU(name="raw").adapt(x)
 
 
@@ -366,6 +316,10 @@ def test_srelu_works_in_half_precision(generator):
     result = layer(generator.normal(size=(2, 5, 6, 2)))
     assert keras.backend.standardize_dtype(result.dtype) == "float16"
     assert {weight.dtype for weight in layer.weights} == {"float32"}
+    half = SReLU(dtype="bfloat16")
+    half(np.zeros((1, 2), "float32"))
+    half.adapt(np.ones((4, 2)))
+    assert numpy_of(half.t_right).tolist() == [1, 1]
 
 
 def test_axes_that_cannot_be_shared_are_refused():
@@ -373,3 +327,8 @@ def test_axes_that_cannot_be_shared_are_refused():
         SReLU(shared_axes=[0, 1]).build((None, 5, 6, 2))
     with pytest.raises(ValueError, match=r"not shared, got shape \(None, None, 6, 2\)"):
         SReLU(shared_axes=[2]).build((None, None, 6, 2))
+
+
+def test_a_layer_of_known_name_after_a_sequence_of_unknown_length():
+    stack = [keras.Input((None, 2)), layers.Conv1D(10, 3, padding="same"), SReLU()]
+    assert keras.Sequential(stack)(np.ones((1, 7, 2), "float32")).shape == (1, 7, 10)
