@@ -70,8 +70,8 @@ def apply_kernel(
         or an integer of 32 bits and more, else float32. Smaller than the image if "valid".
 
     Raises:
-        ValueError: image or kernel have the wrong rank, are empty, or hold something else than
-            finite numbers; there is no such border, or the kernel's size does not suit it.
+        ValueError: image or kernel have the wrong shape or are not finite numbers; there is no
+            such border, or the kernel's size does not suit it.
 
     Example:
         >>> apply_kernel(np.eye(3), [[1, 1], [1, 1]], border="valid").tolist()
@@ -80,6 +80,8 @@ def apply_kernel(
     image, kernel = _checked(image, "an image", (2, 3)), _checked(kernel, "a kernel", (2,))
     (height, width), (rows, columns) = image.shape[:2], kernel.shape
     if image.ndim == 3 and image.shape[2] > 4:
+        if height in (1, 3, 4):
+            raise ValueError(f"expected channels last, got shape {image.shape}")
         warnings.warn(f"the last axis of {image.shape} is taken as channels", stacklevel=2)
     if border not in BORDERS:
         raise ValueError(f"expected a border of {', '.join(BORDERS)}, got {border!r}")
@@ -146,10 +148,7 @@ def sobel_gradients(image: Any, *, border: str = "reflect") -> tuple[np.ndarray,
 
 
 def gradient_magnitude(image: Any, *, border: str = "reflect") -> np.ndarray:
-    """The length of the gradient of `sobel_gradients`: strong on edges of every direction.
-
-    `skimage.filters.sobel` is this divided by `4 * sqrt(2)`.
-    """
+    """The length of `sobel_gradients`: `4 * sqrt(2)` times what `skimage.filters.sobel` gives."""
     return np.hypot(*sobel_gradients(image, border=border))
 
 

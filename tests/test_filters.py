@@ -165,10 +165,12 @@ def test_the_result_is_a_float_that_holds_the_image(kind, expected):
 
 
 def test_more_than_four_channels_are_taken_with_a_warning():
-    """It may be a stack of images, or one with its channels first."""
-    image = np.random.default_rng(0).normal(size=(3, 6, 7))
-    with pytest.warns(UserWarning, match=r"\(3, 6, 7\) is taken as channels"):
+    """It may be a stack of images."""
+    image = np.random.default_rng(0).normal(size=(5, 6, 7))
+    with pytest.warns(UserWarning, match=r"\(5, 6, 7\) is taken as channels"):
         filtered = filters.apply_kernel(image, filters.SOBEL_X)
+    with pytest.raises(ValueError, match=r"channels last, got shape \(3, 6, 7\)"):
+        filters.apply_kernel(image[:3], filters.SOBEL_X)
     for channel in range(7):
         expected = scipy.ndimage.correlate(image[..., channel], filters.SOBEL_X)
         np.testing.assert_allclose(filtered[..., channel], expected, atol=1e-12)

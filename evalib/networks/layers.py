@@ -170,7 +170,9 @@ class RandomAffine(layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(self.seed)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        if len(input_shape) != 4:
+        *_, last = input_shape
+        first = keras.config.image_data_format() == "channels_first" and last not in (None, 1, 3)
+        if len(input_shape) != 4 or (first and input_shape[1] in (1, 3)):
             raise ValueError(f"expected (batch, height, width, channels), got shape {input_shape}")
         self.built = True
 
@@ -184,13 +186,11 @@ class RandomAffine(layers.Layer):
             moved = keras.random.uniform((count, 1), **draw) < self.share
             uniform = uniform * ops.cast(moved, "float32")
         center_y, center_x = ((ops.cast(size, "float32") - 1) / 2 for size in (height, width))
-        return ops.image.affine_transform(
-            images,
-            self.transforms(uniform, center_y, center_x),
-            interpolation="bilinear",
-            fill_mode="constant",
-            **LAST,
-        )
+        transforms, dtype = self.transforms(uniform, center_y, center_x), images.dtype
+        if keras.backend.is_float_dtype(dtype):  # TensorFlow has no gradient of it in bfloat16
+            images = ops.cast(images, keras.backend.result_type(dtype, "float32"))
+        moved = ops.image.affine_transform(images, transforms, fill_mode="constant", **LAST)
+        return ops.cast(moved, dtype)
 
     def transforms(self, uniform: Any, center_y: Any, center_x: Any) -> Any:
         """Turn numbers from -1 to 1, shape `(batch, 6)`, into affine maps about a center in pixels.

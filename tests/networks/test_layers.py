@@ -110,9 +110,19 @@ def test_bounds_out_of_range_are_refused(bounds, message):
         affine(**bounds)
 
 
-def test_images_without_channels_are_refused():
-    with pytest.raises(ValueError, match=r"got shape \(4, 28, 28\)"):
-        affine()(np.zeros((4, 28, 28), "float32"), training=True)
+def test_images_without_channels_or_with_channels_first_are_refused(set_keras):
+    set_keras("channels_first")
+    for shape in ((4, 28, 28), (4, 3, 28, 28)):
+        with pytest.raises(ValueError, match="height, width, channels., got shape"):
+            affine()(np.zeros(shape, "float32"), training=True)
+
+
+def test_gradients_pass_through_a_movement_in_bfloat16(set_keras, generator):
+    set_keras("mixed_bfloat16")
+    image = keras.Input((9, 9, 1))
+    model = keras.Model(image, affine(rotation=0, scale=0, shear=0)(image, training=True))
+    gradient = input_gradient(model, generator.random((2, 9, 9, 1)))
+    assert gradient[:, 4, 4] == pytest.approx(1, abs=0.02)  # shifted, but not lost
 
 
 @pytest.mark.parametrize("setting", ["float32", *SETTINGS])
