@@ -83,8 +83,8 @@ def test_a_folder_is_kept_by_one_process(tmp_path):
         "    sys.stdin.read()"
     )
     command = [sys.executable, "-c", hold, str(tmp_path / "out")]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as other:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as other:
         assert other.stdout.readline() == "locked\n"
         with (
             pytest.raises(RuntimeError, match=r"another process is writing to .*out"),

@@ -1,6 +1,7 @@
 """The command line: `python -m evalib ...`, also installed as `evalib`."""
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,7 +63,8 @@ def _add_run(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser(
         "run",
         help="execute notebooks and print what passed",
-        description="Execute notebooks in fresh kernels. Exit status: 0 if all passed, 1 if one "
+        description="Execute notebooks in fresh kernels, whatever your own settings of IPython, "
+        "Jupyter and Keras are; KERAS_BACKEND counts. Exit status: 0 if all passed, 1 if one "
         "failed, 2 if the input was refused or the output folder cannot be written (full, for "
         "example), 130 after an interrupt. Whatever ended a call, --resume goes on after it.",
     )
@@ -70,7 +72,8 @@ def _add_run(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "names",
         nargs="*",
         metavar="NAME",
-        help="a notebook's name, number or unambiguous beginning; all notebooks if none is given",
+        help="a notebook's name, number, file or unambiguous beginning; all notebooks if none is "
+        "given",
     )
     parser.add_argument(
         "--device",
@@ -89,10 +92,9 @@ def _add_run(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument(
         "--out",
-        type=Path,
         metavar="DIR",
         help="where executed copies and report.json go (default: outputs/executed beside the "
-        "notebooks' folder)",
+        "notebooks' folder); only what this command wrote is replaced",
     )
     parser.add_argument("--timeout", type=int, metavar="SECONDS", help="the most a cell may take")
     parser.add_argument(
@@ -111,8 +113,8 @@ def _add_run(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--store-outputs",
         action="store_true",
-        help="write the outputs of notebooks that passed into the notebooks themselves; not with "
-        "several jobs, whose digits can differ",
+        help="write the outputs of notebooks that passed into the notebooks themselves; only with "
+        "TensorFlow and one job, for the digits of others differ",
     )
     parser.add_argument(
         "--notebooks", type=Path, metavar="DIR", help="the notebooks' folder (default: notebooks)"
@@ -121,15 +123,17 @@ def _add_run(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from evalib.files import UnwritableError
+    from evalib.results import UnwritableError
     from evalib.tools.run import format_table, run_notebooks
 
+    if arguments.out == "":
+        raise ValueError("expected a folder for --out, got an empty name")
     try:
         runs = run_notebooks(
             arguments.names,
             device=arguments.device,
             parameters={name: parse_value(value) for name, value in arguments.parameters},
-            output_folder=arguments.out,
+            output_folder=Path(arguments.out) if arguments.out else None,
             store_outputs=arguments.store_outputs,
             cell_timeout=arguments.timeout,
             notebook_folder=arguments.notebooks,
@@ -137,15 +141,13 @@ def _run(arguments: argparse.Namespace) -> int:
             resume=arguments.resume,
         )
     except UnwritableError as error:
-        raise UnwritableError(
-            f"{error} (--out); what has finished is kept, and --resume goes on after it"
-        ) from error
+        raise UnwritableError(f"{error}. What has finished is kept; --resume goes on") from error
+    if isinstance(sys.stdout, io.TextIOWrapper):  # an error may hold what a terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     print(format_table(runs))
     for run in runs:
         for warning in run.warnings:
             print(f"warning: {run.name}: {warning}")
-        if run.advice:
-            print(f"advice: {run.name}: {run.advice}")
     return 0 if all(run.passed for run in runs) else 1
 
 

@@ -1,8 +1,7 @@
-"""A known environment for the processes that run notebooks and trainings, and the end of them.
+"""A known environment for processes that run notebooks or train, and the end of them all.
 
-What a run gives must not depend on settings of the person who starts it: an IPython profile, a
-kernel of the same name, `keras.json`, `PYTHONOPTIMIZE`, a `keras.py` in the current folder, an
-evalib that is installed from another checkout.
+What they give must not depend on who starts them: on an IPython profile, a kernel of the same
+name, `keras.json`, `PYTHONOPTIMIZE`, a `keras.py` in the current folder, an installed evalib.
 """
 
 import contextlib
@@ -20,23 +19,21 @@ from pathlib import Path
 import psutil
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+OWN_FOLDER = Path(__file__).resolve().parents[2]  # where this evalib lies
 
 _MARK = "EVALIB_KERNELS"
 # They change what code does or prints, or how long Keras trains. Matplotlib's would leave
 # notebooks without inline figures.
 _REMOVED = {
     *("PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONWARNINGS", "PYTHONVERBOSE"),
-    *("PYTHONDEBUG", "PYTHONBREAKPOINT", "MPLBACKEND"),
+    *("PYTHONDEBUG", "PYTHONBREAKPOINT", "MPLBACKEND", "JUPYTER_CONFIG_PATH"),
     *("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"),
 }
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def kernel_environment(
-    home: Path,
-    *,
-    evalib: Path | None = None,
-    variables: Mapping[str, str | None] | None = None,
+    home: Path, *, evalib: Path = OWN_FOLDER, variables: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Make the environment of a process that starts kernels, or trains, without user settings.
 
@@ -46,55 +43,50 @@ def kernel_environment(
     Args:
         home: a folder of its own, made if need be, that lasts as long as the processes. It also
             marks them: `end_processes` finds them by it.
-        evalib: the folder in which the package `evalib` lies that kernels import; by default the
-            folder of this one.
-        variables: more variables to set; None removes one.
+        evalib: the folder in which the package `evalib` lies that kernels import.
+        variables: more variables to set.
 
     Returns:
         All environment variables, as `subprocess` takes them.
-
-    Raises:
-        OSError: `home` cannot be written.
     """
     home = home.resolve()
     kernel, keras = home / "jupyter" / "kernels" / KERNEL["name"], home / "keras"
     for folder in (kernel, keras, home / "ipython", home / "runtime"):
         folder.mkdir(parents=True, exist_ok=True)
-    command = [*module_command("ipykernel_launcher", evalib), "-f", "{connection_file}"]
-    spec = {"argv": command, "display_name": KERNEL["display_name"], "language": "python"}
+    spec = {
+        "argv": [*module_command("ipykernel_launcher", evalib), "-f", "{connection_file}"],
+        "env": {name: "" for name in _REMOVED if name.startswith("PYTHON")},
+        "display_name": KERNEL["display_name"],
+        "language": KERNEL["language"],
+    }
     (kernel / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
     (home / "matplotlibrc").touch()
-    _share_downloads(keras)
-    environment = {name: value for name, value in os.environ.items() if name not in _REMOVED}
-    values: dict[str, str | None] = {
+    own = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()).resolve()
+    for name in ("models", "datasets"):  # what Keras downloads is kept
+        with contextlib.suppress(OSError):
+            (own / name).mkdir(parents=True, exist_ok=True)
+            (keras / name).symlink_to(own / name, target_is_directory=True)
+    return {
+        **{name: value for name, value in os.environ.items() if name not in _REMOVED},
+        **dict.fromkeys(
+            ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_PATH"), str(kernel.parents[1])
+        ),
         _MARK: str(home),
         "IPYTHONDIR": str(home / "ipython"),
-        "JUPYTER_CONFIG_DIR": str(home / "jupyter"),
-        "JUPYTER_CONFIG_PATH": None,
-        "JUPYTER_DATA_DIR": str(home / "jupyter"),
-        "JUPYTER_PATH": str(home / "jupyter"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
         "KERAS_HOME": str(keras),
         "MATPLOTLIBRC": str(home / "matplotlibrc"),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        **(variables or {}),
     }
-    for name, value in {**values, **(variables or {})}.items():
-        environment.pop(name, None)
-        if value is not None:
-            environment[name] = value
-    return environment
 
 
-def module_command(module: str, evalib: Path | None = None) -> list[str]:
-    """The command that runs a module with this Python and a certain evalib.
+def module_command(module: str, evalib: Path = OWN_FOLDER) -> list[str]:
+    """The command that runs a module with this Python and the evalib of a certain folder.
 
-    Args:
-        module: its name, as for `python -m`.
-        evalib: the folder in which the package `evalib` lies; by default that of this one. Modules
-            in the current folder come last.
+    Modules in the current folder come last.
     """
-    folder = evalib or Path(__file__).resolve().parents[2]
-    return [sys.executable, "-P", str(Path(__file__).resolve()), str(folder), module]
+    return [sys.executable, "-P", str(Path(__file__).resolve()), str(evalib), module]
 
 
 def end_processes(home: Path) -> None:
@@ -109,16 +101,6 @@ def end_processes(home: Path) -> None:
         time.sleep(0.05)
 
 
-def describe_ending(status: int) -> str:
-    """Name what `subprocess` gives as one number: "signal 9 (SIGKILL)", "exit status 3"."""
-    if status >= 0:
-        return f"exit status {status}"
-    try:
-        return f"signal {-status} ({signal.Signals(-status).name})"
-    except ValueError:
-        return f"signal {-status}"
-
-
 def _is_marked(process: psutil.Process, home: Path) -> bool:
     try:
         marked = process.environ().get(_MARK) == str(home.resolve())
@@ -127,13 +109,10 @@ def _is_marked(process: psutil.Process, home: Path) -> bool:
         return False
 
 
-def _share_downloads(keras: Path) -> None:
-    """Let weights that Keras downloads be kept, and found again."""
-    own = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser())
-    for name in ("models", "datasets"):
-        with contextlib.suppress(OSError):
-            (own / name).mkdir(parents=True, exist_ok=True)
-            (keras / name).symlink_to(own / name, target_is_directory=True)
+def describe_ending(status: int) -> str:
+    """Name what `subprocess` gives as one number: "signal 9 (SIGKILL)", "exit status 3"."""
+    names = {known.value: f" ({known.name})" for known in signal.Signals}
+    return f"exit status {status}" if status >= 0 else f"signal {-status}{names.get(-status, '')}"
 
 
 class _Pinned:
@@ -154,7 +133,9 @@ def _run_module(folder: str, module: str, *arguments: str) -> None:
     """Become a module, in the process that `module_command` starts."""
     if module == "ipykernel_launcher" and sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
-    sys.meta_path.insert(0, _Pinned(folder))  # type: ignore[arg-type]
+    for name in _REMOVED & os.environ.keys():
+        del os.environ[name]
+    sys.meta_path.insert(0, _Pinned(folder))
     sys.path.append("")
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -1,41 +1,91 @@
 """Run the notebooks, several at once if wanted, and report what passed.
 
-Each runs in a process of its own. Keras is not imported here, and which device there is is asked
-in one more process, so that the runner holds no accelerator memory while the kernels need it.
+Each runs in a process of its own, `evalib.tools.execute`, and its copy gets its name when it is
+complete. Keras is not imported here, so that the kernels have all of a GPU's memory.
 """
 
 import contextlib
 import dataclasses
+import functools
+import importlib.metadata
 import json
+import os
+import platform
+import re
+import shutil
+import subprocess
 import sys
-import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+import tempfile
+import time
+from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from evalib.files import claimed, partial_path
-from evalib.tools.devices import DEVICES, NO_GPU, changed_environment, detect_machine
-from evalib.tools.notebook_fingerprint import differences, fingerprint, stamp_of
-from evalib.tools.notebook_process import NotebookProcesses, shares
-from evalib.tools.notebook_report import NotebookRun, Report, describe_run, format_table
-from evalib.tools.notebook_selection import (
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from evalib import __version__
+from evalib.results import UnwritableError, explained, folder_lock, write_atomically
+from evalib.tools.devices import DEVICES, NO_GPU, Machine, detect_machine
+from evalib.tools.kernels import describe_ending, end_processes, kernel_environment, module_command
+from evalib.tools.notebooks import (
     accepted_parameters,
+    digest_sources,
+    evalib_beside,
     find_notebook_folder,
     select_notebooks,
 )
+from evalib.tools.store import differs_from_script, store_executed
 
-__all__ = [
-    "NotebookRun",
-    "find_notebook_folder",
-    "format_table",
-    "run_notebooks",
-    "select_notebooks",
-]
+__all__ = ["NotebookRun", "find_notebook_folder", "format_table", "run_notebooks"]
 
-# None takes a variable away. A Matplotlib backend set for the terminal would leave the notebooks
-# without their inline figures.
-_KERNEL_ENVIRONMENT: dict[str, str | None] = {"JUPYTER_PREFER_ENV_PATH": "1", "MPLBACKEND": None}
+_WORK = ".evalib-run"  # below the output folder: what is not complete
+_COPY = "copy.ipynb"
+_PATIENCE = 90.0  # seconds beyond --timeout, after which a notebook is ended from outside
+_THREADS = (
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class NotebookRun:
+    """What became of one notebook; code cells are counted from 1."""
+
+    name: str  # without .ipynb
+    device: str  # "cpu" or a GPU's name
+    passed: bool
+    seconds: float = 0.0
+    executed_cells: int = 0  # that ran to their end
+    total_cells: int = 0  # that are to be run
+    failing_cell: int | None = None
+    error: str | None = None
+    output: str | None = None  # the executed copy
+    warnings: Sequence[str] = ()
+    started: str | None = None  # in UTC
+    jobs: int = 1  # how many notebooks shared the processor
+    digest: str | None = None  # of all that the outputs depend on
+    earlier: bool = False  # known from an earlier call
+
+    def __str__(self) -> str:
+        """Whether it passed, and if not, where it failed, in one line."""
+        if self.passed:
+            return "passed (earlier)" if self.earlier else "passed"
+        error = " ".join((self.error or "").split())
+        error = error if len(error) <= 120 else f"{error[:119]}…"
+        return f"failed{f' in cell {self.failing_cell}' if self.failing_cell else ''}: {error}"
+
+
+def format_table(runs: Sequence[NotebookRun]) -> str:
+    """Lay out runs as a table: a heading and a line each."""
+    rows = [("notebook", "cells", "seconds", "device", "result")]
+    for run in runs:
+        cells = f"{run.executed_cells}/{run.total_cells}"
+        rows.append((run.name, cells, f"{run.seconds:.1f}", run.device, str(run)))
+    w = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    layout = f"{{:<{w[0]}}}  {{:>{w[1]}}}  {{:>{w[2]}}}  {{:<{w[3]}}}  {{}}"
+    return "\n".join(layout.format(*row) for row in rows)
 
 
 def run_notebooks(
@@ -50,210 +100,310 @@ def run_notebooks(
     jobs: int = 1,
     resume: bool = False,
 ) -> list[NotebookRun]:
-    """Execute notebooks; a failure does not stop the others.
+    """Execute notebooks; a failure does not stop the others. Options are those of `evalib run`.
 
     The report is written after each notebook. What ends this call, be it an interrupt, a signal
-    or a full disk, ends all kernels, and leaves the finished copies and the report as they are.
-
-    Args:
-        names: Stems, file names, numbers or unambiguous beginnings; all notebooks when empty.
-        device: "auto", "cpu" (hides GPUs from the notebooks) or "gpu" (refuses to run without).
-        parameters: Values for the cells tagged `parameters`. Each is passed to those notebooks
-            that have it.
-        output_folder: Where the executed copies and report.json go; `outputs/executed` beside the
-            notebooks' folder by default.
-        store_outputs: Also write the outputs of each notebook that passed into its source.
-        cell_timeout: Seconds that one cell may take; no limit by default.
-        notebook_folder: Where the notebooks are; found from the package's place by default.
-        jobs: How many notebooks run at once, each with its share of the processor's cores.
-        resume: Skip a notebook that passed in an earlier call, if its source, evalib, the
-            committed results, versions, parameters and device are still the same and its executed
-            copy is there.
+    or a full disk, ends all that runs, and leaves finished copies and the report as they are.
 
     Returns:
         One run per notebook, in the order asked for.
 
     Raises:
-        ValueError: An argument was refused; nothing was run or written.
-        RuntimeError: There is no GPU although one was asked for, Keras cannot be imported, or
+        ValueError: an argument was refused; nothing was run or written.
+        RuntimeError: there is no GPU although one was asked for, Keras cannot be imported, or
             another call is writing to the output folder.
-        UnwritableError: The output folder is full or cannot be written.
+        UnwritableError: the output folder is full or cannot be written.
     """
     folder = find_notebook_folder(notebook_folder)
-    output_folder = (output_folder or folder.parent / "outputs" / "executed").resolve()
-    parameters = dict(parameters or {})
-    _check_options(device, cell_timeout, jobs)
-    _check_parameters(parameters)
-    _check_storing(store_outputs, bool(parameters), jobs)
-    if output_folder == folder:
-        raise ValueError(f"expected an output folder other than that of the notebooks, {folder}")
-    selected = select_notebooks(names, folder)
-    accepted = accepted_parameters(selected, parameters)
-    started = datetime.now(UTC)
-
-    environment = _KERNEL_ENVIRONMENT | (NO_GPU if device == "cpu" else {})
-    with changed_environment(environment):
-        machine = detect_machine()
-        if device == "gpu" and not machine.gpus:
-            raise RuntimeError(f"expected a GPU, but Keras on {machine.backend} sees none")
-        if device == "cpu" and machine.gpus:
-            raise RuntimeError(
-                f"expected no GPU, but Keras on {machine.backend} uses {machine.device}, which no "
-                "environment variable hides: choose another backend"
-            )
-        with claimed(output_folder):
-            _remove_partial_files(output_folder, selected if store_outputs else ())
-            report = Report(output_folder / "report.json", machine, started)
-            report.keep([path.stem for path in select_notebooks((), folder)])
-            report.write()  # fails before a notebook takes its minutes
-            call = _Call(accepted, output_folder, report, store_outputs, cell_timeout)
-            runs = call.known() if resume else {}
-            waiting = [path for path in selected if path not in runs]
-            call.jobs = max(1, min(jobs, len(waiting)))
-            with changed_environment(shares(call.jobs, len(machine.gpus))):
-                runs |= call.execute(waiting)
-    return [runs[path] for path in selected]
-
-
-class _Call:
-    """What all notebooks of one call have in common."""
-
-    def __init__(
-        self,
-        accepted: Mapping[Path, Mapping[str, object]],
-        output_folder: Path,
-        report: Report,
-        store_outputs: bool,
-        cell_timeout: int | None,
-    ) -> None:
-        self.accepted = accepted
-        self.output_folder = output_folder
-        self.report = report
-        self.store_outputs = store_outputs
-        self.cell_timeout = cell_timeout
-        self.jobs = 1
-        self._finishing = threading.Lock()
-
-    def known(self) -> dict[Path, NotebookRun]:
-        """Find the notebooks that passed earlier and would come out alike."""
-        runs = {}
-        for path in self.accepted:
-            run = self.report.runs.get(path.stem)
-            if run is None or not run.passed:
-                continue
-            changed = differences(run.fingerprint, self._fingerprint(path))
-            stamp = stamp_of(self.output_folder / path.name)
-            if stamp != {"passed": True, "fingerprint": run.fingerprint}:
-                changed.append("its executed copy")
-            if self.store_outputs and run.jobs > 1:
-                changed.append("the number of --jobs")
-            if changed:
-                _announce(f"{path.stem}: runs again, for {', '.join(changed)} changed")
-                continue
-            _announce(f"{path.stem}: {describe_run(run)}")
-            runs[path] = self._stored(path, run)
-        return runs
-
-    def execute(self, paths: Sequence[Path]) -> dict[Path, NotebookRun]:
-        """Run notebooks, `jobs` at once. What is raised stops all of them."""
-        runs: dict[Path, NotebookRun] = {}
-        with ThreadPoolExecutor(self.jobs) as pool, NotebookProcesses() as processes:
-            futures: dict[Future[NotebookRun], Path] = {
-                pool.submit(self._run, path, processes): path for path in paths
-            }
-            try:
-                for future in as_completed(futures):
-                    runs[futures[future]] = future.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        return runs
-
-    def _run(self, path: Path, processes: NotebookProcesses) -> NotebookRun:
-        """Run one notebook and report it, in a thread that no interrupt reaches."""
-        bar = self.jobs == 1 and sys.stderr.isatty()
-        if not bar:
-            _announce(f"{path.stem}: started")
-        made_of = self._fingerprint(path)
-        task = {
-            "path": str(path),
-            "output": str(self.output_folder / path.name),
-            "parameters": dict(self.accepted[path]),
-            "cell_timeout": self.cell_timeout,
-            "bar": bar,
-            "fingerprint": made_of,
-        }
-        answer = processes.execute(task)
-        output, warnings = answer.pop("output"), tuple(answer.pop("warnings", ()))
-        run = NotebookRun(
-            **answer,
-            output=Path(output) if output else None,
-            warnings=warnings,
-            device=self.report.machine.device,
-            jobs=self.jobs,
-            fingerprint=made_of,
-        )
-        with self._finishing:
-            run = self._stored(path, run)
-            self.report.add(run)
-            _announce(f"{path.stem}: {describe_run(run)} after {run.seconds:.0f} s")
-        return run
-
-    def _stored(self, path: Path, run: NotebookRun) -> NotebookRun:
-        """Store the outputs of a notebook that passed, if that is wanted."""
-        if not self.store_outputs or not run.passed:
-            return run
-        from evalib.tools.notebook_outputs import store_executed_outputs
-
-        trouble = store_executed_outputs(path, self.output_folder / path.name)
-        return dataclasses.replace(run, warnings=(*run.warnings, *trouble))
-
-    def _fingerprint(self, path: Path) -> dict[str, str]:
-        return fingerprint(
-            path,
-            parameters=self.accepted[path],
-            machine=self.report.machine,
-            versions=self.report.versions,
-            output_folder=self.output_folder,
-        )
-
-
-def _check_options(device: str, cell_timeout: int | None, jobs: int) -> None:
+    output = (output_folder or folder.parent / "outputs" / "executed").resolve()
+    every, selected = select_notebooks((), folder), select_notebooks(names, folder)
     if device not in DEVICES:
         raise ValueError(f"expected a device of {', '.join(DEVICES)}, got {device!r}")
     if cell_timeout is not None and cell_timeout <= 0:
         raise ValueError(f"expected a cell timeout above 0 seconds, got {cell_timeout}")
     if jobs < 1:
         raise ValueError(f"expected 1 job or more, got {jobs}")
+    accepted = accepted_parameters(selected, parameters or {})
+    _check_output(output, every, selected)
+    if store_outputs:
+        _check_storing(selected, has_parameters=bool(parameters), jobs=jobs)
+    variables = dict(NO_GPU) if device == "cpu" else {}
+    machine = _find_machine(device, variables, store_outputs)
+    with folder_lock(output):
+        call = _Call(accepted, output, machine, variables, cell_timeout, store_outputs)
+        call.runs = _earlier_runs(output, {path.stem for path in every})
+        call.write_report()  # fails before a notebook takes its minutes
+        runs = {path: run for path in selected if resume and (run := call.earlier(path))}
+        runs |= call.execute([path for path in selected if path not in runs], jobs)
+    return [runs[path] for path in selected]
 
 
-def _check_parameters(parameters: Mapping[str, object]) -> None:
-    for name, value in parameters.items():
-        try:
-            json.dumps(value)
-        except (TypeError, ValueError):
-            kind = type(value).__name__
-            raise ValueError(
-                f"expected a plain value for {name}, such as a number or a text, got a {kind}"
-            ) from None
+def _check_output(output: Path, every: Sequence[Path], selected: Sequence[Path]) -> None:
+    """Refuse a folder in which something would be replaced that evalib did not write."""
+    if output in {path.parent for path in every}:
+        raise ValueError(f"expected an output folder other than that of the notebooks, {output}")
+    for file in (output / "report.json", *(output / path.name for path in selected)):
+        if file.exists() and not (_stamp(file) or "evalib" in _read_json(file)):
+            raise ValueError(f"{file} is not of `evalib run`: move it, or choose another folder")
 
 
-def _check_storing(store_outputs: bool, has_parameters: bool, jobs: int) -> None:
-    if store_outputs and has_parameters:
+def _check_storing(selected: Sequence[Path], *, has_parameters: bool, jobs: int) -> None:
+    if has_parameters:
         raise ValueError("expected no parameters with store_outputs: it stores default outputs")
-    if store_outputs and jobs > 1:
-        # The number of threads decides the order of sums, and with it the last digits.
+    if jobs > 1:  # the number of threads decides the order of sums, and with it the last digits
+        raise ValueError(f"expected 1 job with store_outputs, got {jobs}: digits can differ")
+    for path in filter(differs_from_script, selected):
         raise ValueError(
-            f"expected 1 job with store_outputs, got {jobs}: a notebook that shares the processor "
-            "can come out with other digits than readers get"
+            f"{path.stem}: the notebook and its script in src/ differ, and storing outputs would "
+            "make the notebook the newer one: first bring them into step (make sync)"
         )
 
 
-def _remove_partial_files(output_folder: Path, stored: Sequence[Path]) -> None:
-    """Remove what a call left that was killed together with its processes."""
-    for leftover in [*output_folder.glob(".*.partial.*"), *map(partial_path, stored)]:
-        with contextlib.suppress(OSError):
-            leftover.unlink()
+def _find_machine(device: str, variables: Mapping[str, str], store_outputs: bool) -> Machine:
+    with tempfile.TemporaryDirectory() as home:
+        machine = detect_machine(kernel_environment(Path(home), variables=variables))
+    on = f"Keras on {machine.backend}"
+    if device == "gpu" and not machine.gpus:
+        raise RuntimeError(f"expected a GPU, but {on} sees none")
+    if device == "cpu" and machine.gpus:  # no environment variable hides it
+        raise RuntimeError(
+            f"expected no GPU, but {on} uses {machine.device}: choose another backend"
+        )
+    if store_outputs and machine.backend != "tensorflow":
+        raise ValueError(
+            f"expected TensorFlow with store_outputs, got {machine.backend}: the stored outputs "
+            "are TensorFlow's, and other backends round differently"
+        )
+    return machine
+
+
+def _earlier_runs(output: Path, known: Set[str]) -> dict[str, NotebookRun]:
+    """Read the report of earlier calls; notebooks that are no more are left out."""
+    with contextlib.suppress(TypeError, KeyError):  # there is none, or it is of another evalib
+        entries = [
+            entry | {"earlier": True} for entry in _read_json(output / "report.json")["runs"]
+        ]
+        return {entry["name"]: NotebookRun(**entry) for entry in entries if entry["name"] in known}
+    return {}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclasses.dataclass
+class _Running:
+    """A notebook that runs."""
+
+    path: Path
+    home: Path
+    process: "subprocess.Popen[str]"
+    digest: str
+    bar: TaskID
+    started: str = dataclasses.field(default_factory=_now)
+    begin: float = dataclasses.field(default_factory=time.monotonic)
+    overdue: bool = False
+
+
+@dataclasses.dataclass
+class _Call:
+    """What all notebooks of one call have in common, and what is known of each."""
+
+    accepted: Mapping[Path, Mapping[str, object]]
+    output: Path
+    machine: Machine
+    variables: Mapping[str, str]
+    cell_timeout: int | None
+    store_outputs: bool
+    jobs: int = 1
+    started: str = dataclasses.field(default_factory=_now)
+    runs: dict[str, NotebookRun] = dataclasses.field(default_factory=dict)
+
+    def write_report(self) -> None:
+        """Write report.json in one step."""
+        report = {
+            "started": self.started,
+            "evalib": __version__,
+            "backend": self.machine.backend,
+            "device": self.machine.device,
+            "gpus": self.machine.gpu_details,
+            "versions": _versions(self.machine),
+            "runs": [dataclasses.asdict(self.runs[name]) for name in sorted(self.runs)],
+        }
+        text = json.dumps(report, indent=1, ensure_ascii=False)
+        write_atomically(self.output / "report.json", text + "\n")
+
+    def earlier(self, path: Path) -> NotebookRun | None:
+        """The run of a notebook that passed in an earlier call and would come out alike."""
+        run = self.runs.get(path.stem)
+        if run is None or not run.passed:
+            return None
+        stamp = {"passed": True, "digest": self._digest(path)}
+        shared = self.store_outputs and run.jobs > 1
+        if run.digest != stamp["digest"] or _stamp(self.output / path.name) != stamp or shared:
+            _announce(f"{path.stem}: runs again, for something it depends on has changed")
+            return None
+        _announce(f"{path.stem}: {run}")
+        return self._stored(path, run)
+
+    def execute(self, paths: Sequence[Path], jobs: int) -> dict[Path, NotebookRun]:
+        """Run notebooks, `jobs` at once. What is raised ends all that run."""
+        self.jobs = max(1, min(jobs, len(paths)))
+        work, waiting, running = self.output / _WORK, list(paths), list[_Running]()
+        runs: dict[Path, NotebookRun] = {}
+        console = Console(stderr=True)
+        bars = Progress(console=console, transient=True, disable=not console.is_terminal)
+        with bars, explained(self.output):
+            try:
+                shutil.rmtree(work, ignore_errors=True)  # of a call that was killed
+                while waiting or running:
+                    while waiting and len(running) < self.jobs:
+                        running.append(self._start(waiting.pop(0), bars))
+                    for one in running:
+                        if self._is_done(one, bars):
+                            running.remove(one)
+                            bars.remove_task(one.bar)
+                            runs[one.path] = self._finish(one)
+                            break
+                    else:
+                        time.sleep(0.1)
+            finally:
+                for one in running:
+                    end_processes(one.home)
+                    one.process.communicate()
+                shutil.rmtree(work, ignore_errors=True)
+        return runs
+
+    def _start(self, path: Path, bars: Progress) -> _Running:
+        """Have a process execute a notebook."""
+        if bars.disable:
+            _announce(f"{path.stem}: started")
+        home, digest = self.output / _WORK / path.stem, self._digest(path)
+        variables = {**self.variables, **_shares(self.jobs, len(self.machine.gpus))}
+        environment = kernel_environment(home, evalib=evalib_beside(path), variables=variables)
+        task = {
+            "path": str(path),
+            "copy": str(home / _COPY),
+            "output": str(self.output / path.name),
+            "log": str(home / "log"),
+            "parameters": self.accepted[path],
+            "timeout": self.cell_timeout,
+            "digest": digest,
+        }
+        with (home / "log").open("wb") as log:
+            process = subprocess.Popen(
+                module_command("evalib.tools.execute"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                encoding="utf-8",
+                start_new_session=True,  # Ctrl-C is for us alone
+            )
+        assert process.stdin is not None
+        with contextlib.suppress(OSError):  # it has ended
+            process.stdin.write(json.dumps(task) + "\n")
+            process.stdin.flush()
+        bar = bars.add_task(path.stem, total=None)
+        return _Running(path, home, process, digest, bar)
+
+    def _is_done(self, one: _Running, bars: Progress) -> bool:
+        """Whether a notebook's process has ended, which one that hangs is made to."""
+        if one.process.poll() is not None:
+            return True
+        with contextlib.suppress(OSError):  # papermill writes the copy before and after each cell
+            copy = one.home / _COPY
+            silence = time.time() - copy.stat().st_mtime
+            if self.cell_timeout and silence > self.cell_timeout + _PATIENCE:
+                one.overdue = True
+                end_processes(one.home)
+            elif silence < 1 and not bars.disable:
+                text = copy.read_text(encoding="utf-8", errors="replace")
+                total, done = text.count('"papermill": {'), text.count('"status": "completed"')
+                bars.update(one.bar, total=total, completed=done)
+        return False
+
+    def _finish(self, one: _Running) -> NotebookRun:
+        """Put the copy of a notebook in its place, and report what became of it."""
+        answer, _ = one.process.communicate()
+        end_processes(one.home)
+        if answer:
+            outcome: dict[str, Any] = json.loads(answer)
+        elif one.overdue:
+            outcome = {"error": f"CellTimeoutError: still running after {self.cell_timeout} s"}
+        else:
+            ending = describe_ending(one.process.returncode)
+            outcome = {"error": f"the process that ran the notebook ended with {ending}"}
+        if "unwritable" in outcome:
+            raise UnwritableError(outcome["unwritable"])
+        if "output" in outcome:
+            os.replace(one.home / _COPY, outcome["output"])
+        shutil.rmtree(one.home, ignore_errors=True)
+        run = NotebookRun(
+            name=one.path.stem,
+            device=self.machine.device,
+            seconds=round(time.monotonic() - one.begin, 2),
+            started=one.started,
+            jobs=self.jobs,
+            digest=one.digest,
+            **{"passed": False, **outcome},
+        )
+        run = self._stored(one.path, run)
+        self.runs[run.name] = run
+        self.write_report()
+        _announce(f"{run.name}: {run} after {run.seconds:.0f} s")
+        return run
+
+    def _stored(self, path: Path, run: NotebookRun) -> NotebookRun:
+        """Store the outputs of a notebook that passed, if that is wanted."""
+        if not self.store_outputs or not run.passed:
+            return run
+        trouble = store_executed(path, self.output / path.name)
+        return dataclasses.replace(run, warnings=[*run.warnings, *([trouble] if trouble else [])])
+
+    def _digest(self, path: Path) -> str:
+        machine = [platform.system(), platform.machine(), self.machine.backend, self.machine.device]
+        versions = _versions(self.machine)
+        return digest_sources(path, self.output, self.accepted[path], versions, machine)
+
+
+def _shares(jobs: int, gpus: int) -> dict[str, str]:
+    """Environment variables that divide the machine among notebooks that run side by side."""
+    if jobs == 1:
+        return {}
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    values = dict.fromkeys(_THREADS, str(max(1, own // jobs)))
+    if gpus:
+        values["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+        values["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 / jobs:.2f}"
+    return {name: value for name, value in values.items() if name not in os.environ}
+
+
+@functools.cache
+def _versions(machine: Machine) -> dict[str, str]:
+    """Versions of Python, of Keras's backend, and of all that evalib needs."""
+    versions = {"python": platform.python_version(), machine.backend: machine.version}
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        for line in importlib.metadata.requires("evalib") or []:
+            if "extra ==" not in line:
+                package = re.split(r"[^\w.-]", line)[0]
+                versions.setdefault(package, importlib.metadata.version(package))
+    return versions
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON object; an empty one where there is none."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _stamp(notebook: Path) -> object:
+    """What an executed copy says of itself; None where it says nothing."""
+    metadata = _read_json(notebook).get("metadata")
+    return metadata.get("evalib") if isinstance(metadata, dict) else None
 
 
 def _announce(line: str) -> None:

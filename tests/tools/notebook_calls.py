@@ -14,14 +14,17 @@ import nbformat
 import psutil
 from nbformat import v4
 
-KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+from evalib.tools.kernels import KERNEL
 
 
 def write_notebook(path: Path, *cells: object) -> Path:
-    """Write a notebook; a string becomes a code cell."""
+    """Write a notebook; a string becomes a code cell. An evalib of its own lies beside it."""
     nodes = [v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
     path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(v4.new_notebook(cells=nodes, metadata={"kernelspec": KERNEL}), path)
+    package = path.parents[1] / "evalib"
+    package.mkdir(exist_ok=True)
+    (package / "__init__.py").touch()
+    nbformat.write(v4.new_notebook(cells=nodes, metadata={"kernelspec": dict(KERNEL)}), path)
     return path
 
 
@@ -29,8 +32,10 @@ def tagged(source: str, tag: str) -> nbformat.NotebookNode:
     return v4.new_code_cell(source, metadata={"tags": [tag]})
 
 
-def partial_files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if "partial" in path.name)
+def half_written(folder: Path) -> list[str]:
+    """What is not complete: files of a write that broke off, folders of what runs."""
+    parts = ("partial", ".evalib-run")
+    return [path.name for path in folder.rglob("*") if any(part in path.name for part in parts)]
 
 
 def read_report(out: Path) -> dict[str, Any]:
@@ -42,15 +47,20 @@ def quick_environment(folder: Path) -> dict[str, str]:
     """Give subprocesses a Keras without a GPU that is imported at once."""
     stubs = folder / "stubs"
     stubs.mkdir(exist_ok=True)
-    (stubs / "keras.py").write_text("class backend:\n    backend = staticmethod(lambda: 'jax')\n")
-    (stubs / "jax.py").write_text("__version__ = '0'\ndevices = lambda: []\n")
-    runtime = folder / "runtime"
-    return {**os.environ, "PYTHONPATH": str(stubs), "JUPYTER_RUNTIME_DIR": str(runtime)}
+    (stubs / "keras.py").write_text(
+        "class backend:\n    backend = staticmethod(lambda: 'tensorflow')\n"
+    )
+    (stubs / "tensorflow.py").write_text(
+        "__version__ = '0'\nclass config:\n"
+        "    list_physical_devices = staticmethod(lambda kind: [])\n"
+        "    class experimental:\n        get_device_details = None\n"
+    )
+    return {**os.environ, "PYTHONPATH": str(stubs)}
 
 
 def run_command(folder: Path, *arguments: object) -> list[str]:
     """`evalib run` for the notebooks in `folder/notebooks`."""
-    own = [sys.executable, "-m", "evalib", "run", "--notebooks", str(folder / "notebooks")]
+    own = [sys.executable, "-P", "-m", "evalib", "run", "--notebooks", str(folder / "notebooks")]
     return [*own, *map(str, arguments)]
 
 
@@ -67,7 +77,7 @@ def start_run(folder: Path, *arguments: object) -> "subprocess.Popen[str]":
     )
 
 
-def wait_until(true: Callable[[], object], seconds: float = 60) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "waited in vain"
@@ -87,5 +97,5 @@ def numbers_in(*files: Path) -> list[int]:
     return [int(file.read_text()) for file in files]
 
 
-def wait_for_end(processes: Sequence[int], seconds: float = 30) -> None:
-    wait_until(lambda: not any(is_running(process) for process in processes), seconds)
+def wait_for_end(processes: Sequence[int]) -> None:
+    wait_until(lambda: not any(is_running(process) for process in processes), 30)

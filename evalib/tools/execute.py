@@ -1,0 +1,204 @@
+"""Execute one notebook with papermill, in the process that `run` starts for it.
+
+The task comes as a line of JSON on the standard input, which stays open as long as `run` lives:
+when it closes, this process ends all that the notebook has started, and itself. What became of
+the notebook goes to the standard output, as a line of JSON too.
+"""
+
+import codecs
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from jupyter_client.manager import AsyncKernelManager
+from papermill.exceptions import PapermillExecutionError
+
+from evalib.results import UnwritableError, explained
+from evalib.tools.kernels import KERNEL, describe_ending, end_processes
+from evalib.tools.store import has_tag, join_streams
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_OUTPUT_PATIENCE = 60  # seconds for outputs to arrive after their cell has ended
+
+
+class KernelQuit(Exception):
+    """A cell called `quit()` or `exit()`."""
+
+
+class _KernelManager(AsyncKernelManager):
+    """Remembers the kernel's process, which tells how it ended."""
+
+    process: Any = None
+
+    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
+        await super().start_kernel(**options)
+        _KernelManager.process = getattr(self.provisioner, "process", None)
+
+
+def execute(task: dict[str, Any]) -> dict[str, Any]:
+    """Execute a notebook and finish its copy, be it complete or broken off.
+
+    Args:
+        task: `path`, `copy` (which grows meanwhile), `output` (where it will lie), `log` (what
+            processes print), `parameters`, `timeout` (seconds a cell or None), `digest`.
+
+    Returns:
+        Fields of a `NotebookRun`.
+
+    Raises:
+        UnwritableError: the copy could not be written.
+    """
+    broken_off = ""
+    with explained(Path(task["output"]).parent):
+        try:
+            _check(task["path"])
+            papermill.execute_notebook(
+                # papermill fills in braces in paths as in a format string.
+                *(task[name].replace("{", "{{").replace("}", "}}") for name in ("path", "copy")),
+                parameters=task["parameters"],
+                kernel_name=KERNEL["name"],
+                language=KERNEL["language"],
+                cwd=Path(task["path"]).parent,
+                progress_bar=False,
+                execution_timeout=task["timeout"],
+                autosave_cell_every=0,
+                iopub_timeout=_OUTPUT_PATIENCE,
+                shutdown_kernel="immediate",
+                kernel_manager_class=_KernelManager,
+                on_cell_executed=_note_reply,
+            )
+        except PapermillExecutionError:
+            pass
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno and error.filename != task["path"]:
+                raise
+            broken_off = _explain(error, task)
+        try:
+            executed = nbformat.read(task["copy"], as_version=4)
+        except (FileNotFoundError, ValueError):  # there is none, or half of one
+            return {"passed": False, "error": broken_off}
+        outcome = _judge(executed, broken_off)
+        _finish(executed, outcome["passed"], task)
+    return {**outcome, "output": task["output"]}
+
+
+def _check(path: str) -> None:
+    """Read the file as papermill will, for better words where that fails."""
+    with open(path, "rb") as file:
+        content = file.read()
+    if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("the file begins with a byte order mark: save it as UTF-8 without one")
+    notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
+    nbformat.validate(notebook)
+    for number, cell in enumerate(notebook.cells, 1):
+        if any("\ud800" <= character <= "\udfff" for character in cell.source):
+            raise ValueError(f"cell {number} of the file holds half an emoji: delete it there")
+
+
+def _note_reply(cell: nbformat.NotebookNode, cell_index: int, execute_reply: Any) -> None:
+    """Keep an error's name, which not every error leaves in the outputs; notice a `quit()`."""
+    content = execute_reply["content"]
+    if content["status"] == "error":
+        cell.metadata.papermill["error"] = f"{content.get('ename')}: {content.get('evalue')}"
+    if any(part.get("source") == "ask_exit" for part in content.get("payload", ())):
+        raise KernelQuit("quit() or exit() ended the kernel")
+
+
+def _judge(executed: nbformat.NotebookNode, broken_off: str) -> dict[str, Any]:
+    """Find the cell that failed, if any, and those that wrote to stderr.
+
+    papermill's marks are the measure, not its exception: it raises one for an error in a cell
+    tagged `raises-exception` as well, and none where `sys.exit()` ends a notebook half-way.
+    """
+    code = [cell for cell in executed.cells if cell.cell_type == "code"]
+    code = [cell for cell in code if not has_tag(cell, "injected-parameters")]
+    # With a dead kernel or a timeout no cell is marked: it is the last that was started.
+    mark = "start_time" if broken_off else "exception"
+    marked = [n for n, cell in enumerate(code, 1) if cell.metadata.papermill.get(mark)]
+    failing = marked[-1] if marked else None
+    passed = not (failing or broken_off)
+    error = code[failing - 1].metadata.papermill.get("error", "") if failing else ""
+    done = code if passed else code[: (failing or 1) - 1]
+    noisy = [
+        n for n, cell in enumerate(code, 1) if any(o.get("name") == "stderr" for o in cell.outputs)
+    ]
+    return {
+        "passed": passed,
+        "executed_cells": sum(not has_tag(cell, "skip-execution") for cell in done),
+        "total_cells": sum(not has_tag(cell, "skip-execution") for cell in code),
+        "failing_cell": failing,
+        "error": None if passed else broken_off or _plain(error),
+        "warnings": [f"stderr output in cell {', '.join(map(str, noisy))}"] if noisy else [],
+    }
+
+
+def _explain(error: Exception, task: dict[str, Any]) -> str:
+    """Say what broke a notebook off that did not fail by itself, and what to do."""
+    kind, text = type(error).__name__, next(iter(str(error).strip().splitlines()), "")
+    if kind in ("NotJSONError", "ValidationError", "UnicodeDecodeError"):
+        text = "the file is damaged or half-merged: `git diff` shows what changed"
+    elif kind == "CellTimeoutError" and "IOPub" in str(error):
+        text = "output came faster than it could be read, and some was lost: print less"
+    elif kind == "CellTimeoutError":
+        text = f"still running after {task['timeout']} s (--timeout)"
+    elif kind == "DeadKernelError" and _KernelManager.process:
+        ending = describe_ending(_KernelManager.process.poll() or 0)
+        killed = ": somebody killed it, or the system did for want of memory"
+        text = f"the kernel ended with {ending}{killed if 'KILL' in ending else ''}"
+    elif kind == "RuntimeError" and text.startswith("Kernel"):  # died before it answered
+        printed = Path(task["log"]).read_text(encoding="utf-8", errors="replace").split("\n")
+        text = f"the kernel did not start: {([text] + [p for p in printed if p.strip()])[-1]}"
+    return _plain(f"{kind}: {text}")
+
+
+def _plain(text: str) -> str:
+    return _ANSI.sub("", text)[:10_000].encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _finish(executed: nbformat.NotebookNode, passed: bool, task: dict[str, Any]) -> None:
+    """Write the copy as it will lie in the output folder."""
+    if passed:  # papermill puts these cells before an error that was expected, too
+        marker = "papermill-error-cell-tag"
+        executed.cells = [cell for cell in executed.cells if not has_tag(cell, marker)]
+    for cell in executed.cells:
+        if cell.cell_type == "code":
+            cell.outputs = join_streams(cell.outputs)
+    executed.metadata.papermill["output_path"] = task["output"]
+    executed.metadata["evalib"] = {"passed": passed, "digest": task["digest"]}
+    nbformat.write(executed, task["copy"])
+
+
+def _end_with_run(home: Path) -> None:
+    while os.read(0, 1):
+        pass
+    end_processes(home)
+    shutil.rmtree(home, ignore_errors=True)
+    os._exit(1)
+
+
+def main() -> None:
+    """Answer the one task."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    task = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_run, args=[Path(task["copy"]).parent], daemon=True).start()
+    logging.disable()
+    warnings.simplefilter("ignore")
+    try:
+        answer = execute(task)
+    except UnwritableError as error:
+        answer = {"unwritable": str(error)}
+    print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Storing the outputs of an executed copy in the notebook that it was made from."""
+
+import base64
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+from PIL import Image
+
+from evalib.results import write_atomically
+from evalib.tools.kernels import KERNEL
+
+_WRITTEN_OVER = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
+
+
+def has_tag(cell: nbformat.NotebookNode, tag: str) -> bool:
+    """Whether a cell carries a tag."""
+    return tag in cell.metadata.get("tags", [])
+
+
+def store_executed(notebook: Path, executed: Path) -> str | None:
+    """Write the outputs of an executed copy into the notebook that it was made from.
+
+    All else stays, but for metadata that differs between machines. A cell tagged
+    `skip-execution`, which was not run, keeps its outputs.
+
+    Returns:
+        What kept the outputs from being stored; None when they were.
+    """
+    source = nbformat.read(notebook, as_version=4)
+    copy = nbformat.read(executed, as_version=4)
+    if [cell.source for cell in source.cells] != [cell.source for cell in copy.cells]:
+        return "outputs not stored: the notebook was changed while it ran"
+    if differs_from_script(notebook):
+        return "outputs not stored: its script in src/ was changed while it ran"
+    for cell, run_cell in zip(source.cells, copy.cells, strict=True):
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        if cell.cell_type != "code" or has_tag(cell, "skip-execution"):
+            continue
+        cell.outputs, cell.execution_count = run_cell.outputs, run_cell.execution_count
+        for data in (output.get("data", {}) for output in cell.outputs):
+            if "image/png" in data:
+                data["image/png"] = compress_png(data["image/png"])
+    source.metadata.pop("papermill", None)
+    source.metadata["kernelspec"] = dict(KERNEL)
+    source.metadata["language_info"] = {"name": "python"}
+    text = nbformat.writes(source) + "\n"
+    if text != notebook.read_text(encoding="utf-8"):
+        write_atomically(notebook, text)
+    return None
+
+
+def differs_from_script(notebook: Path) -> bool:
+    """Whether jupytext's script of a notebook, `src/NAME.py`, exists and has other cells.
+
+    Storing outputs makes the notebook the newer one of the two: `jupytext --sync` would then
+    throw away what was edited in the script.
+    """
+    script = notebook.parent / "src" / f"{notebook.stem}.py"
+    if not script.exists():
+        return False
+    import jupytext
+
+    pair = (nbformat.read(notebook, as_version=4), jupytext.read(script, fmt="py:percent"))
+    cells = [[(c.cell_type, c.source, c.metadata.get("tags", [])) for c in n.cells] for n in pair]
+    return cells[0] != cells[1]
+
+
+def join_streams(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Join what a cell printed: one output for stdout and one for stderr, as nbval compares them.
+
+    Of a line that was written over, the last state stays. Takes linear time, unlike nbclient's
+    `coalesce_streams`.
+    """
+    texts: dict[str, list[str]] = {}
+    joined = []
+    for output in outputs:
+        if output.output_type != "stream" or output.name not in texts:
+            joined.append(output)
+        if output.output_type == "stream":
+            texts.setdefault(output.name, []).append(output.text)
+    for output in joined:
+        if output.output_type == "stream":
+            output.text = _WRITTEN_OVER.sub("", "".join(texts[output.name]))
+    return joined
+
+
+def compress_png(encoded: str, exact_up_to: int = 80_000) -> str:
+    """Compress a PNG picture in base64: exactly, or, if it stays large, to its 256 best colors.
+
+    Matplotlib's pictures get an eighth smaller. One full of photographs is half as large with a
+    palette, which the eye does not tell from it. A picture that moves stays as it is.
+
+    Args:
+        encoded: the picture, as notebooks store it.
+        exact_up_to: bytes; an opaque picture that stays larger than this gets the palette.
+    """
+    picture: Image.Image = Image.open(io.BytesIO(base64.b64decode(encoded)))
+    if getattr(picture, "is_animated", False):
+        return encoded
+    if picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (255, 255):
+        picture = picture.convert("RGB")
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    if buffer.tell() > exact_up_to and picture.mode == "RGB":
+        buffer = io.BytesIO()
+        picture.quantize(256).save(buffer, "PNG", optimize=True)
+    compressed = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return compressed if len(compressed) < len(encoded) else encoded
