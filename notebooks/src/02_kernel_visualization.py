@@ -401,9 +401,10 @@ notes = [
     f"smooth {smooth:.2f}\nselective {selective:.2f}\ncolor {color:.2f}"
     for smooth, selective, _, color in table.values()
 ]
-figure = ev.plots.show_images(ev.plots.kernel_pictures(stacked), list(made), side=84)
+figure = ev.plots.show_images(ev.plots.kernel_pictures(stacked), list(made), side=91)
 for axes, note in zip(figure.axes, notes, strict=True):
     axes.set_xlabel(note)
+    axes.spines[:].set(visible=True, color=GRAY, linewidth=0.5)
 plt.show()
 
 # %% [markdown]
@@ -428,12 +429,13 @@ assert all(table[title][3] < 1e-9 for title in ("flat", "blot", "checkerboard", 
 # The 11x11 kernels where their direction and its strength put them.
 after = kernels[11, 0][1]
 figure, axes = plt.subplots(figsize=(9, 4.6))
-spots = zip(preferred_orientation(after), orientation_selectivity(after), strict=True)
-for (x, y), picture in zip(spots, ev.plots.kernel_pictures(after), strict=True):
-    axes.imshow(picture, extent=(x - 4.5, x + 4.5, y - 0.05, y + 0.05), aspect="auto", zorder=2)
+selective = orientation_selectivity(after)
+spots = zip(preferred_orientation(after), selective, ev.plots.kernel_pictures(after), strict=True)
+for x, y, picture in spots:
+    axes.imshow(picture, extent=(x - 5.4, x + 5.4, y - 0.04, y + 0.04), aspect="auto", zorder=2)
 axes.set(
     xlim=(-8, 188),
-    ylim=(-0.08, 1.08),
+    ylim=(-0.05, selective.max() + 0.06),
     xlabel="preferred orientation in degrees: 0 and 180 horizontal, 90 vertical",
     ylabel="orientation selectivity",
 )
@@ -725,7 +727,7 @@ for name, channels in chosen.items():
     for channel, picture in zip(channels, pictures[name], strict=True):
         patch = strongest_patch(values[name][..., channel], fields[name], photos)[0]
         drawn += [picture, patch]
-        titles += [f"channel {channel}", "" if titles[8:] else "in a photograph"]
+        titles += [f"channel {channel}", "" if titles[7:] else "in a photograph"]
 labels = [f"{name}\nsees {fields[name]}" for name in chosen]
 _ = ev.plots.show_images(drawn, titles, labels=labels, side=96)
 
