@@ -1,10 +1,13 @@
 """The command line: `python -m evalib ...`, also installed as `evalib`."""
 
 import argparse
+import os
 import io
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 # A subcommand imports what it needs when it runs: help stays quick, and one that needs only the
 # standard library works before anything is installed.
@@ -248,7 +251,7 @@ def _add_sweep(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=int,
         default=1,
         metavar="N",
-        help="how many processes to start here; each run uses all cores (default: 1)",
+        help="how many processes to start here; they share the cores (default: 1)",
     )
     parser.add_argument(
         "--out",
@@ -263,23 +266,34 @@ def _add_sweep(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
-    from evalib.tools.devices import NO_GPU, changed_environment
-    from evalib.tools.toml_files import read_toml
+    from evalib.tools.kernels import end_processes, kernel_environment
 
-    if arguments.spec.exists() and not arguments.spec.is_file():
-        raise ValueError(f"expected a file, got {arguments.spec}")  # a pipe can be read only once
-    read_toml(arguments.spec)  # refuses what is no TOML before Keras takes its seconds
-    # This process builds each network to check it: accelerators' memory is for the workers.
-    with changed_environment(NO_GPU):
+    if not arguments.spec.is_file():  # a pipe could be read only once
+        raise ValueError(f"expected a TOML file, got {arguments.spec}")
+    with tempfile.TemporaryDirectory(prefix="evalib-sweep-") as name:
+        home = Path(name)
+        environment = kernel_environment(home, variables={"PYTHONSAFEPATH": "1"})
+        with mock.patch.dict(os.environ, environment, clear=True):
+            try:
+                return _sweep_file(arguments)
+            except ImportError as error:
+                needed = "Keras and its backend"
+                if error.name in ("dask", "distributed"):
+                    needed = "Dask (pip install distributed)"
+                raise RuntimeError(f"a sweep needs {needed}, but: {error}") from error
+            finally:
+                end_processes(home)
+
+
+def _sweep_file(arguments: argparse.Namespace) -> int:
+    from evalib.tools.devices import NO_GPU
+    from evalib.tools.sweep import run_sweep
+
+    # This process builds each network to check it: GPU memory is for the workers.
+    with mock.patch.dict(os.environ, NO_GPU):
         from evalib.tools.sweep_spec import read_sweep
 
         sweep = read_sweep(arguments.spec)
-
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from evalib.tools.sweep import run_sweep
-
     folder = arguments.out or Path("outputs", "sweeps", sweep.name)
     records = run_sweep(
         sweep,

@@ -1,28 +1,17 @@
-"""What a sweep is and what it leaves: a record a run, their summary, and a lock on its folder.
-
-Neither Keras nor Dask is imported here.
-"""
+"""What a sweep is and what it leaves: a record a run, and the summary of all."""
 
 import dataclasses
-import hashlib
 import json
-import os
-import socket
 import statistics
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from evalib.results import write_atomically, write_results
 
 Record = dict[str, Any]
 
-_TABLE_HEAD = ("accuracy in %", "worst", "runs", "failed", "parameters", "seconds")
+_COLUMNS = ("accuracy in %", "worst", "runs", "failed", "parameters", "seconds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,200 +21,94 @@ class Sweep:
     Attributes:
         name: of the sweep.
         experiments: the plain values of each, by its key, in the order in which they run.
-        varied: the dotted names of what differs between them, besides the seed.
-        notebook: what each runs as, see `sweep_worker.read_notebook`; None for a plain run.
+        varied: the values that differ between them besides the seed, by the same keys.
+        made_by: names the code that the records come from, see `sweep_run.made_by`.
+        notebook: the text of the notebook that runs are copies of, "" for plain runs.
     """
 
     name: str
     experiments: Mapping[str, Mapping[str, Any]]
-    varied: tuple[str, ...] = ()
-    notebook: Mapping[str, Any] | None = None
+    varied: Mapping[str, Mapping[str, Any]]
+    made_by: str
+    notebook: str = ""
 
-    def settings(self, key: str) -> dict[str, Any]:
-        """The varied values of one experiment, by their dotted names."""
-        return {name: _value(self.experiments[key], name) for name in self.varied}
+    def describe(self, record: Record) -> str:
+        """One line about a run that has ended."""
+        settings = {**self.varied[record["key"]], "seed": record["experiment"]["seed"]}
+        label = ", ".join(f"{name} {value}" for name, value in settings.items())
+        if "error" not in record:
+            return f"{label}: {100 * record['accuracy']:.2f} % in {record['seconds']:.1f} s"
+        message = " ".join(record["error"]["message"].split())[:100]
+        return f"{label}: failed: {record['error']['type']}: {message}"
 
-    def label(self, key: str) -> str:
-        """Short words for one experiment: what is varied, and its seed."""
-        settings = {**self.settings(key), "seed": self.experiments[key]["seed"]}
-        return ", ".join(f"{short_name(name)} {text(value)}" for name, value in settings.items())
 
+def read_records(sweep: Sweep, folder: Path) -> tuple[dict[str, Record], int]:
+    """Read the records that a folder holds of a sweep's experiments, failed runs included.
 
-@dataclasses.dataclass(frozen=True)
-class Configuration:
-    """What the seeds of one configuration gave.
-
-    Attributes:
-        settings: its varied values, by their dotted names.
-        accuracies: of the runs that ended, 0 to 1, in the order of their seeds.
-        failed: how many runs failed.
-        parameters: of the network; None if no run ended.
-        seconds: the mean time of a run that ended; None likewise.
+    Returns:
+        Whole records of this sweep's code by their keys, and how many other code has made.
     """
-
-    settings: Mapping[str, Any]
-    accuracies: tuple[float, ...]
-    failed: int = 0
-    parameters: int | None = None
-    seconds: float | None = None
-
-    @property
-    def mean(self) -> float | None:
-        """The mean accuracy, None without a run that ended."""
-        return statistics.fmean(self.accuracies) if self.accuracies else None
-
-    @property
-    def deviation(self) -> float | None:
-        """The standard deviation over seeds (divided by n - 1), None below two runs."""
-        return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
-
-
-def read_records(folder: Path, keys: Sequence[str] | Mapping[str, object]) -> dict[str, Record]:
-    """The records that a folder holds of these experiments, failed runs included.
-
-    A file that is no such record counts as missing: its experiment runs again.
-    """
-    records = {}
-    for key in keys:
+    found = {}
+    for key in sweep.experiments:
         try:
             record = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(record, dict) and record.get("key") == key and _is_whole(record):
-            records[key] = record
-    return records
+            if record["key"] == key and ("error" in record or 0 <= record["accuracy"] <= 1):
+                found[key] = record
+        except (OSError, ValueError, TypeError, KeyError):
+            continue  # it is missing, torn, or something else
+    own = {key: one for key, one in found.items() if one.get("made_by") == sweep.made_by}
+    return own, len(found) - len(own)
 
 
-def summarize(sweep: Sweep, records: Mapping[str, Record]) -> list[Configuration]:
-    """Gather the seeds of each configuration, in the sweep's order."""
-    groups: dict[str, list[str]] = {}
-    for key in sweep.experiments:
-        groups.setdefault(json.dumps(sweep.settings(key)), []).append(key)
-    return [_configuration(sweep, records, keys) for keys in groups.values()]
+def write_record(folder: Path, record: Record) -> None:
+    """Write a record, and beside it the executed notebook that may come with it."""
+    if copy := record.pop("copy", None):
+        write_atomically(folder / f"{record['key']}.ipynb", copy)
+    write_results(folder / f"{record['key']}.json", record)
 
 
-def format_summary(configurations: Sequence[Configuration]) -> str:
-    """Lay out the configurations as a Markdown table whose columns are aligned."""
-    names = list(configurations[0].settings)
-    rows = [[*map(short_name, names), *_TABLE_HEAD]]
-    for one in configurations:
-        rows.append([*(text(one.settings[name]) for name in names), *_measured(one)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    left = len(names)  # settings stand to the left, numbers to the right
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    rule = [
-        ":" + "-" * (width + 1) if column < left else "-" * (width + 1) + ":"
-        for column, width in enumerate(widths)
-    ]
-    return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:]])
+def write_summary(sweep: Sweep, folder: Path, records: Mapping[str, Record]) -> None:
+    """Write all records as `records.json`, and their summary as `table.md` and `figure.png`."""
+    from evalib.plots.sweeps import save_figure, show_sweep
+
+    images = " and ".join(sorted({str(one["scored_on"]) for one in sweep.experiments.values()}))
+    title = f"{sweep.name}: accuracy on {images} images, mean ± standard deviation over seeds"
+    groups: dict[str, list[Record]] = {}
+    for key, record in records.items():
+        groups.setdefault(json.dumps(sweep.varied[key]), []).append(record)
+    seeds = [(sweep.varied[group[0]["key"]], group) for group in groups.values()]
+    scores = [(varied, [one["accuracy"] for one in _ended(group)]) for varied, group in seeds]
+    write_results(folder / "records.json", list(records.values()))
+    write_atomically(folder / "table.md", f"{title}\n\n{format_table(seeds)}\n")
+    save_figure(show_sweep(scores, title=title), folder / "figure.png")
 
 
-def headline(sweep: Sweep) -> str:
-    """What the numbers of a sweep are, in one line."""
-    scored_on = {str(one["scored_on"]) for one in sweep.experiments.values()}
-    images = f"the {scored_on.pop()} images" if len(scored_on) == 1 else "held-out images"
-    return f"{sweep.name}: accuracy on {images}, mean ± standard deviation over seeds"
+def format_table(seeds: Sequence[tuple[Mapping[str, Any], Sequence[Record]]]) -> str:
+    """Lay out configurations, with the records of their seeds, as a Markdown table."""
+    names = list(seeds[0][0])
+    rows = [[*map(str, varied.values()), *_numbers(records)] for varied, records in seeds]
+    rows.insert(0, [*names, *_COLUMNS])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = "<" * len(names) + ">" * len(_COLUMNS)  # numbers stand to the right
+    rows.insert(1, ["-" * width for width in widths[: len(names)]])
+    rows[1] += ["-" * (width - 1) + ":" for width in widths[len(names) :]]
+    cells = [[f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=True)] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-@contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """Keep other sweeps out of a folder, which is made if need be.
-
-    The operating system holds the lock and lets go of it when the process ends, however that
-    happens: it cannot be left behind. The file `.lock` stays and says who holds it.
-
-    Raises:
-        RuntimeError: another sweep runs there; says which process it is.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "a+", encoding="utf-8") as file:
-        if not _lock(file.fileno()):
-            file.seek(1)
-            owner = file.read().strip() or "another process"
-            raise RuntimeError(f"another sweep runs in {folder} ({owner}): wait for it or stop it")
-        file.truncate(0)
-        # The first byte is what is locked, which keeps others from reading it on Windows.
-        file.write(f" process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
-        yield
-        file.truncate(0)
+def _ended(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if "error" not in record]
 
 
-def digest(values: object) -> str:
-    """Sixteen hexadecimal digits that differ wherever two plain values do."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def short_name(name: str) -> str:
-    """A dotted name without its table; no two fields share it."""
-    return name.rpartition(".")[2]
-
-
-def text(value: object) -> str:
-    """A value as a table shows it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _is_whole(record: Record) -> bool:
-    accuracy = record.get("accuracy")
-    return isinstance(record.get("error"), dict) or type(accuracy) in (int, float)
-
-
-def _value(experiment: Mapping[str, Any], name: str) -> Any:
-    table, _, field = name.rpartition(".")
-    return experiment[table][field] if table else experiment[field]
-
-
-def _configuration(
-    sweep: Sweep, records: Mapping[str, Record], keys: Sequence[str]
-) -> Configuration:
-    known = [records[key] for key in keys if key in records]
-    ended = [record for record in known if "error" not in record]
-    seconds = [record["seconds"] for record in ended if "seconds" in record]
-    return Configuration(
-        settings=sweep.settings(keys[0]),
-        accuracies=tuple(record["accuracy"] for record in ended),
-        failed=len(known) - len(ended),
-        parameters=ended[0].get("parameters") if ended else None,
-        seconds=statistics.fmean(seconds) if seconds else None,
-    )
-
-
-def _measured(one: Configuration) -> list[str]:
-    """The numbers of one configuration, as the columns of `_TABLE_HEAD`."""
-    accuracy = "" if one.mean is None else f"{100 * one.mean:.2f}"
-    if one.deviation is not None:
-        accuracy += f" ± {100 * one.deviation:.2f}"
-    return [
-        accuracy,
-        f"{100 * min(one.accuracies):.2f}" if one.accuracies else "",
-        str(len(one.accuracies)),
-        str(one.failed),
-        "" if one.parameters is None else f"{one.parameters:,}",
-        "" if one.seconds is None else f"{one.seconds:.1f}",
-    ]
-
-
-def _lock(descriptor: int) -> bool:
-    """Take the lock of an open file, if nobody else has it."""
-    try:
-        if sys.platform == "win32":
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except (
-        OSError
-    ):  # some network disks know no locks; Windows says the same of a lock that is taken
-        return sys.platform != "win32"
-    return True
+def _numbers(records: Sequence[Record]) -> list[str]:
+    """The numbers of one configuration, one for each of `_COLUMNS`."""
+    ended = _ended(records)
+    failed = str(len(records) - len(ended))
+    if not ended:
+        return ["", "", "0", failed, "", ""]
+    percent = [100 * record["accuracy"] for record in ended]
+    spread = f" ± {statistics.stdev(percent):.2f}" if len(percent) > 1 else ""
+    seconds = statistics.fmean(record["seconds"] for record in ended)
+    mean, worst = f"{statistics.fmean(percent):.2f}{spread}", f"{min(percent):.2f}"
+    size = f"{ended[0]['parameters']:,}" if "parameters" in ended[0] else ""
+    return [mean, worst, str(len(ended)), failed, size, f"{seconds:.1f}"]

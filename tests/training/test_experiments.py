@@ -4,8 +4,8 @@ import json
 import math
 from typing import Any
 
+import keras
 import numpy as np
-import pytest
 
 from evalib.networks.config import NetworkConfig, build_network
 from evalib.training.experiments import (
@@ -19,7 +19,7 @@ from evalib.training.recipe import Recipe, Run, train
 
 TINY: dict[str, Any] = {
     "network": {"channels": [4, 4], "pool_after": [1, 2]},
-    "recipe": {"epochs": 1, "optimizer": "adamw"},
+    "recipe": {"epochs": 2, "optimizer": "adamw"},
     "data_share": 0.01,
 }
 
@@ -27,47 +27,26 @@ TINY: dict[str, Any] = {
 def test_plain_values_and_experiments_are_the_same():
     experiment = experiment_from({**TINY, "seed": 3})
     assert experiment.network == NetworkConfig(channels=(4, 4), pool_after=(1, 2))
-    assert experiment.recipe == Recipe(epochs=1, optimizer="adamw")
+    assert experiment.recipe == Recipe(epochs=2, optimizer="adamw")
     assert (experiment.seed, experiment.data_share) == (3, 0.01)
     assert experiment_from(json.loads(json.dumps(experiment.as_dict()))) == experiment
     assert experiment_from({}) == Experiment()
 
 
-def test_a_key_stays_and_differs_where_anything_does():
-    base = experiment_from(TINY)
-    assert base.key() == experiment_from(TINY).key()
+def test_keys_differ_where_experiments_do():
     others = [
+        TINY,
         {**TINY, "seed": 1},
         {**TINY, "data_share": 0.02},
         {**TINY, "scored_on": "test"},
-        {**TINY, "recipe": {**TINY["recipe"], "epochs": 2}},
+        {**TINY, "recipe": {**TINY["recipe"], "epochs": 1}},
         {**TINY, "network": {**TINY["network"], "head": "dense"}},
     ]
-    whole, part = ({"recipe": {"weight_decay": value}} for value in (1, 1.0))
-    assert experiment_from(whole).key() == experiment_from(part).key()
-    assert len({base.key(), *(experiment_from(values).key() for values in others)}) == 6
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"sead": 1}, "unknown sead: expected one of network, recipe, seed"),
-        ({"network": {"chanels": [4]}}, "unknown network.chanels"),
-        ({"network": [4]}, "expected network to be a table"),
-        ({"network": {"channels": [4.5]}}, "network.channels to be a list of whole numbers"),
-        ({"network": {"channels": 4}}, "network.channels to be a list of whole numbers"),
-        ({"network": {"dropout": True}}, "network.dropout to be a float, got True"),
-        ({"recipe": {"epochs": "many"}}, "recipe.epochs to be a int, got 'many'"),
-        ({"recipe": {"epochs": 0}}, "recipe: expected at least 1 epoch"),
-        ({"seed": -1}, "a seed from 0 to 4,294,967,295"),
-        ({"seed": 2**32}, "a seed from 0 to 4,294,967,295"),
-        ({"data_share": 0}, "a data share above 0"),
-        ({"scored_on": "luck"}, "validation, test"),
-    ],
-)
-def test_what_is_wrong_is_named(values, message):
-    with pytest.raises(ValueError, match=message):
-        experiment_from(values)
+    assert len({experiment_from(values).key() for values in others}) == 6
+    one: Any = np.int64(1)
+    whole = Experiment(NetworkConfig(dropout=0), Recipe(shift=one), seed=one, data_share=one)
+    part = Experiment(NetworkConfig(dropout=0.0), Recipe(shift=1.0), seed=1, data_share=1.0)
+    assert whole.key() == part.key()
 
 
 def test_validation_images_come_from_the_training_set_and_are_not_learned_from(mnist):
@@ -89,6 +68,7 @@ def test_a_share_of_the_data_has_the_mixture_of_the_whole(mnist):
     again = experiment_data(experiment_from({"data_share": 0.01, "scored_on": "test", "seed": 6}))
     assert (images == again[0][0]).all()
     assert np.array_equal(scored, mnist[1][0])
+    assert len(experiment_data(experiment_from({"data_share": 1e-5}))[0][0]) == 1
 
 
 def test_a_run_that_diverged_leaves_a_record_that_json_can_hold():
@@ -102,12 +82,16 @@ def test_a_run_that_diverged_leaves_a_record_that_json_can_hold():
 
 def test_a_record_says_what_was_run_and_what_came_out():
     experiment = experiment_from(TINY)
-    record = json.loads(json.dumps(run_experiment(experiment)))
+    keras.config.set_max_epochs(1)  # as KERAS_MAX_EPOCHS does
+    try:
+        record = json.loads(json.dumps(run_experiment(experiment)))
+        model = build_network(experiment.network)
+        run = train(model, experiment.recipe, experiment_data(experiment), 0, verbose=False)
+    finally:
+        keras.config.set_max_epochs(None)
     assert experiment_from(record["experiment"]) == experiment
     assert record["key"] == experiment.key()
-    model = build_network(experiment.network)
-    run = train(model, experiment.recipe, experiment_data(experiment), 0, verbose=False)
     assert record["accuracy"] == run.test_accuracy
     assert record["loss"] == run.test_loss
     assert record["parameters"] == model.count_params()
-    assert len(record["history"]["loss"]) == 1
+    assert record["epochs"] == len(record["history"]["loss"]) == 1
