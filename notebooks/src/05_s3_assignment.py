@@ -580,11 +580,13 @@ figure, grid = plt.subplots(len(stops), 13, figsize=(9.2, 6))
 for axes in grid.flat:
     axes.set_axis_off()
 grid[0, 0].imshow(digit[0], cmap=ev.plots.INK)
+grid[0, 0].set_title("input")
 for row, name in zip(grid, stops, strict=True):
     values = maps[name]
     height, width, channels = values.shape
-    title = row[1].set_title(f"{name}: {channels} maps of {height}x{width}", loc="left")
-    title.set_in_layout(False)  # or it would widen the first column
+    words = f"{name}: {channels} maps of {height}x{width}"
+    label = row[1].text(0, 1.12, words, transform=row[1].transAxes)
+    label.set_in_layout(False)  # or it would widen its column
     for channel, axes in enumerate(row[1 : channels + 1]):
         axes.imshow(values[..., channel], cmap="viridis", vmin=values.min(), vmax=values.max())
 plt.show()

@@ -233,22 +233,23 @@ errors = np.maximum(100 * (1 - np.array(run.history["accuracy"])), none)
 on_seen = max(100 * (1 - verdict.train_accuracy), none)
 on_unseen = max(100 * (1 - verdict.validation_accuracy), none)
 bar = 200 * verdict.standard_error  # two of them, in percent
+gap = 0.3 + epochs / 30  # from mark to mark
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3), width_ratios=[1, 1.3])
 left.plot(epoch, losses, "o-C2")
 left.set(xlabel="epoch", title="loss while it learned, nats")
 right.plot(epoch, errors, "o-C2", label="moved images, learning")
-right.plot(epochs + 0.3, on_seen, "oC0", ms=8, label="training images, finished")
+right.plot(epochs + gap, on_seen, "oC0", ms=8, label="training images, finished")
 reach = [[min(bar, on_unseen - none)], [bar]]
 right.errorbar(
-    epochs + 0.6, on_unseen, reach, fmt="DC1", ms=7, capsize=4, label="unseen images, finished"
+    epochs + 2 * gap, on_unseen, reach, fmt="DC1", ms=7, capsize=4, label="unseen images, finished"
 )
 demanded = 100 * (1 - verdict.target)
 right.axhline(demanded, color="black", lw=0.8, ls="--", label=f"demanded: {demanded:.1f} %")
 right.set(xlabel="epoch", title="errors, %")
 for axes in (left, right):
-    axes.set(xlim=(0.5, epochs + 0.9), xticks=range(1, epochs + 1, -(-epochs // 8)))
     ev.plots.scale_axes(axes, "y")
+    axes.set(xlim=(0.5, epochs + 3 * gap), xticks=range(1, epochs + 1, -(-epochs // 8)))
 ev.plots.add_legend(figure)
 plt.show()
 
