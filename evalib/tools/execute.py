@@ -48,8 +48,8 @@ def execute(task: dict[str, Any]) -> dict[str, Any]:
     """Execute a notebook and finish its copy, be it complete or broken off.
 
     Args:
-        task: `path`, `copy` (which grows meanwhile), `output` (where it will lie), `log` (what
-            processes print), `parameters`, `timeout` (seconds a cell or None), `digest`.
+        task: `path`, `copy` (which grows meanwhile), `output` (where it will lie), `home` (of
+            the kernel), `parameters`, `timeout` (seconds a cell or None), `digest`.
 
     Returns:
         Fields of a `NotebookRun`.
@@ -155,7 +155,9 @@ def _explain(error: Exception, task: dict[str, Any]) -> str:
         killed = ": somebody killed it, or the system did for want of memory"
         text = f"the kernel ended with {ending}{killed if 'KILL' in ending else ''}"
     elif kind == "RuntimeError" and text.startswith("Kernel"):  # died before it answered
-        printed = Path(task["log"]).read_text(encoding="utf-8", errors="replace").split("\n")
+        printed = (
+            Path(task["home"], "log").read_text(encoding="utf-8", errors="replace").split("\n")
+        )
         text = f"the kernel did not start: {([text] + [p for p in printed if p.strip()])[-1]}"
     return _plain(f"{kind}: {text}")
 
@@ -177,11 +179,12 @@ def _finish(executed: nbformat.NotebookNode, passed: bool, task: dict[str, Any])
     nbformat.write(executed, task["copy"])
 
 
-def _end_with_run(home: Path) -> None:
+def _end_with_run(task: dict[str, Any]) -> None:
     while os.read(0, 1):
         pass
-    end_processes(home)
-    shutil.rmtree(home, ignore_errors=True)
+    end_processes(Path(task["home"]))
+    shutil.rmtree(task["home"], ignore_errors=True)
+    Path(task["copy"]).unlink(missing_ok=True)
     os._exit(1)
 
 
@@ -190,7 +193,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     task = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_run, args=[Path(task["copy"]).parent], daemon=True).start()
+    threading.Thread(target=_end_with_run, args=[task], daemon=True).start()
     logging.disable()
     warnings.simplefilter("ignore")
     try:

@@ -26,8 +26,8 @@ _MARK = "EVALIB_KERNELS"
 # notebooks without inline figures.
 _REMOVED = {
     *("PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONWARNINGS", "PYTHONVERBOSE"),
-    *("PYTHONDEBUG", "PYTHONBREAKPOINT", "MPLBACKEND", "JUPYTER_CONFIG_PATH"),
-    *("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"),
+    *("PYTHONDEBUG", "PYTHONDEVMODE", "PYTHONBREAKPOINT", "MPLBACKEND", "JUPYTER_CONFIG_PATH"),
+    *("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "COLUMNS", "LINES", "NO_COLOR"),
 }
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
@@ -61,11 +61,11 @@ def kernel_environment(
     }
     (kernel / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
     (home / "matplotlibrc").touch()
-    own = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()).resolve()
     for name in ("models", "datasets"):  # what Keras downloads is kept
-        with contextlib.suppress(OSError):
-            (own / name).mkdir(parents=True, exist_ok=True)
-            (keras / name).symlink_to(own / name, target_is_directory=True)
+        with contextlib.suppress(OSError, RuntimeError):  # where there is no home, or it is closed
+            own = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()) / name
+            own.mkdir(parents=True, exist_ok=True)
+            (keras / name).symlink_to(own.resolve(), target_is_directory=True)
     return {
         **{name: value for name, value in os.environ.items() if name not in _REMOVED},
         **dict.fromkeys(

@@ -2,13 +2,11 @@
 
 import hashlib
 import json
-import logging
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from evalib.tools.kernels import KERNEL, OWN_FOLDER
+from evalib.tools.kernels import OWN_FOLDER
 
 
 def find_notebook_folder(folder: Path | None = None) -> Path:
@@ -63,12 +61,12 @@ def _find(name: str, known: Mapping[str, Path], folder: Path) -> Path:
 def accepted_parameters(
     paths: Sequence[Path], parameters: Mapping[str, object]
 ) -> dict[Path, dict[str, object]]:
-    """Give each notebook those parameters that it has.
+    """Give each notebook those parameters that the cell tagged `parameters` sets.
 
     Raises:
         ValueError: no notebook has one of them, or a value cannot be passed on.
     """
-    known = {path: _parameter_names(path) if parameters else [] for path in paths}
+    known = {path: _parameter_names(path) for path in paths}
     for name, value in parameters.items():
         try:
             json.dumps({name: value}, ensure_ascii=False).encode("utf-8")
@@ -83,17 +81,9 @@ def accepted_parameters(
 
 
 def _parameter_names(path: Path) -> list[str]:
-    import nbformat  # here, for papermill takes most of a second
-    import papermill
-
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)
-    with warnings.catch_warnings(action="ignore"):
-        try:
-            notebook = nbformat.read(path, as_version=4)
-            notebook.metadata["kernelspec"] = dict(KERNEL)
-            return list(papermill.inspect_notebook(notebook))
-        except Exception:
-            return []  # a broken file has none; its run will tell what is wrong with it
+    cells = _read_cells(path)
+    tagged = [text for _, text, tags in cells if "parameters" in tags] if cells else []
+    return re.findall(r"^(\w+)\s*(?::[^=\n]*)?=(?!=)", "\n".join(tagged), re.MULTILINE)
 
 
 def evalib_beside(notebook: Path) -> Path:
@@ -117,7 +107,9 @@ def digest_sources(notebook: Path, output_folder: Path, *others: object) -> str:
     package, results = folder / "evalib", folder / "outputs"
     own = {output_folder} - {*package.parents, package, *results.parents, results}
     no_sources = {results / "executed", results / "sweeps", *own}
-    digest = hashlib.sha256(json.dumps([_cells(notebook), *others], sort_keys=True).encode())
+    content = notebook.read_bytes().hex() if notebook.is_file() else None
+    cells = _read_cells(notebook) or content
+    digest = hashlib.sha256(json.dumps([cells, *others], sort_keys=True).encode())
     for file in sorted([*package.rglob("*"), *results.rglob("*")]):
         name = file.relative_to(folder).as_posix()
         is_source = no_sources.isdisjoint(file.parents) and not re.search(r"/(\.|__pyc)", name)
@@ -126,15 +118,13 @@ def digest_sources(notebook: Path, output_folder: Path, *others: object) -> str:
     return digest.hexdigest()
 
 
-def _cells(notebook: Path) -> object:
-    """Kind, text and tags of each cell; the file as it is where it is no notebook."""
+def _read_cells(notebook: Path) -> list[tuple[str, str, list[str]]] | None:
+    """Kind, text and tags of each cell; None where it is no notebook, as its run will tell."""
     try:
-        text = notebook.read_text(encoding="utf-8", errors="backslashreplace")
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         return [
-            [cell["cell_type"], "".join(cell["source"]), cell.get("metadata", {}).get("tags")]
-            for cell in json.loads(text)["cells"]
+            (cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("tags") or [])
+            for cell in cells
         ]
-    except OSError:  # its run will say so
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return text

@@ -41,7 +41,6 @@ from evalib.tools.store import differs_from_script, store_executed
 __all__ = ["NotebookRun", "find_notebook_folder", "format_table", "run_notebooks"]
 
 _WORK = ".evalib-run"  # below the output folder: what is not complete
-_COPY = "copy.ipynb"
 _PATIENCE = 90.0  # seconds beyond --timeout, after which a notebook is ended from outside
 _THREADS = (
     *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
@@ -162,13 +161,11 @@ def _check_storing(selected: Sequence[Path], *, has_parameters: bool, jobs: int)
 def _find_machine(device: str, variables: Mapping[str, str], store_outputs: bool) -> Machine:
     with tempfile.TemporaryDirectory() as home:
         machine = detect_machine(kernel_environment(Path(home), variables=variables))
-    on = f"Keras on {machine.backend}"
+    found = f"Keras on {machine.backend} uses {machine.device}"
     if device == "gpu" and not machine.gpus:
-        raise RuntimeError(f"expected a GPU, but {on} sees none")
+        raise RuntimeError(f"expected a GPU, but {found}")
     if device == "cpu" and machine.gpus:  # no environment variable hides it
-        raise RuntimeError(
-            f"expected no GPU, but {on} uses {machine.device}: choose another backend"
-        )
+        raise RuntimeError(f"expected no GPU, but {found}: choose another backend")
     if store_outputs and machine.backend != "tensorflow":
         raise ValueError(
             f"expected TensorFlow with store_outputs, got {machine.backend}: the stored outputs "
@@ -180,28 +177,22 @@ def _find_machine(device: str, variables: Mapping[str, str], store_outputs: bool
 def _earlier_runs(output: Path, known: Set[str]) -> dict[str, NotebookRun]:
     """Read the report of earlier calls; notebooks that are no more are left out."""
     with contextlib.suppress(TypeError, KeyError):  # there is none, or it is of another evalib
-        entries = [
-            entry | {"earlier": True} for entry in _read_json(output / "report.json")["runs"]
-        ]
-        return {entry["name"]: NotebookRun(**entry) for entry in entries if entry["name"] in known}
+        runs = [NotebookRun(**run) for run in _read_json(output / "report.json")["runs"]]
+        return {r.name: dataclasses.replace(r, earlier=True) for r in runs if r.name in known}
     return {}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @dataclasses.dataclass
 class _Running:
-    """A notebook that runs."""
+    """A notebook that runs; `home` is its kernel's."""
 
     path: Path
     home: Path
+    copy: Path
     process: "subprocess.Popen[str]"
     digest: str
+    started: datetime
     bar: TaskID
-    started: str = dataclasses.field(default_factory=_now)
-    begin: float = dataclasses.field(default_factory=time.monotonic)
     overdue: bool = False
 
 
@@ -216,13 +207,13 @@ class _Call:
     cell_timeout: int | None
     store_outputs: bool
     jobs: int = 1
-    started: str = dataclasses.field(default_factory=_now)
     runs: dict[str, NotebookRun] = dataclasses.field(default_factory=dict)
+    started: datetime = dataclasses.field(default_factory=functools.partial(datetime.now, UTC))
 
     def write_report(self) -> None:
         """Write report.json in one step."""
         report = {
-            "started": self.started,
+            "started": self.started.isoformat(timespec="seconds"),
             "evalib": __version__,
             "backend": self.machine.backend,
             "device": self.machine.device,
@@ -251,46 +242,49 @@ class _Call:
         self.jobs = max(1, min(jobs, len(paths)))
         work, waiting, running = self.output / _WORK, list(paths), list[_Running]()
         runs: dict[Path, NotebookRun] = {}
-        console = Console(stderr=True)
-        bars = Progress(console=console, transient=True, disable=not console.is_terminal)
+        bars = Progress(
+            console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+        )
         with bars, explained(self.output):
             try:
                 shutil.rmtree(work, ignore_errors=True)  # of a call that was killed
+                work.mkdir()
                 while waiting or running:
                     while waiting and len(running) < self.jobs:
-                        running.append(self._start(waiting.pop(0), bars))
-                    for one in running:
-                        if self._is_done(one, bars):
-                            running.remove(one)
-                            bars.remove_task(one.bar)
-                            runs[one.path] = self._finish(one)
-                            break
-                    else:
-                        time.sleep(0.1)
+                        running.append(self._start(waiting.pop(0), work, bars))
+                    for one in [one for one in running if self._is_done(one, bars)]:
+                        running.remove(one)
+                        bars.remove_task(one.bar)
+                        runs[one.path] = self._finish(one)
+                    time.sleep(0.1)
             finally:
                 for one in running:
                     end_processes(one.home)
                     one.process.communicate()
+                    shutil.rmtree(one.home, ignore_errors=True)
                 shutil.rmtree(work, ignore_errors=True)
         return runs
 
-    def _start(self, path: Path, bars: Progress) -> _Running:
+    def _start(self, path: Path, work: Path, bars: Progress) -> _Running:
         """Have a process execute a notebook."""
         if bars.disable:
             _announce(f"{path.stem}: started")
-        home, digest = self.output / _WORK / path.stem, self._digest(path)
+        digest, started, copy = self._digest(path), datetime.now(UTC), work / path.name
         variables = {**self.variables, **_shares(self.jobs, len(self.machine.gpus))}
-        environment = kernel_environment(home, evalib=evalib_beside(path), variables=variables)
+        with explained(Path(tempfile.gettempdir())):
+            home = Path(tempfile.mkdtemp(prefix="evalib-"))
+            environment = kernel_environment(home, evalib=evalib_beside(path), variables=variables)
+            log = (home / "log").open("wb")
         task = {
             "path": str(path),
-            "copy": str(home / _COPY),
+            "copy": str(copy),
             "output": str(self.output / path.name),
-            "log": str(home / "log"),
+            "home": str(home),
             "parameters": self.accepted[path],
             "timeout": self.cell_timeout,
             "digest": digest,
         }
-        with (home / "log").open("wb") as log:
+        with log:
             process = subprocess.Popen(
                 module_command("evalib.tools.execute"),
                 stdin=subprocess.PIPE,
@@ -305,20 +299,19 @@ class _Call:
             process.stdin.write(json.dumps(task) + "\n")
             process.stdin.flush()
         bar = bars.add_task(path.stem, total=None)
-        return _Running(path, home, process, digest, bar)
+        return _Running(path, home, copy, process, digest, started, bar)
 
     def _is_done(self, one: _Running, bars: Progress) -> bool:
         """Whether a notebook's process has ended, which one that hangs is made to."""
         if one.process.poll() is not None:
             return True
         with contextlib.suppress(OSError):  # papermill writes the copy before and after each cell
-            copy = one.home / _COPY
-            silence = time.time() - copy.stat().st_mtime
+            silence = time.time() - one.copy.stat().st_mtime
             if self.cell_timeout and silence > self.cell_timeout + _PATIENCE:
                 one.overdue = True
                 end_processes(one.home)
             elif silence < 1 and not bars.disable:
-                text = copy.read_text(encoding="utf-8", errors="replace")
+                text = one.copy.read_text(encoding="utf-8", errors="replace")
                 total, done = text.count('"papermill": {'), text.count('"status": "completed"')
                 bars.update(one.bar, total=total, completed=done)
         return False
@@ -337,13 +330,13 @@ class _Call:
         if "unwritable" in outcome:
             raise UnwritableError(outcome["unwritable"])
         if "output" in outcome:
-            os.replace(one.home / _COPY, outcome["output"])
+            os.replace(one.copy, outcome["output"])
         shutil.rmtree(one.home, ignore_errors=True)
         run = NotebookRun(
             name=one.path.stem,
             device=self.machine.device,
-            seconds=round(time.monotonic() - one.begin, 2),
-            started=one.started,
+            seconds=round((datetime.now(UTC) - one.started).total_seconds(), 2),
+            started=one.started.isoformat(timespec="seconds"),
             jobs=self.jobs,
             digest=one.digest,
             **{"passed": False, **outcome},

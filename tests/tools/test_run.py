@@ -191,7 +191,7 @@ def test_refusals_come_before_anything_runs(
     refused(ValueError, r"01_a\.ipynb, a file", output_folder=folder / "01_a.ipynb")
     refused(ValueError, "output folder other than", output_folder=folder)
     refused(ValueError, r"found none at .*nowhere", notebook_folder=folder.parent / "nowhere")
-    refused(RuntimeError, "expected a GPU, but Keras on tensorflow sees none", device="gpu")
+    refused(RuntimeError, "expected a GPU, but Keras on tensorflow uses cpu", device="gpu")
     jax = Machine("jax", "1", ("Apple GPU",))
     monkeypatch.setattr(runner, "detect_machine", lambda environment: jax)
     refused(ValueError, "expected TensorFlow with store_outputs, got jax", store_outputs=True)

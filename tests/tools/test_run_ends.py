@@ -101,7 +101,7 @@ def test_the_runner_is_ended(folder: Path, number: str, status: int) -> None:
     assert errors.endswith("evalib: interrupted\n") == (number == "SIGINT")
     wait_for_end(below)
     check_what_is_left(folder)
-    wait_until(lambda: not list(folder.rglob("copy.ipynb")))
+    wait_until(lambda: not list((folder / "outputs").rglob("0[23]_*.ipynb")))
     if number != "SIGTERM":
         check_resume(folder)
 
@@ -118,7 +118,7 @@ def test_kill_of_the_runner_and_its_processes_at_once(folder: Path) -> None:
     wait_for_end(kernels)
     os.kill(child, signal.SIGKILL)  # nobody was left to do it
     process.communicate(timeout=60)
-    assert len(list(folder.rglob("copy.ipynb"))) == 2
+    assert len(list((folder / "outputs").rglob("0[23]_*.ipynb"))) == 2
     check_resume(folder)  # this cleans up
 
 
