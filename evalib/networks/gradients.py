@@ -78,8 +78,8 @@ def _record_gradients(trainer: keras.Model, optimizer: Any, *batch: np.ndarray) 
     """What an optimizer receives for a batch, as float32. It takes no step."""
     recorded: list[np.ndarray] = []
 
-    def apply(gradients: list[Any], variables: list[keras.Variable]) -> None:
-        for gradient, variable in zip(gradients, variables, strict=True):
+    def apply(gradients: list[Any], _: Any = None) -> None:
+        for gradient, variable in zip(gradients, trainer.trainable_variables, strict=True):
             values = np.zeros(variable.shape) if gradient is None else ops.cast(gradient, "float32")
             recorded.append(ops.convert_to_numpy(values) / (optimizer.loss_scale_factor or 1))
 
