@@ -418,7 +418,7 @@ print(f"{recipe.epochs} epochs in {run.seconds:.0f} s on a {run.device}")
 
 # %% tags=["nbval-ignore-output"]
 # Loss and errors on the training images as they were shown: moved, and by a network that was still learning.
-epoch = np.arange(1, recipe.epochs + 1)
+epoch = np.arange(1, len(run.history["loss"]) + 1)
 curves = {
     "loss in nats": run.history["loss"],
     "errors in %": 100 * (1 - np.array(run.history["accuracy"])),

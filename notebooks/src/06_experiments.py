@@ -42,6 +42,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers
 
+from evalib.results import write_atomically
 from evalib.training import (
     BEST_NETWORKS,
     Experiment,
@@ -227,29 +228,31 @@ verdict = ev.training.Diagnosis(run.parameters, seen_accuracy, run.test_accuracy
 
 # %% tags=["nbval-ignore-output"]
 # Loss and errors on the way, and where the finished network stands.
-epoch, losses = np.arange(1, epochs + 1), run.history["loss"]
+losses = run.history["loss"]
+end = len(losses)
+epoch = np.arange(1, end + 1)
 none = 50 / verdict.images  # no error at all has no place on a logarithmic axis: half an image
 errors = np.maximum(100 * (1 - np.array(run.history["accuracy"])), none)
 on_seen = max(100 * (1 - verdict.train_accuracy), none)
 on_unseen = max(100 * (1 - verdict.validation_accuracy), none)
 bar = 200 * verdict.standard_error  # two of them, in percent
-gap = 0.3 + epochs / 30  # from mark to mark
+gap = 0.3 + end / 30  # from mark to mark
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3), width_ratios=[1, 1.3])
 left.plot(epoch, losses, "o-C2")
 left.set(xlabel="epoch", title="loss while it learned, nats")
 right.plot(epoch, errors, "o-C2", label="moved images, learning")
-right.plot(epochs + gap, on_seen, "oC0", ms=8, label="training images, finished")
+right.plot(end + gap, on_seen, "oC0", ms=8, label="training images, finished")
 reach = [[min(bar, on_unseen - none)], [bar]]
 right.errorbar(
-    epochs + 2 * gap, on_unseen, reach, fmt="DC1", ms=7, capsize=4, label="unseen images, finished"
+    end + 2 * gap, on_unseen, reach, fmt="DC1", ms=7, capsize=4, label="unseen images, finished"
 )
 demanded = 100 * (1 - verdict.target)
 right.axhline(demanded, color="black", lw=0.8, ls="--", label=f"demanded: {demanded:.1f} %")
 right.set(xlabel="epoch", title="errors, %")
 for axes in (left, right):
     ev.plots.scale_axes(axes, "y")
-    axes.set(xlim=(0.5, epochs + 3 * gap), xticks=range(1, epochs + 1, -(-epochs // 8)))
+    axes.set(xlim=(0.5, end + 3 * gap), xticks=range(1, end + 1, -(-end // 8)))
 ev.plots.add_legend(figure)
 plt.show()
 
@@ -300,8 +303,7 @@ if experiment == Experiment(recipe=ev.Recipe(epochs=4)):
 record = {**experiment_record(experiment, run), "seen_accuracy": seen_accuracy}
 assert experiment_from(record["experiment"]) == experiment
 if record_path:
-
-    ev.files.write_atomically(Path(record_path), json.dumps(record, indent=1) + "\n")
+    write_atomically(Path(record_path), json.dumps(record, indent=1) + "\n")
 print(", ".join(record))
 
 # %% [markdown]
