@@ -262,7 +262,7 @@ plt.show()
 # %% [markdown]
 # ### Did it take enough steps to be judged?
 #
-# **After some hundreds of them, yes.** Batch normalization learns with the mean and variance of each batch, and judges with running averages, of which each step replaces one part in a hundred. After few steps these are mostly what they began with. A network that learned well then scores near chance: take more epochs, smaller batches, or no normalization.
+# **After some hundreds of them, yes.** Batch normalization learns with the mean and variance of each batch, and predicts with running averages, of which each step replaces one part in a hundred. After few steps these are mostly what they began with, and a network that learned well scores near chance. So `ev.train` estimates the averages anew on training images after so short a training. `ev.train(..., estimate=False)` leaves them as they are: try it with one epoch and large batches. Where Keras alone trains the network, take more epochs, smaller batches, or no normalization.
 
 # %%
 # What is left of the averages' first values, after this training and after shorter ones.

@@ -14,6 +14,8 @@ import pytest
 
 from evalib.training.best_networks import BEST_NETWORKS
 
+pytestmark = pytest.mark.backends
+
 ANSWERS = Path(__file__).with_name("answers.py")
 OTHERS = [name for name in ("jax", "torch") if importlib.util.find_spec(name)]
 
