@@ -5,16 +5,14 @@ from evalib import offer
 __getattr__, __dir__ = offer(
     __name__,
     {
-        "backbone": "IMAGENET EDGES IMAGENET_FILE IMAGENET_ADDRESS IMAGENET_MD5 CLASSIFIER_FILE "
-        "CLASSIFIER_MD5 EDGES_FILE EDGES_SHA256 vgg16_backbone vgg16_classifier "
-        "prepare_for_vgg16 find_edge_weights read_edge_weights",
+        "backbone": "IMAGENET EDGES IMAGENET_ADDRESS vgg16_backbone vgg16_classifier "
+        "prepare_for_vgg16",
         "kernel_statistics": "spatial_autocorrelation orientation_selectivity "
         "preferred_orientation color_share noise_kernels",
         "maximization": "DEFAULT_SIZE BELOW_ZERO maximize_activation default_movement mean_values "
         "values_before_activation",
         "overlap": "kernel_overlap checkerboard_energy",
-        "parameterization": "COLOR_ROOT color_matrix fourier_basis fourier_scale ImageParameters "
-        "FourierImages PixelImages",
+        "parameterization": "ImageParameters FourierImages PixelImages",
         "patches": "TILES cut_patches strongest_patch",
     },
 )

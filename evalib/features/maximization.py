@@ -1,4 +1,4 @@
-"""Activation maximization: the picture that a channel or a class answers to most.
+"""Activation maximization: the image that a channel or a class responds to most.
 
 The idea is Erhan, Bengio, Courville and Vincent, *Visualizing Higher-Layer Features of a Deep
 Network*, 2009. How to get pictures rather than noise is from Olah, Mordvintsev and Schubert,
@@ -6,40 +6,36 @@ Network*, 2009. How to get pictures rather than noise is from Olah, Mordvintsev 
 `evalib.features.parameterization`, and random movements before each step.
 """
 
-import difflib
+import operator
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 
 from evalib.features.parameterization import FourierImages, ImageParameters, PixelImages
+from evalib.filters import as_array
+from evalib.networks.graph import find_call, has_graph
 from evalib.networks.layers import RandomAffine
 
-Prepare = Callable[[keras.KerasTensor], keras.KerasTensor]
+Function = Callable[[Any], Any]
 
 DEFAULT_SIZE = 128
-# Values below zero count for so much: less than those above, but not for nothing.
-BELOW_ZERO = 0.1
+BELOW_ZERO = 0.1  # how much values below zero count: less than those above, but not nothing
 
-_ACTIVATION_LAYERS = (
-    keras.layers.Activation,
-    keras.layers.ReLU,
-    keras.layers.LeakyReLU,
-    keras.layers.PReLU,
-    keras.layers.ELU,
-    keras.layers.Softmax,
-)
+_KINDS = {"waves": FourierImages, "pixels": PixelImages}
+_ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
 
 
 def maximize_activation(
     model: keras.Model,
     layer: str,
-    channels: Sequence[int],
+    channels: Sequence[int] | np.ndarray | int,
     *,
     size: int | None = None,
-    start: np.ndarray | None = None,
-    prepare: Prepare | None = None,
+    start: Any = None,
+    prepare: Function | None = None,
     parameters: str | None = None,
     movement: RandomAffine | None = None,
     steps: int = 200,
@@ -51,50 +47,60 @@ def maximize_activation(
 
     What is raised is the value before the layer's activation function, so that no channel stays
     at zero because a ReLU hides its slope; in a map of values, those below zero count for a
-    tenth. The model runs as in inference, and its weights stay as they are.
+    tenth. The model runs as in inference, and neither it nor its weights change.
 
     Args:
         model: a functional or Sequential model that takes one image of any depth.
-        layer: the layer's name.
+        layer: the layer's name; of a layer inside a nested model `outer/inner`.
         channels: indices into the last axis of the layer's output.
-        size: height and width of the images in pixels. Unless told otherwise it is that of the
-            start image, else that of the model's input, else `DEFAULT_SIZE`.
-        start: an image of shape `(height, width, depth)` in [0, 1] to start from; faint noise
-            if `None`.
+        size: height and width of the images in pixels. By default that of the start image, else
+            that of the model's input, else `DEFAULT_SIZE`.
+        start: an image of shape `(height, width, depth)` to start from, uint8 or floats in [0, 1];
+            faint noise if `None`.
         prepare: turns images in [0, 1] into what the model takes, with functions of `keras.ops`;
-            nothing is done unless told otherwise.
+            by default nothing is done.
         parameters: what the steps are taken on: `"waves"` (with uncorrelated colors) or
-            `"pixels"`, see `evalib.features.parameterization`. Unless told otherwise it is waves
-            for color images from noise, and pixels for gray ones and from a start image.
+            `"pixels"`, see `evalib.features.parameterization`. By default waves for color images
+            from noise, and pixels for gray ones and from a start image.
         movement: how the images are moved at random before each step; see `default_movement`.
         steps: gradient steps, at least 1.
-        learning_rate: of Adam; what suits the parameters unless told otherwise.
-        smoothness: the weight of a penalty on differences between neighboring pixels; what suits
-            the parameters unless told otherwise, which is none for waves.
+        learning_rate: of Adam, above 0; by default what suits the parameters.
+        smoothness: the weight of a penalty on differences between neighboring pixels, at least 0;
+            by default what suits the parameters, which is none for waves.
         seed: of the noise and of the random movements. The same seed gives the same bits.
 
     Returns:
         float32 in [0, 1], shape `(len(channels), height, width, depth)`.
 
     Raises:
-        ValueError: the layer or a channel is not in the model, the size or the shape of `start`
-            does not suit it, there are no such parameters, or there are no steps.
+        ValueError: the layer or a channel is not in the model, the size or the start image does
+            not suit it, there are no such parameters, or a number is out of its range.
     """
-    features = values_before_activation(model, layer)
-    _check_channels(features, layer, channels)
-    if steps < 1:
-        raise ValueError(f"expected at least 1 step, got {steps}")
-    shape = _image_shape(features, layer, size, start)
-    images = _parameters(parameters, (len(channels), *shape), start)
-    if start is None:
+    values, count = _before_activation(model, layer)
+    chosen = np.atleast_1d(channels)
+    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not set(chosen) <= set(range(count)):
+        raise ValueError(f"expected channels 0 to {count - 1} of layer {layer!r}, got {channels}")
+    shape, picture = _image_shape(model, values, layer, size, start)
+    images = _image_parameters(parameters, (len(chosen), *shape), picture)
+    rate = images.learning_rate if learning_rate is None else learning_rate
+    penalty = images.smoothness if smoothness is None else smoothness
+    if steps < 1 or not rate > 0 or not penalty >= 0:
+        raise ValueError(
+            "expected at least 1 step, a learning rate above 0 and a smoothness of at least 0, "
+            f"got {steps}, {rate} and {penalty}"
+        )
+    if picture is None:
         images.draw_noise(seed)
     else:
-        images.copy(start)
-    movement = movement or default_movement(min(shape[:2]), seed)
-    smoothness = images.smoothness if smoothness is None else smoothness
-    ascent = _Ascent(features, channels, images, movement, prepare=prepare, smoothness=smoothness)
-    trainer = keras.Sequential([keras.Input((1,)), ascent])
-    trainer.compile(optimizer=keras.optimizers.Adam(learning_rate or images.learning_rate))
+        images.copy(picture)
+    if movement is None:
+        movement = default_movement(min(shape[:2]), seed)
+    config = movement.get_config()  # its own random state would go on from call to call
+    config |= {"seed": seed if movement.seed is None else movement.seed, "dtype": "float32"}
+    ascent = _Ascent(images, values, RandomAffine.from_config(config), prepare)
+    ascent.chosen, ascent.penalty = np.eye(count, dtype="float32")[chosen], penalty
+    trainer = keras.Sequential([keras.Input((1,), dtype="float32"), ascent])
+    trainer.compile(optimizer=_Adam(rate))
     # The data is a clock: one row is one step, its value is not used.
     trainer.fit(np.zeros((steps, 1), "float32"), batch_size=1, shuffle=False, verbose=0)
     return ops.convert_to_numpy(images.images())
@@ -103,12 +109,12 @@ def maximize_activation(
 def default_movement(size: int, seed: int = 0) -> RandomAffine:
     """The random movements before each step: 5 degrees, 5 % of scale, a sixteenth of the size.
 
-    A picture that survives small movements has strokes in it rather than noise.
+    A picture of `size` pixels that survives small movements has strokes in it rather than noise.
     """
     return RandomAffine(rotation=5, scale=0.05, shear=0.0, shift=size / 16, seed=seed)
 
 
-def mean_values(values: keras.KerasTensor) -> keras.KerasTensor:
+def mean_values(values: Any) -> Any:
     """What is raised: the mean over positions, in which values below zero count for a tenth.
 
     The mean of a linear map knows only the mean of the image. Counting low values for less rewards
@@ -127,76 +133,93 @@ def mean_values(values: keras.KerasTensor) -> keras.KerasTensor:
     return ops.mean(values, axis=tuple(range(1, len(values.shape) - 1)))
 
 
-def values_before_activation(model: keras.Model, name: str) -> keras.Model:
-    """A model from the input to what a layer gives before its activation function.
+def values_before_activation(model: keras.Model, name: str) -> Function:
+    """What a layer gives before its activation function, as a function of the model's input.
 
     The activation may be the layer itself, or stand in a convolution or dense layer. The weights
-    are the model's own, or copies of them.
+    are the model's own, and nothing is added to the model.
 
     Args:
         model: a functional or Sequential model that takes one image.
-        name: the layer's name.
+        name: the layer's name; of a layer inside a nested model `outer/inner`.
+
+    Returns:
+        A function from images, shape `(n, height, width, depth)`, to values `(n, ..., channels)`.
 
     Raises:
-        ValueError: the model has no graph, not one image as input, or no such layer.
+        ValueError: the model has no graph, not one image of floats as input, or no such layer.
     """
+    return _before_activation(model, name)[0]
+
+
+def _before_activation(model: keras.Model, name: str) -> tuple[Function, int]:
+    """The same, and the number of channels."""
     inputs = list(getattr(model, "inputs", None) or [])
-    if len(inputs) != 1 or len(inputs[0].shape) != 4:
-        found = ", ".join(str(each.shape) for each in inputs) or "no graph"
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or "float" not in inputs[0].dtype:
+        found = ", ".join(f"{each.shape} {each.dtype}" for each in inputs) or "no graph"
         raise ValueError(
-            "expected a functional or Sequential model with one input of shape "
+            "expected a functional or Sequential model with one input of floats, of shape "
             f"(batch, height, width, channels), got {found}"
         )
-    names = [layer.name for layer in model.layers]
-    if name not in names:
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
-        raise ValueError(f"expected a layer of the model such as {', '.join(close)}, got {name!r}")
-    layer = model.get_layer(name)
-    if isinstance(layer, _ACTIVATION_LAYERS):
-        return keras.Model(inputs[0], layer.input)
-    if getattr(layer, "activation", keras.activations.linear) is keras.activations.linear:
-        return keras.Model(inputs[0], layer.output)
-    # Under another name, so that one model can hold both.
-    changes = {"activation": "linear", "name": f"{name}_before_activation"}
-    linear = type(layer).from_config({**layer.get_config(), **changes})
-    features = keras.Model(inputs[0], linear(layer.input))
-    linear.set_weights(layer.get_weights())
-    return features
+    call, outputs_of = find_call(model, name, outputs=True)
+    while has_graph(call.layer):  # a nested model: its last layer
+        last = f"{call.name}/{call.layer.layers[-1].name}"
+        call, outputs_of = find_call(model, last, outputs=True)
+    layer, own = call.layer, getattr(call.layer, "activation", keras.activations.linear)
+    count = call.outputs[0].shape[-1]
+    kernel = hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel")
+    if isinstance(layer, (*_ACTIVATIONS, layers.Softmax)):
+        inputs_of = find_call(model, call.name)[1]
+        return lambda images: inputs_of(images)[0], count
+    if own is keras.activations.linear or not kernel:
+        return lambda images: outputs_of(images)[0], count
+    inputs_of = find_call(model, call.name)[1]
+    # The same layer with the same weights: copies of them would be as large as they are.
+    linear = object.__new__(type(layer))
+    state = {"activation": keras.activations.linear, "_inbound_nodes": [], "_outbound_nodes": []}
+    linear.__dict__.update(layer.__dict__ | state)
+    return lambda images: linear(inputs_of(images)[0]), count
 
 
-class _Ascent(keras.layers.Layer):
+class _Adam(keras.optimizers.Adam):
+    """Adam on one device. TensorFlow never frees what its sum over devices leaves behind."""
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: list[Any]) -> list[Any]:
+        return grads_and_vars
+
+
+class _Ascent(layers.Layer):
     """A layer whose one weight is the images, and whose loss falls as the channels rise."""
+
+    chosen: np.ndarray  # one row for each image, 1 at its channel
+    penalty: float
 
     def __init__(
         self,
-        features: keras.Model,
-        channels: Sequence[int],
         images: ImageParameters,
+        values: Function,
         movement: RandomAffine,
-        *,
-        prepare: Prepare | None,
-        smoothness: float,
+        prepare: Function | None,
     ) -> None:
-        super().__init__()
+        super().__init__(dtype="float32")
         # A function is not tracked by Keras: the network's own weights stay out of training.
-        self.features = lambda images: features(images, training=False)
-        self.chosen = np.eye(features.output_shape[-1], dtype="float32")[list(channels)]
-        self.smoothness, self.images = smoothness, images
-        self.prepare, self.movement = prepare or (lambda images: images), movement
+        self.values, self.images, self.movement = values, images, movement
+        self.prepare = prepare or (lambda images: images)
         self.built = True
 
-    def call(self, clock: keras.KerasTensor) -> keras.KerasTensor:
+    def call(self, clock: Any) -> Any:
         images = self.images.images()
         # Prepared first, then moved: what comes in from beyond the border is zero, just as the
         # network's own padding is.
-        values = self.features(self.movement(self.prepare(images), training=True))
-        self.add_loss(-ops.sum(ops.multiply(mean_values(values), self.chosen)))
-        if self.smoothness:
-            self.add_loss(self.smoothness * _roughness(images))
+        values = self.values(self.movement(self.prepare(images), training=True))
+        means = mean_values(ops.cast(values, "float32"))
+        self.add_loss(-ops.sum(ops.multiply(means, self.chosen)))
+        if self.penalty:
+            self.add_loss(self.penalty * _roughness(images))
         return clock
 
 
-def _roughness(images: keras.KerasTensor) -> keras.KerasTensor:
+def _roughness(images: Any) -> Any:
     """The sum over images of the mean squared difference between neighboring pixels."""
     down = images[:, 1:] - images[:, :-1]
     across = images[:, :, 1:] - images[:, :, :-1]
@@ -204,51 +227,47 @@ def _roughness(images: keras.KerasTensor) -> keras.KerasTensor:
     return (ops.sum(ops.square(down)) + ops.sum(ops.square(across))) / pixels
 
 
-def _parameters(
+def _image_parameters(
     name: str | None, shape: tuple[int, ...], start: np.ndarray | None
 ) -> ImageParameters:
-    kinds = {"waves": FourierImages, "pixels": PixelImages}
     if name is None:
         name = "waves" if start is None and shape[-1] == 3 else "pixels"
-    if name not in kinds:
-        raise ValueError(f"expected the parameters {' or '.join(kinds)}, got {name!r}")
-    return kinds[name](shape)
-
-
-def _check_channels(features: keras.Model, layer: str, channels: Sequence[int]) -> None:
-    count = features.output_shape[-1]
-    wrong = [channel for channel in channels if not 0 <= channel < count]
-    if wrong or not len(channels):
-        raise ValueError(f"layer {layer!r} has the channels 0 to {count - 1}, got {list(channels)}")
+    if name not in _KINDS:
+        raise ValueError(f"expected the parameters {' or '.join(_KINDS)}, got {name!r}")
+    return _KINDS[name](shape)
 
 
 def _image_shape(
-    features: keras.Model, layer: str, size: int | None, start: np.ndarray | None
-) -> tuple[int, int, int]:
-    """Height, width and depth of the images, found right for the model."""
-    height, width, depth = features.input_shape[1:]
-    if size is not None and size < 1:
-        raise ValueError(f"expected a size of at least 1 pixel, got {size}")
+    model: keras.Model, values: Function, layer: str, size: int | None, start: Any
+) -> tuple[tuple[int, int, int], np.ndarray | None]:
+    """Height, width and depth of the images, right for the model, and the start image."""
+    height, width, depth = model.inputs[0].shape[1:]
+    if size is not None and (not hasattr(size, "__index__") or operator.index(size) < 1):
+        raise ValueError(f"expected a size of at least 1 pixel, a whole number, got {size}")
     wanted = (size or height, size or width, depth)
-    if start is not None:
-        fits = [each in (None, given) for each, given in zip(wanted, start.shape, strict=False)]
-        if start.ndim != 3 or not all(fits):
-            raise ValueError(f"expected a start image of shape {wanted}, got {start.shape}")
-        wanted = start.shape
+    picture = None if start is None else as_array(start, "a start image")
+    if picture is not None:
+        fits = [each in (None, come) for each, come in zip(wanted, picture.shape, strict=False)]
+        if picture.ndim != 3 or not all(fits):
+            raise ValueError(f"expected a start image of shape {wanted}, got {picture.shape}")
+        picture = picture / 255 if picture.dtype == np.uint8 else picture
+        if not (picture.min() >= 0 and picture.max() <= 1):
+            span = f"{picture.min():g} to {picture.max():g}"
+            raise ValueError(f"expected a start image of uint8 or floats in [0, 1], got {span}")
+        wanted = picture.shape
     shape = (wanted[0] or DEFAULT_SIZE, wanted[1] or DEFAULT_SIZE, depth)
     if height not in (None, shape[0]) or width not in (None, shape[1]):
         raise ValueError(f"expected the model's size, {height}x{width} pixels, got {size}")
-    if not _is_taken(features, shape):
-        smallest = next(s for s in range(1, 4097) if _is_taken(features, (s, s, depth)))
-        given = f"{shape[0]}x{shape[1]}"
-        raise ValueError(f"expected at least {smallest} pixels for layer {layer!r}, got {given}")
-    return shape
+    if not _is_taken(values, shape):
+        smallest = next(s for s in range(1, 4097) if _is_taken(values, (s, s, depth)))
+        found = f"{shape[0]}x{shape[1]}"
+        raise ValueError(f"expected at least {smallest} pixels for layer {layer!r}, got {found}")
+    return shape, picture
 
 
-def _is_taken(features: keras.Model, shape: tuple[int, ...]) -> bool:
+def _is_taken(values: Function, shape: tuple[int, ...]) -> bool:
     """Whether the layer has any position for images of this shape. Nothing is computed."""
     try:
-        values = features.compute_output_shape((1, *shape))
-    except ValueError:
+        return all(layers.Lambda(values).compute_output_shape((1, *shape)))
+    except (ValueError, NotImplementedError):
         return False
-    return all(values)

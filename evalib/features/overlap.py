@@ -2,14 +2,15 @@
 
 Odena, Dumoulin and Olah, *Deconvolution and Checkerboard Artifacts*, Distill 2016, show where the
 pattern comes from: a window that moves on by `stride` visits pixels evenly only where the stride
-divides its size. One axis is enough to see it: pixel `i`, far from the border, is visited once for
-each `m` below the kernel size with `m = i` modulo `stride`.
+divides its size. Far from the border pixel `i` of an axis is visited once for each `m` below the
+kernel size with `m = i` modulo `stride`.
 """
 
-import operator
 from typing import Any
 
 import numpy as np
+
+from evalib.filters import as_array
 
 Pair = int | tuple[int, int]
 
@@ -46,10 +47,10 @@ def kernel_overlap(
         [1, 1, 2, 1, 2, 1, 1]
     """
     sizes, kernels, strides = _pair(size, "size"), _pair(kernel_size, "kernel"), _pair(stride)
-    if not transposed and (kernels[0] > sizes[0] or kernels[1] > sizes[1]):
+    if not transposed and (kernels > sizes).any():
+        fitting = "x".join(map(str, sizes))
         raise ValueError(
-            f"expected a kernel that fits into {sizes[0]}x{sizes[1]} pixels, "
-            f"got {kernels[0]}x{kernels[1]}"
+            f"expected a kernel that fits into {fitting} pixels, got {'x'.join(map(str, kernels))}"
         )
     rows, columns = (
         _axis_overlap(*numbers, transposed) for numbers in zip(sizes, kernels, strides, strict=True)
@@ -57,7 +58,7 @@ def kernel_overlap(
     return np.outer(rows, columns)
 
 
-def checkerboard_energy(image: np.ndarray, stride: int) -> float:
+def checkerboard_energy(image: Any, stride: int) -> float:
     """Measure how much of a picture is a pattern that repeats every `stride` pixels.
 
     With `F` the discrete Fourier transform of a picture of `H` rows and `W` columns, this is
@@ -69,8 +70,7 @@ def checkerboard_energy(image: np.ndarray, stride: int) -> float:
     the share of the spectrum's energy, mean left out, that lies at multiples of the frequency
     `1 / stride`. By Parseval's theorem it is the share of the pixels' variance that is explained by
     row and column modulo `stride`: 1 for a pattern that repeats exactly, and on average
-    `(stride^2 - 1) / (H W - 1)` for noise. Several channels have their energies added before the
-    division.
+    `(stride^2 - 1) / (H W - 1)` for noise. Energies of several channels are added first.
 
     Args:
         image: shape `(height, width)` or `(height, width, channels)`, integers or floats of any
@@ -84,26 +84,23 @@ def checkerboard_energy(image: np.ndarray, stride: int) -> float:
         ValueError: the stride is below 2, or the image has another rank, fewer than two periods
             along an axis, or values that are not finite.
     """
-    image = np.asarray(image)
-    if not _is_whole(stride) or stride < 2:
+    image = as_array(image, "an image")
+    if isinstance(stride, bool) or not hasattr(stride, "__index__") or stride < 2:
         raise ValueError(f"expected a stride that is a whole number from 2 up, got {stride!r}")
     if image.ndim not in (2, 3) or image.size == 0 or min(image.shape[:2]) < 2 * stride:
         raise ValueError(
             f"expected an image of shape (height, width) or (height, width, channels) with at "
             f"least {2 * stride} rows and columns, got shape {image.shape}"
         )
-    if image.dtype.kind not in "buif":
-        raise ValueError(f"expected an image of integers or floats, got {image.dtype}")
     if not np.isfinite(image).all():
         raise ValueError("expected an image of finite numbers, got some that are NaN or infinite")
-    height, width = (extent // stride for extent in image.shape[:2])
-    values = image[: height * stride, : width * stride].astype("float64")
-    values = values - values.mean(axis=(0, 1))
-    energy = np.square(np.abs(np.fft.fft2(values, axes=(0, 1))))
-    energy[0, 0] = 0
     # Of a flat picture the mean's rounding would be all that is left.
     if (np.ptp(image, axis=(0, 1)) == 0).all():
         return 0.0
+    height, width = (extent // stride for extent in image.shape[:2])
+    values = image[: height * stride, : width * stride].astype("float64")
+    energy = np.square(np.abs(np.fft.fft2(values - values.mean(axis=(0, 1)), axes=(0, 1))))
+    energy[0, 0] = 0
     return float(energy[::height, ::width].sum() / energy.sum())
 
 
@@ -117,21 +114,11 @@ def _axis_overlap(size: int, kernel: int, stride: int, transposed: bool) -> np.n
     return counts
 
 
-def _pair(value: Any, what: str = "stride") -> tuple[int, int]:
+def _pair(value: Any, what: str = "stride") -> np.ndarray:
     """One or two whole numbers as two."""
-    numbers = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(numbers) != 2 or not all(_is_whole(number) and number >= 1 for number in numbers):
+    numbers = np.asarray(value)
+    if numbers.shape not in ((), (2,)) or numbers.dtype.kind not in "iu" or (numbers < 1).any():
         raise ValueError(
             f"expected a {what} of one whole number from 1 up, or two of them, got {value!r}"
         )
-    return int(numbers[0]), int(numbers[1])
-
-
-def _is_whole(value: Any) -> bool:
-    if isinstance(value, bool | np.bool_):
-        return False
-    try:
-        operator.index(value)
-    except TypeError:
-        return False
-    return True
+    return np.broadcast_to(numbers, 2)

@@ -1,41 +1,45 @@
-"""Windows of photographs: cut at random, some of them held out, or cut where a channel answers.
+"""Patches of photographs: cut at random, some of them held out, or cut where a channel responds.
 
-Which photograph a window came from is a question that can be asked of windows of any size: the
-labels are free, and the answer needs what the window shows.
+Which photograph a patch came from can be asked of patches of any size: the labels are free, and
+the answer needs what the patch shows.
 """
+
+from typing import Any
 
 import numpy as np
 
 from evalib.data.mnist import Arrays
+from evalib.filters import as_array
 from evalib.receptive_fields.arithmetic import ReceptiveField
 
 TILES = 4
 
 
 def cut_patches(
-    photos: np.ndarray, size: int, count: int, *, held_out: bool = False, seed: int = 0
+    photos: Any, size: int, count: int, *, held_out: bool = False, seed: int = 0
 ) -> Arrays:
-    """Cut windows at random places, as many from each photograph.
+    """Cut patches at random positions, as many from each photograph.
 
-    Each photograph is laid out in four times four tiles, and a window lies inside one of them. The
-    four tiles of the falling diagonal are held out: one in each row and each column. So windows
+    Each photograph is divided into four times four tiles, and a patch lies inside one of them. The
+    four tiles of the falling diagonal are held out: one in each row and each column. So patches
     that are held out share no pixel with the others.
 
     Args:
         photos: shape `(n, height, width, channels)`, of any dtype.
-        size: height and width of a window in pixels, at most a quarter of the photographs'.
-        count: how many windows from each photograph.
+        size: height and width of a patch in pixels, at most a quarter of the photographs'.
+        count: how many patches from each photograph.
         held_out: whether from the tiles that are held out, or from all the others.
-        seed: which windows these are.
+        seed: which patches these are.
 
     Returns:
-        The windows, of shape `(n * count, size, size, channels)` and the photographs' dtype, in
+        The patches, of shape `(n * count, size, size, channels)` and the photographs' dtype, in
         random order, and for each the index of its photograph.
 
     Raises:
-        ValueError: the photographs are not of rank 4, the windows do not fit into a tile, or none
+        ValueError: the photographs are not of rank 4, the patches do not fit into a tile, or none
             are asked for.
     """
+    photos = as_array(photos, "photographs")
     if photos.ndim != 4:
         raise ValueError(f"expected shape (n, height, width, channels), got {photos.shape}")
     heights, widths = (extent // TILES for extent in photos.shape[1:3])
@@ -45,7 +49,7 @@ def cut_patches(
             f"photographs', got {size}"
         )
     if count < 1:
-        raise ValueError(f"expected at least 1 window a photograph, got {count}")
+        raise ValueError(f"expected at least 1 patch per photograph, got {count}")
     generator = np.random.default_rng(seed)
     labels = generator.permutation(np.repeat(np.arange(len(photos)), count))
     row = generator.integers(0, TILES, len(labels))
@@ -56,14 +60,14 @@ def cut_patches(
     left = column * widths + generator.integers(0, widths - size + 1, len(labels))
     reach = np.arange(size)
     rows, columns = (top[:, np.newaxis] + reach), (left[:, np.newaxis] + reach)
-    windows = photos[labels[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return windows, labels
+    patches = photos[labels[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return patches, labels
 
 
 def strongest_patch(
-    maps: np.ndarray, field: ReceptiveField, photos: np.ndarray
+    maps: Any, field: ReceptiveField, photos: Any
 ) -> tuple[np.ndarray, tuple[int, int, int]]:
-    """Cut out what one channel answers to most among all places of all photographs.
+    """Cut out what one channel responds to most among all positions of all photographs.
 
     Only positions whose receptive field lies inside the photograph count, so that the border takes
     no part; if there is none, all count.
@@ -78,12 +82,13 @@ def strongest_patch(
         of the photograph, the row and the column.
 
     Raises:
-        ValueError: there is not one map a photograph.
+        ValueError: there is not one map per photograph, or a value is NaN.
     """
-    if maps.ndim != 3 or photos.ndim != 4 or len(maps) != len(photos):
+    maps, photos = as_array(maps, "maps"), as_array(photos, "photographs")
+    if maps.ndim != 3 or photos.ndim != 4 or len(maps) != len(photos) or np.isnan(maps).any():
         raise ValueError(
-            "expected one map (rows, columns) a photograph (height, width, channels), got shapes "
-            f"{maps.shape} and {photos.shape}"
+            "expected one map (rows, columns) of numbers per photograph (height, width, channels), "
+            f"got shapes {maps.shape} and {photos.shape} and {np.isnan(maps).sum()} NaN"
         )
     whole = np.outer(*(_sees_inside(field, axis, maps, photos) for axis in (0, 1)))
     ranked = np.where(whole if whole.any() else True, maps, -np.inf)

@@ -669,12 +669,12 @@ assert [field.size[0] for field in fields.values()] == [5, 14, 40, 92, 196]
 # **Those that photographs wake.** A channel that is negative everywhere in every photograph is shut by its ReLU: nothing that follows ever hears of it. Some channels of a trained network are like that, and more of them in a network that was trained a second time for another task.
 
 # %% tags=["nbval-ignore-output"]
-# All photographs of scikit-image, and every channel's values before the ReLU: one pass for all five layers.
+# All photographs of scikit-image, and every channel's values: one pass for all five layers.
 
 photos = np.stack([ev.sample_photo(name, 224) for name in ev.data.PHOTOS]).astype("float32") / 255
 prepared = ops.convert_to_numpy(prepare_for_vgg16(photos))
 features = {name: values_before_activation(trunk, name) for name in stops}
-together = keras.Model(trunk.inputs[0], {name: model.output for name, model in features.items()})
+together = keras.Model(trunk.inputs[0], {name: trunk.get_layer(name).output for name in stops})
 values = together.predict(prepared, batch_size=1, verbose=0)
 for name, maps in values.items():
     shut = (maps.max(axis=(0, 1, 2)) <= 0).sum()

@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from evalib.features.kernel_statistics import (
 )
 
 SIZES = (3, 5, 7, 11)
+MEASURES = (spatial_autocorrelation, orientation_selectivity, preferred_orientation, color_share)
 
 
 def plane(size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -25,11 +27,10 @@ def plane(size: int) -> tuple[np.ndarray, np.ndarray]:
 def gabor(size: int, degrees: float, *, period: float, phase: float = 0.0) -> np.ndarray:
     """Stripes of a direction, faded toward the border: shape (size, size, 1, 1)."""
     right, up = plane(size)
-    across = math.radians(degrees + 90)
-    wave = np.cos(
-        2 * np.pi / period * (right * np.cos(across) + up * np.sin(across)) + phase
-    ) * np.exp(-(right**2 + up**2) / (2 * (size / 4.5) ** 2))
-    return wave[:, :, np.newaxis, np.newaxis]
+    angle = math.radians(degrees + 90)
+    across = right * np.cos(angle) + up * np.sin(angle)
+    fading = np.exp(-(right**2 + up**2) / (2 * (size / 4.5) ** 2))
+    return (np.cos(2 * np.pi / period * across + phase) * fading)[..., np.newaxis, np.newaxis]
 
 
 def blot(size: int, width: float) -> np.ndarray:
@@ -46,30 +47,25 @@ def test_noise_is_on_average_not_smooth(size, channels):
     assert abs(spatial_autocorrelation(normal).mean()) < 4 * values.std() / math.sqrt(4000)
 
 
-def test_smoothness_by_hand():
+def test_autocorrelation_by_hand_and_at_its_ends():
     # Neighbors: 1 2, 3 4 beside each other and 1 3, 2 4 below each other.
     kernel = np.array([[1, 2], [3, 4]])[:, :, np.newaxis, np.newaxis]
     expected = 2 * (2 + 12 + 3 + 8) / (5 + 25 + 10 + 20)
     assert spatial_autocorrelation(kernel) == pytest.approx(expected)
-
-
-def test_smoothness_has_its_ends_at_flat_kernels_and_checkerboards():
     rows, columns = np.indices((7, 5))
     board = ((-1.0) ** (rows + columns))[:, :, np.newaxis, np.newaxis]
     np.testing.assert_allclose(spatial_autocorrelation(board), [-1])
     np.testing.assert_allclose(spatial_autocorrelation(np.full((7, 5, 3, 2), -0.1)), [1, 1])
-    assert (np.abs(spatial_autocorrelation(noise_kernels(3, 3, 500))) <= 1).all()
 
 
 @pytest.mark.parametrize("period", [3, 4, 8])
 def test_a_wave_is_as_smooth_as_its_cosine_says(period):
     # Along the stripes neighbors are equal, across them their products average to the cosine of a
     # pixel's share of the period.
-    kernel = np.cos(2 * np.pi * np.arange(240) / period)[:, np.newaxis] * np.ones((1, 240))
+    wave = np.cos(2 * np.pi * np.arange(240) / period)[:, np.newaxis] * np.ones((1, 240))
     expected = (1 + math.cos(2 * math.pi / period)) / 2
-    assert spatial_autocorrelation(kernel[:, :, np.newaxis, np.newaxis]) == pytest.approx(
-        expected, abs=0.01
-    )
+    found = spatial_autocorrelation(wave[:, :, np.newaxis, np.newaxis])
+    assert found == pytest.approx(expected, abs=0.01)
 
 
 @pytest.mark.parametrize("degrees", [0, 20, 45, 67.5, 90, 120, 175])
@@ -81,23 +77,12 @@ def test_made_stripes_are_selective_for_their_own_direction(degrees, phase):
     assert abs(error) < 1.5
 
 
-def test_a_quarter_turn_turns_the_preferred_orientation(generator):
-    kernels = generator.normal(size=(7, 7, 3, 20))
-    turned = np.rot90(kernels)  # counterclockwise as seen in the picture
-    difference = preferred_orientation(turned) - preferred_orientation(kernels)
-    np.testing.assert_allclose(np.abs(difference), 90)
-    np.testing.assert_allclose(orientation_selectivity(turned), orientation_selectivity(kernels))
-
-
 @pytest.mark.parametrize("size", SIZES)
-def test_blots_rings_and_flat_kernels_have_no_direction(size):
+def test_blots_rings_flat_kernels_and_crossed_stripes_have_no_direction(size):
     ring = blot(size, 1.5) - 0.5 * blot(size, 0.7)
     for kernel in (blot(size, 1.0), ring, np.full((size, size, 1, 1), 0.1)):
         assert orientation_selectivity(kernel) < 1e-9
-
-
-def test_crossed_stripes_have_no_direction_and_unequal_ones_that_of_the_stronger():
-    across, down = gabor(11, 0, period=4), gabor(11, 90, period=4)
+    across, down = gabor(size, 0, period=4), gabor(size, 90, period=4)
     assert orientation_selectivity(across + down) < 1e-9
     assert preferred_orientation(across + 2 * down) == pytest.approx(90)
 
@@ -138,39 +123,33 @@ def test_gray_kernels_have_no_color_and_opponents_nothing_else():
     opponent = blot(5, 1) * np.array([1, -1, 0])[:, np.newaxis]
     assert color_share(gray) == pytest.approx(0)
     assert color_share(opponent) == pytest.approx(1)
-    # One channel alone: a third of the energy is the mean's.
-    assert color_share(blot(5, 1) * np.array([1, 0, 0])[:, np.newaxis]) == pytest.approx(2 / 3)
     # Orthogonal parts: the shares are those of the energies.
     mixed = 2 * gray / np.linalg.norm(gray) + opponent / np.linalg.norm(opponent)
     assert color_share(mixed) == pytest.approx(1 / 5)
 
 
-@pytest.mark.parametrize(
-    "measure",
-    [spatial_autocorrelation, orientation_selectivity, preferred_orientation, color_share],
-)
+@pytest.mark.parametrize("measure", MEASURES)
 def test_each_kernel_is_measured_by_itself_whatever_its_strength(measure, generator):
     kernels = generator.normal(size=(5, 7, 3, 6)).astype("float32")
     values = measure(kernels)
-    assert values.shape == (6,)
-    assert values.dtype == "float64"
+    assert (values.shape, values.dtype) == ((6,), "float64")
     scaled = measure(kernels * np.array([1, -2, 1e-6, 3, 1e6, 1], "float32"))
     np.testing.assert_allclose(scaled, values, rtol=1e-4)
-    np.testing.assert_allclose(measure(kernels[..., 2:3]), values[2:3])
-
-
-def test_kernels_of_zeros_have_numbers():
-    zeros = np.zeros((3, 3, 3, 1))
-    for measure in (spatial_autocorrelation, orientation_selectivity, color_share):
-        assert measure(zeros) == 0
+    np.testing.assert_allclose(measure(keras.ops.convert_to_tensor(kernels)), values)
+    # What is no number has no measure, and the others keep theirs; zeros have zero.
+    kernels[0, 0, 0, 1], kernels[..., 2] = np.nan, np.inf
+    np.testing.assert_allclose(measure(kernels), [values[0], np.nan, np.nan, *values[3:]])
+    if measure is not preferred_orientation:
+        assert measure(np.zeros((3, 3, 3, 1))) == 0
 
 
 def test_noise_kernels_repeat_by_seed_and_are_even():
     kernels = noise_kernels(11, 3, 50, seed=4)
     np.testing.assert_array_equal(kernels, noise_kernels(11, 3, 50, seed=4))
     assert not np.array_equal(kernels, noise_kernels(11, 3, 50, seed=5))
-    assert kernels.shape == (11, 11, 3, 50)
     assert kernels.var() == pytest.approx(1 / 3, rel=0.05)
+    with pytest.raises(ValueError, match="at least 1, got 3, 0 and 8"):
+        noise_kernels(3, 0, 8)
 
 
 @pytest.mark.parametrize(
@@ -179,17 +158,10 @@ def test_noise_kernels_repeat_by_seed_and_are_even():
         (spatial_autocorrelation, (3, 3, 3), r"height, width, input_channels, count"),
         (spatial_autocorrelation, (1, 3, 3, 8), r"at least 2x2, got 1x3"),
         (orientation_selectivity, (2, 2, 3, 8), r"at least 3x3, got 2x2"),
-        (preferred_orientation, (3, 3), r"got \(3, 3\)"),
         (preferred_orientation, (3, 1, 3, 8), r"at least 3x3, got 3x1"),
         (color_share, (3, 3, 1, 8), r"two channels or more"),
-        (color_share, (3, 3, 3, 8, 1), r"got \(3, 3, 3, 8, 1\)"),
     ],
 )
 def test_kernels_that_cannot_be_measured_are_refused(measure, shape, message):
     with pytest.raises(ValueError, match=message):
         measure(np.ones(shape))
-
-
-def test_noise_of_no_size_is_refused():
-    with pytest.raises(ValueError, match="at least 1, got 3, 0 and 8"):
-        noise_kernels(3, 0, 8)

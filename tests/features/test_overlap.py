@@ -1,4 +1,4 @@
-"""Coverage against brute force and Keras; the spectrum's measure on patterns of known energy."""
+"""Overlap against brute force and Keras; the spectrum's measure on patterns of known energy."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ pairs = st.tuples(st.integers(1, 6), st.integers(1, 6))
 
 
 @given(st.tuples(st.integers(6, 24), st.integers(6, 24)), pairs, pairs)
-def test_coverage_is_what_a_moving_window_counts(size, kernel, stride):
+def test_overlap_is_what_a_moving_window_counts(size, kernel, stride):
     counts = kernel_overlap(size, kernel, stride)
     assert counts.dtype == np.int64
     np.testing.assert_array_equal(counts, brute_force(size, kernel, stride))
@@ -30,7 +30,7 @@ def test_coverage_is_what_a_moving_window_counts(size, kernel, stride):
 
 @settings(max_examples=40, deadline=None)
 @given(st.tuples(st.integers(1, 7), st.integers(1, 7)), pairs, st.integers(1, 5))
-def test_transposed_coverage_is_a_transposed_convolution_of_ones(size, kernel, stride):
+def test_transposed_overlap_is_a_transposed_convolution_of_ones(size, kernel, stride):
     ones = np.ones((1, *size, 1), "float32")
     weights = np.ones((*kernel, 1, 1), "float32")
     sums = ops.conv_transpose(ones, weights, stride, padding="valid", data_format="channels_last")
@@ -49,7 +49,7 @@ def test_each_is_the_other_seen_from_behind(size, kernel, stride):
 
 
 @given(st.integers(1, 8), st.integers(1, 8))
-def test_coverage_is_even_inside_exactly_where_the_stride_divides_the_kernel(kernel, stride):
+def test_overlap_is_even_inside_exactly_where_the_stride_divides_the_kernel(kernel, stride):
     inside = kernel_overlap(16 * stride + kernel, kernel, stride)[
         8 * stride : 10 * stride, 8 * stride
     ]
@@ -67,6 +67,7 @@ def test_the_counts_of_the_course():
         [1, 1, 2, 1, 1],
     ]
     assert kernel_overlap((1, 2), 2, 3, transposed=True).tolist() == [[1, 1, 0] * 2] * 2 + [[0] * 6]
+    assert kernel_overlap(1, 3, transposed=True).tolist() == [[1] * 3] * 3  # larger than its input
 
 
 @pytest.mark.parametrize(
@@ -85,10 +86,6 @@ def test_impossible_windows_are_refused(arguments, message):
         kernel_overlap(*arguments)
 
 
-def test_a_kernel_larger_than_the_input_is_possible_when_transposed():
-    assert kernel_overlap(1, 3, transposed=True).tolist() == [[1] * 3] * 3
-
-
 def explained_variance(image: np.ndarray, stride: int) -> float:
     """The share of the variance that the means of row and column modulo the stride explain."""
     means = np.empty(image.shape)
@@ -101,7 +98,9 @@ def explained_variance(image: np.ndarray, stride: int) -> float:
 
 
 @given(st.integers(2, 5), st.integers(0, 2**32 - 1), st.sampled_from([(), (1,), (3,)]))
-def test_grid_energy_is_the_variance_explained_by_the_place_in_a_period(stride, seed, channels):
+def test_checkerboard_energy_is_the_variance_explained_by_the_phase(
+    stride, seed, channels
+):
     generator = np.random.default_rng(seed)
     image = generator.normal(size=(4 * stride, 3 * stride, *channels)) + generator.normal() * 10
     assert checkerboard_energy(image, stride) == pytest.approx(
@@ -109,34 +108,33 @@ def test_grid_energy_is_the_variance_explained_by_the_place_in_a_period(stride, 
     )
 
 
-def test_grid_energy_of_made_patterns():
+def test_checkerboard_energy_of_made_patterns():
     rows, columns = np.indices((48, 60))
     board = (rows + columns) % 2
     assert checkerboard_energy(board, 2) == pytest.approx(1)
     assert checkerboard_energy(board, 4) == pytest.approx(1)  # what repeats every 2 repeats every 4
     assert checkerboard_energy(board, 3) == pytest.approx(0, abs=1e-20)
-    assert checkerboard_energy(100 + 7.0 * board, 2) == pytest.approx(
-        1
-    )  # neither mean nor scale matter
+    # Neither mean nor scale matter.
+    assert checkerboard_energy((100 + 7.0 * board).tolist(), 2) == pytest.approx(1)
 
     # Two waves of energies 3^2 and 1^2; only the second lies at a multiple of 1 / 3.
     slow, fast = np.cos(2 * np.pi * columns / 20), np.cos(2 * np.pi * rows / 3)
     assert checkerboard_energy(3 * slow + fast, 3) == pytest.approx(0.1)
     assert checkerboard_energy(np.stack([3 * slow, fast], axis=-1), 3) == pytest.approx(0.1)
 
-    # The pattern that coverage itself is: exact, once the border is cut off.
+    # The pattern that overlap itself is: exact, once the border is cut off.
     assert checkerboard_energy(kernel_overlap(63, 3, 2)[2:-3, 2:-3], 2) == pytest.approx(1)
     assert checkerboard_energy(np.full((8, 8, 3), 0.1), 2) == 0
     assert checkerboard_energy(kernel_overlap(64, 4, 2)[2:-2, 2:-2], 2) == 0
 
 
-def test_grid_energy_of_noise_is_its_share_of_the_frequencies():
+def test_checkerboard_energy_of_noise_is_its_share_of_the_frequencies():
     noise = np.random.default_rng(0).normal(size=(400, 30, 40))
     found = np.mean([checkerboard_energy(image, 2) for image in noise])
     assert found == pytest.approx(3 / 1199, rel=0.2)
 
 
-def test_grid_energy_leaves_out_what_does_not_fill_a_period():
+def test_checkerboard_energy_leaves_out_what_does_not_fill_a_period():
     image = np.random.default_rng(0).integers(0, 256, (25, 31, 3), dtype=np.uint8)
     assert checkerboard_energy(image, 4) == checkerboard_energy(image[:24, :28], 4)
 

@@ -1,4 +1,4 @@
-"""Windows come from where they say, and those held out share no pixel with the others."""
+"""Patches come from where they say, and those held out share no pixel with the others."""
 
 import keras
 import numpy as np
@@ -15,22 +15,22 @@ def numbered() -> np.ndarray:
     return np.stack(np.meshgrid(range(3), range(41), range(43), indexing="ij"), axis=-1)
 
 
-def pixels(windows: np.ndarray) -> set[tuple[int, ...]]:
-    return set(map(tuple, windows.reshape(-1, 3).tolist()))
+def pixels(patches: np.ndarray) -> set[tuple[int, ...]]:
+    return set(map(tuple, patches.reshape(-1, 3).tolist()))
 
 
 @pytest.mark.parametrize("size", [1, 3, 10])
-def test_windows_are_squares_of_their_photographs(numbered, size):
-    windows, labels = cut_patches(numbered, size, 50)
-    assert windows.shape == (150, size, size, 3)
+def test_patches_are_squares_of_their_photographs(numbered, size):
+    patches, labels = cut_patches(numbered, size, 50)
+    assert patches.shape == (150, size, size, 3)
     assert np.bincount(labels).tolist() == [50, 50, 50]
-    corner = windows[:, :1, :1]
+    corner = patches[:, :1, :1]
     steps = np.stack(np.meshgrid(0, range(size), range(size), indexing="ij"), axis=-1)
-    np.testing.assert_array_equal(windows, corner + steps)
-    np.testing.assert_array_equal(windows[:, 0, 0, 0], labels)
+    np.testing.assert_array_equal(patches, corner + steps)
+    np.testing.assert_array_equal(patches[:, 0, 0, 0], labels)
 
 
-def test_held_out_windows_share_no_pixel_with_the_others(numbered):
+def test_held_out_patches_share_no_pixel_with_the_others(numbered):
     learn, _ = cut_patches(numbered, 4, 10_000)
     held_out, _ = cut_patches(numbered, 4, 10_000, held_out=True)
     assert not pixels(learn) & pixels(held_out)
@@ -50,7 +50,7 @@ def test_bad_input_is_refused(numbered):
         cut_patches(numbered[0], 3, 5)
     with pytest.raises(ValueError, match="from 1 to 10 pixels.*got 11"):
         cut_patches(numbered, 11, 5)
-    with pytest.raises(ValueError, match="at least 1 window.*got 0"):
+    with pytest.raises(ValueError, match="at least 1 patch.*got 0"):
         cut_patches(numbered, 3, 0)
 
 
@@ -82,5 +82,5 @@ def test_positions_that_look_past_the_border_do_not_count():
 
 def test_maps_and_photographs_must_belong_together():
     field = receptive_field(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(1, 3)]))
-    with pytest.raises(ValueError, match=r"one map .* a photograph .* got shapes \(2, 6, 6\)"):
+    with pytest.raises(ValueError, match=r"one map .* per photograph .* got shapes \(2, 6, 6\)"):
         strongest_patch(np.zeros((2, 6, 6)), field, np.zeros((1, 8, 8, 3)))
