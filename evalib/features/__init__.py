@@ -7,8 +7,6 @@ __getattr__, __dir__ = offer(
     {
         "backbone": "IMAGENET EDGES IMAGENET_ADDRESS vgg16_backbone vgg16_classifier "
         "prepare_for_vgg16",
-        "kernel_statistics": "spatial_autocorrelation orientation_selectivity "
-        "preferred_orientation color_share noise_kernels",
         "maximization": "DEFAULT_SIZE BELOW_ZERO maximize_activation default_movement mean_values "
         "values_before_activation",
         "overlap": "kernel_overlap checkerboard_energy",

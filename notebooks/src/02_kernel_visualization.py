@@ -40,14 +40,9 @@ from keras import layers, ops
 
 from evalib.features import (
     checkerboard_energy,
-    color_share,
     cut_patches,
     mean_values,
-    noise_kernels,
-    orientation_selectivity,
-    preferred_orientation,
     prepare_for_vgg16,
-    spatial_autocorrelation,
     strongest_patch,
     values_before_activation,
     vgg16_backbone,
@@ -330,6 +325,14 @@ assert max(score[0] for score in photo_scores.values()) < 3 / len(learned_photos
 assert (1 - rate * decay) ** steps < 0.02
 
 # %%
+# How much of a kernel is color: the energy left when the channels' mean at each position is taken away.
+def color_share(kernels):
+    """From 0 (equal channels) to 1 of kernels of shape (height, width, channels, count)."""
+    differences = kernels - kernels.mean(axis=2, keepdims=True)
+    return (differences**2).sum((0, 1, 2)) / (kernels**2).sum((0, 1, 2))
+
+
+# %%
 # The course's pair of pictures: all 32 kernels of one network, before and after, the most colored first.
 
 
@@ -371,6 +374,45 @@ _ = ev.plots.show_kernels(bands)
 
 
 # %%
+# Smoothness is one formula: twice the products of neighbors, over the sum of their squares (von Neumann, 1941).
+def smoothness(kernels):
+    """From -1 (a checkerboard) to 1 (equal weights), for kernels (height, width, channels, count)."""
+    products = squares = 0
+    for one, next_one in ((kernels[1:], kernels[:-1]), (kernels[:, 1:], kernels[:, :-1])):
+        products = products + (2 * one * next_one).sum((0, 1, 2))
+        squares = squares + (one**2 + next_one**2).sum((0, 1, 2))
+    return products / squares
+
+
+def noise_kernels(size, channels, count, *, seed=0):
+    """Independent weights between -1 and 1: up to a factor, how Keras starts a convolution."""
+    return np.random.default_rng(seed).uniform(-1, 1, (size, size, channels, count))
+
+
+# %%
+# Selectivity: the response to a wave of each direction, averaged as arrows of twice the wave's angle.
+def mean_direction(kernels):
+    """A complex number for each kernel: its length is the selectivity, its angle twice the wave's."""
+    weights = kernels - kernels.mean(axis=(0, 1), keepdims=True)  # flat ground has no direction
+    weights = np.where(np.abs(weights).max((0, 1, 2)) < 1e-9, 0, weights)
+    energy = np.square(np.abs(np.fft.fft2(weights, (32, 32), axes=(0, 1)))).sum(axis=2)
+    frequency = np.fft.fftfreq(32)  # in cycles per pixel; rows run downward, angles count upward
+    along, up = frequency[np.newaxis, :], -frequency[:, np.newaxis]
+    disk = np.hypot(along, up) < 0.5  # the corners of the square would favor some directions
+    arrows = np.where(disk, np.exp(2j * np.arctan2(up, along)), 0)
+    return np.tensordot(arrows, energy, 2) / np.maximum(np.tensordot(disk, energy, 2), 1e-300)
+
+
+def orientation_selectivity(kernels):
+    return np.abs(mean_direction(kernels))
+
+
+def preferred_orientation(kernels):
+    """Degrees from 0 to below 180, counterclockwise; stripes run across their wave."""
+    return (np.rad2deg(np.angle(mean_direction(kernels))) / 2 + 90) % 180
+
+
+# %%
 # Kernels whose numbers can be told beforehand: made ones, and one of noise.
 def stripes(size, degrees, *, phase=0.0):
     """Waves of a period of four pixels whose stripes have a direction: shape (size, size)."""
@@ -390,7 +432,7 @@ made["noise"] = noise_kernels(7, 3, 1, seed=3)[..., 0]
 
 stacked = np.stack(list(made.values()), axis=-1)
 numbers = zip(
-    spatial_autocorrelation(stacked),
+    smoothness(stacked),
     orientation_selectivity(stacked),
     preferred_orientation(stacked),
     color_share(stacked),
@@ -452,7 +494,7 @@ plt.show()
 # %% tags=["nbval-ignore-output"]
 # Each kernel's three numbers, the three seeds together, and what noise of the same size would have.
 measured = {
-    "smoothness": spatial_autocorrelation,
+    "smoothness": smoothness,
     "orientation selectivity": orientation_selectivity,
     "color share": color_share,
 }
@@ -587,7 +629,7 @@ _ = ev.plots.show_kernels(
 # %% tags=["proves:training-turns-noise-into-patterns"]
 # Shuffled labels: accuracy at chance, and yet far from the noise it began with.
 assert chance_scores[1] < 2.5 / len(learned_photos)
-assert spatial_autocorrelation(chance_kernels[1]).mean() > 0.4
+assert smoothness(chance_kernels[1]).mean() > 0.4
 assert orientation_selectivity(chance_kernels[1]).mean() > 1.5 * by_chance[7].mean()
 
 # %% [markdown]
@@ -614,7 +656,7 @@ for size in sizes:
     bands[f"{size}x{size} after\ntraining"] = after[..., order]
     print(
         f"{size:2}x{size:<2} accuracy {digit_scores[size][1]:.3f}   smoothness "
-        f"{spatial_autocorrelation(before).mean():5.2f} -> {spatial_autocorrelation(after).mean():.2f}   selectivity "
+        f"{smoothness(before).mean():5.2f} -> {smoothness(after).mean():.2f}   selectivity "
         f"{orientation_selectivity(before).mean():.2f} -> "
         f"{orientation_selectivity(after).mean():.2f}"
     )
@@ -629,7 +671,7 @@ gains = {}
 for size in sizes:
     before, after = digit_kernels[size]
     assert digit_scores[size][1] > 0.8
-    assert spatial_autocorrelation(after).mean() > spatial_autocorrelation(before).mean() + 0.15
+    assert smoothness(after).mean() > smoothness(before).mean() + 0.15
     chance = orientation_selectivity(noise_kernels(size, 1, 2000)).mean()
     gains[size] = orientation_selectivity(after).mean() / chance
 assert min(gains[7], gains[11]) > 1.4 * gains[3]
