@@ -85,6 +85,7 @@ def test_a_folder_is_kept_by_one_process(tmp_path):
     command = [sys.executable, "-c", hold, str(tmp_path / "out")]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdout is not None
         assert other.stdout.readline() == "locked\n"
         with (
             pytest.raises(RuntimeError, match=r"another process is writing to .*out"),

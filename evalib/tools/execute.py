@@ -6,6 +6,7 @@ the notebook goes to the standard output, as a line of JSON too.
 """
 
 import codecs
+import contextlib
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ import re
 import shutil
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,8 @@ from evalib.tools.kernels import KERNEL, describe_ending, end_processes
 from evalib.tools.store import has_tag, join_streams
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_OUTPUT_PATIENCE = 60  # seconds for outputs to arrive after their cell has ended
+_OUTPUT_PATIENCE = 30  # seconds for outputs to arrive after their cell has ended
+_DAMAGED = ("NotJSONError", "ValidationError", "UnicodeDecodeError")
 
 
 class KernelQuit(Exception):
@@ -48,17 +51,14 @@ def execute(task: dict[str, Any]) -> dict[str, Any]:
     """Execute a notebook and finish its copy, be it complete or broken off.
 
     Args:
-        task: `path`, `copy` (which grows meanwhile), `output` (where it will lie), `home` (of
-            the kernel), `parameters`, `timeout` (seconds a cell or None), `digest`.
+        task: `path`; `copy`, which grows meanwhile; `home` of the kernel; `parameters`;
+            `timeout`, seconds a cell or None; `run`, the fields of a `NotebookRun` so far.
 
     Returns:
-        Fields of a `NotebookRun`.
-
-    Raises:
-        UnwritableError: the copy could not be written.
+        More fields of it. Raises `UnwritableError` where the copy cannot be written.
     """
-    broken_off = ""
-    with explained(Path(task["output"]).parent):
+    broken_off, start = "", time.monotonic()
+    with explained(Path(task["run"]["output"]).parent):
         try:
             _check(task["path"])
             papermill.execute_notebook(
@@ -82,19 +82,17 @@ def execute(task: dict[str, Any]) -> dict[str, Any]:
             if isinstance(error, OSError) and error.errno and error.filename != task["path"]:
                 raise
             broken_off = _explain(error, task)
-        try:
+        outcome = {"error": broken_off, "seconds": round(time.monotonic() - start, 2)}
+        with contextlib.suppress(FileNotFoundError, ValueError):  # there is none, or half of one
             executed = nbformat.read(task["copy"], as_version=4)
-        except (FileNotFoundError, ValueError):  # there is none, or half of one
-            return {"passed": False, "error": broken_off}
-        outcome = _judge(executed, broken_off)
-        _finish(executed, outcome["passed"], task)
-    return {**outcome, "output": task["output"]}
+            outcome |= _judge(executed, broken_off)
+            _finish(executed, {**task["run"], **outcome}, task["copy"])
+    return outcome
 
 
 def _check(path: str) -> None:
     """Read the file as papermill will, for better words where that fails."""
-    with open(path, "rb") as file:
-        content = file.read()
+    content = Path(path).read_bytes()
     if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ValueError("the file begins with a byte order mark: save it as UTF-8 without one")
     notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
@@ -123,20 +121,16 @@ def _judge(executed: nbformat.NotebookNode, broken_off: str) -> dict[str, Any]:
     code = [cell for cell in code if not has_tag(cell, "injected-parameters")]
     # With a dead kernel or a timeout no cell is marked: it is the last that was started.
     mark = "start_time" if broken_off else "exception"
-    marked = [n for n, cell in enumerate(code, 1) if cell.metadata.papermill.get(mark)]
-    failing = marked[-1] if marked else None
-    passed = not (failing or broken_off)
-    error = code[failing - 1].metadata.papermill.get("error", "") if failing else ""
-    done = code if passed else code[: (failing or 1) - 1]
-    noisy = [
-        n for n, cell in enumerate(code, 1) if any(o.get("name") == "stderr" for o in cell.outputs)
-    ]
+    failing = max((n for n, cell in enumerate(code, 1) if cell.metadata.papermill[mark]), default=0)
+    error = broken_off or (code[failing - 1].metadata.papermill.get("error", "") if failing else "")
+    noisy = [n for n, c in enumerate(code, 1) if any(o.get("name") == "stderr" for o in c.outputs)]
+    done = code if not (failing or broken_off) else code[: max(failing - 1, 0)]
     return {
-        "passed": passed,
+        "passed": not (failing or broken_off),
         "executed_cells": sum(not has_tag(cell, "skip-execution") for cell in done),
         "total_cells": sum(not has_tag(cell, "skip-execution") for cell in code),
-        "failing_cell": failing,
-        "error": None if passed else broken_off or _plain(error),
+        "failing_cell": failing or None,
+        "error": _plain(error) or None,
         "warnings": [f"stderr output in cell {', '.join(map(str, noisy))}"] if noisy else [],
     }
 
@@ -144,7 +138,7 @@ def _judge(executed: nbformat.NotebookNode, broken_off: str) -> dict[str, Any]:
 def _explain(error: Exception, task: dict[str, Any]) -> str:
     """Say what broke a notebook off that did not fail by itself, and what to do."""
     kind, text = type(error).__name__, next(iter(str(error).strip().splitlines()), "")
-    if kind in ("NotJSONError", "ValidationError", "UnicodeDecodeError"):
+    if kind in _DAMAGED:
         text = "the file is damaged or half-merged: `git diff` shows what changed"
     elif kind == "CellTimeoutError" and "IOPub" in str(error):
         text = "output came faster than it could be read, and some was lost: print less"
@@ -155,10 +149,8 @@ def _explain(error: Exception, task: dict[str, Any]) -> str:
         killed = ": somebody killed it, or the system did for want of memory"
         text = f"the kernel ended with {ending}{killed if 'KILL' in ending else ''}"
     elif kind == "RuntimeError" and text.startswith("Kernel"):  # died before it answered
-        printed = (
-            Path(task["home"], "log").read_text(encoding="utf-8", errors="replace").split("\n")
-        )
-        text = f"the kernel did not start: {([text] + [p for p in printed if p.strip()])[-1]}"
+        printed = Path(task["home"], "log").read_text(encoding="utf-8", errors="replace")
+        text = f"the kernel did not start: {[text, *filter(str.strip, printed.splitlines())][-1]}"
     return _plain(f"{kind}: {text}")
 
 
@@ -166,17 +158,17 @@ def _plain(text: str) -> str:
     return _ANSI.sub("", text)[:10_000].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _finish(executed: nbformat.NotebookNode, passed: bool, task: dict[str, Any]) -> None:
+def _finish(executed: nbformat.NotebookNode, run: dict[str, Any], copy: str) -> None:
     """Write the copy as it will lie in the output folder."""
-    if passed:  # papermill puts these cells before an error that was expected, too
+    if run["passed"]:  # papermill puts these cells before an error that was expected, too
         marker = "papermill-error-cell-tag"
         executed.cells = [cell for cell in executed.cells if not has_tag(cell, marker)]
     for cell in executed.cells:
         if cell.cell_type == "code":
             cell.outputs = join_streams(cell.outputs)
-    executed.metadata.papermill["output_path"] = task["output"]
-    executed.metadata["evalib"] = {"passed": passed, "digest": task["digest"]}
-    nbformat.write(executed, task["copy"])
+    executed.metadata.papermill["output_path"] = run["output"]
+    executed.metadata["evalib"] = run
+    nbformat.write(executed, copy)
 
 
 def _end_with_run(task: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ name, `keras.json`, `PYTHONOPTIMIZE`, a `keras.py` in the current folder, an ins
 
 import contextlib
 import ctypes
-import importlib.machinery
+import importlib
 import json
 import os
 import runpy
@@ -115,28 +115,16 @@ def describe_ending(status: int) -> str:
     return f"exit status {status}" if status >= 0 else f"signal {-status}{names.get(-status, '')}"
 
 
-class _Pinned:
-    """Finds evalib in one folder, before any other finder."""
-
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
-
-    def find_spec(
-        self, name: str, path: object = None, target: object = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if name != "evalib":
-            return None
-        return importlib.machinery.PathFinder.find_spec(name, [self.folder])
-
-
 def _run_module(folder: str, module: str, *arguments: str) -> None:
     """Become a module, in the process that `module_command` starts."""
     if module == "ipykernel_launcher" and sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
     for name in _REMOVED & os.environ.keys():
         del os.environ[name]
-    sys.meta_path.insert(0, _Pinned(folder))
-    sys.path.append("")
+    sys.path.insert(0, folder)  # only now: what else lies there must not shadow a library
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module("evalib")
+    sys.path[:] = [*sys.path[1:], ""]
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class NotebookRun:
 
     name: str  # without .ipynb
     device: str  # "cpu" or a GPU's name
-    passed: bool
+    passed: bool = False
     seconds: float = 0.0
     executed_cells: int = 0  # that ran to their end
     total_cells: int = 0  # that are to be run
@@ -129,12 +129,12 @@ def run_notebooks(
     variables = dict(NO_GPU) if device == "cpu" else {}
     machine = _find_machine(device, variables, store_outputs)
     with folder_lock(output):
-        call = _Call(accepted, output, machine, variables, cell_timeout, store_outputs)
-        call.runs = _earlier_runs(output, {path.stem for path in every})
+        known = {path.stem: run for path in every if (run := _run_of(output / path.name))}
+        call = _Call(accepted, output, machine, variables, cell_timeout, store_outputs, known)
         call.write_report()  # fails before a notebook takes its minutes
-        runs = {path: run for path in selected if resume and (run := call.earlier(path))}
-        runs |= call.execute([path for path in selected if path not in runs], jobs)
-    return [runs[path] for path in selected]
+        waiting = [path for path in selected if not (resume and call.is_known(path))]
+        call.execute(waiting, max(1, min(jobs, len(waiting))))
+    return [call.runs[path.stem] for path in selected]
 
 
 def _check_output(output: Path, every: Sequence[Path], selected: Sequence[Path]) -> None:
@@ -142,7 +142,7 @@ def _check_output(output: Path, every: Sequence[Path], selected: Sequence[Path])
     if output in {path.parent for path in every}:
         raise ValueError(f"expected an output folder other than that of the notebooks, {output}")
     for file in (output / "report.json", *(output / path.name for path in selected)):
-        if file.exists() and not (_stamp(file) or "evalib" in _read_json(file)):
+        if file.exists() and b'"evalib": ' not in file.read_bytes():
             raise ValueError(f"{file} is not of `evalib run`: move it, or choose another folder")
 
 
@@ -174,12 +174,17 @@ def _find_machine(device: str, variables: Mapping[str, str], store_outputs: bool
     return machine
 
 
-def _earlier_runs(output: Path, known: Set[str]) -> dict[str, NotebookRun]:
-    """Read the report of earlier calls; notebooks that are no more are left out."""
-    with contextlib.suppress(TypeError, KeyError):  # there is none, or it is of another evalib
-        runs = [NotebookRun(**run) for run in _read_json(output / "report.json")["runs"]]
-        return {r.name: dataclasses.replace(r, earlier=True) for r in runs if r.name in known}
-    return {}
+def _run_of(copy: Path) -> NotebookRun | None:
+    """Read the run that an executed copy came from; None where there is none."""
+    try:
+        fields = json.loads(copy.read_text(encoding="utf-8"))["metadata"]["evalib"]
+        return NotebookRun(**{**fields, "earlier": True})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @dataclasses.dataclass
@@ -189,9 +194,8 @@ class _Running:
     path: Path
     home: Path
     copy: Path
+    run: NotebookRun
     process: "subprocess.Popen[str]"
-    digest: str
-    started: datetime
     bar: TaskID
     overdue: bool = False
 
@@ -206,14 +210,13 @@ class _Call:
     variables: Mapping[str, str]
     cell_timeout: int | None
     store_outputs: bool
-    jobs: int = 1
-    runs: dict[str, NotebookRun] = dataclasses.field(default_factory=dict)
-    started: datetime = dataclasses.field(default_factory=functools.partial(datetime.now, UTC))
+    runs: dict[str, NotebookRun]
+    started: str = dataclasses.field(default_factory=_now)
 
     def write_report(self) -> None:
         """Write report.json in one step."""
         report = {
-            "started": self.started.isoformat(timespec="seconds"),
+            "started": self.started,
             "evalib": __version__,
             "backend": self.machine.backend,
             "device": self.machine.device,
@@ -224,38 +227,34 @@ class _Call:
         text = json.dumps(report, indent=1, ensure_ascii=False)
         write_atomically(self.output / "report.json", text + "\n")
 
-    def earlier(self, path: Path) -> NotebookRun | None:
-        """The run of a notebook that passed in an earlier call and would come out alike."""
+    def is_known(self, path: Path) -> bool:
+        """Whether a notebook passed in an earlier call and would come out alike."""
         run = self.runs.get(path.stem)
         if run is None or not run.passed:
-            return None
-        stamp = {"passed": True, "digest": self._digest(path)}
-        shared = self.store_outputs and run.jobs > 1
-        if run.digest != stamp["digest"] or _stamp(self.output / path.name) != stamp or shared:
+            return False
+        if run.digest != self._digest(path) or (self.store_outputs and run.jobs > 1):
             _announce(f"{path.stem}: runs again, for something it depends on has changed")
-            return None
+            return False
+        self._store(path, run)
         _announce(f"{path.stem}: {run}")
-        return self._stored(path, run)
+        return True
 
-    def execute(self, paths: Sequence[Path], jobs: int) -> dict[Path, NotebookRun]:
+    def execute(self, waiting: list[Path], jobs: int) -> None:
         """Run notebooks, `jobs` at once. What is raised ends all that run."""
-        self.jobs = max(1, min(jobs, len(paths)))
-        work, waiting, running = self.output / _WORK, list(paths), list[_Running]()
-        runs: dict[Path, NotebookRun] = {}
-        bars = Progress(
-            console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
-        )
+        work, running = self.output / _WORK, list[_Running]()
+        console = Console(stderr=True)
+        bars = Progress(console=console, transient=True, disable=not sys.stderr.isatty())
         with bars, explained(self.output):
             try:
                 shutil.rmtree(work, ignore_errors=True)  # of a call that was killed
                 work.mkdir()
                 while waiting or running:
-                    while waiting and len(running) < self.jobs:
-                        running.append(self._start(waiting.pop(0), work, bars))
+                    while waiting and len(running) < jobs:
+                        running.append(self._start(waiting.pop(0), jobs, bars))
                     for one in [one for one in running if self._is_done(one, bars)]:
                         running.remove(one)
                         bars.remove_task(one.bar)
-                        runs[one.path] = self._finish(one)
+                        self._finish(one)
                     time.sleep(0.1)
             finally:
                 for one in running:
@@ -263,14 +262,21 @@ class _Call:
                     one.process.communicate()
                     shutil.rmtree(one.home, ignore_errors=True)
                 shutil.rmtree(work, ignore_errors=True)
-        return runs
 
-    def _start(self, path: Path, work: Path, bars: Progress) -> _Running:
+    def _start(self, path: Path, jobs: int, bars: Progress) -> _Running:
         """Have a process execute a notebook."""
         if bars.disable:
             _announce(f"{path.stem}: started")
-        digest, started, copy = self._digest(path), datetime.now(UTC), work / path.name
-        variables = {**self.variables, **_shares(self.jobs, len(self.machine.gpus))}
+        copy = self.output / _WORK / path.name
+        run = NotebookRun(
+            name=path.stem,
+            device=self.machine.device,
+            output=str(self.output / path.name),
+            started=_now(),
+            jobs=jobs,
+            digest=self._digest(path),
+        )
+        variables = {**self.variables, **_shares(jobs, len(self.machine.gpus))}
         with explained(Path(tempfile.gettempdir())):
             home = Path(tempfile.mkdtemp(prefix="evalib-"))
             environment = kernel_environment(home, evalib=evalib_beside(path), variables=variables)
@@ -278,11 +284,10 @@ class _Call:
         task = {
             "path": str(path),
             "copy": str(copy),
-            "output": str(self.output / path.name),
             "home": str(home),
             "parameters": self.accepted[path],
             "timeout": self.cell_timeout,
-            "digest": digest,
+            "run": dataclasses.asdict(run),
         }
         with log:
             process = subprocess.Popen(
@@ -298,8 +303,7 @@ class _Call:
         with contextlib.suppress(OSError):  # it has ended
             process.stdin.write(json.dumps(task) + "\n")
             process.stdin.flush()
-        bar = bars.add_task(path.stem, total=None)
-        return _Running(path, home, copy, process, digest, started, bar)
+        return _Running(path, home, copy, run, process, bars.add_task(path.stem, total=None))
 
     def _is_done(self, one: _Running, bars: Progress) -> bool:
         """Whether a notebook's process has ended, which one that hangs is made to."""
@@ -316,10 +320,11 @@ class _Call:
                 bars.update(one.bar, total=total, completed=done)
         return False
 
-    def _finish(self, one: _Running) -> NotebookRun:
+    def _finish(self, one: _Running) -> None:
         """Put the copy of a notebook in its place, and report what became of it."""
         answer, _ = one.process.communicate()
         end_processes(one.home)
+        shutil.rmtree(one.home, ignore_errors=True)
         if answer:
             outcome: dict[str, Any] = json.loads(answer)
         elif one.overdue:
@@ -329,30 +334,21 @@ class _Call:
             outcome = {"error": f"the process that ran the notebook ended with {ending}"}
         if "unwritable" in outcome:
             raise UnwritableError(outcome["unwritable"])
-        if "output" in outcome:
-            os.replace(one.copy, outcome["output"])
-        shutil.rmtree(one.home, ignore_errors=True)
-        run = NotebookRun(
-            name=one.path.stem,
-            device=self.machine.device,
-            seconds=round((datetime.now(UTC) - one.started).total_seconds(), 2),
-            started=one.started.isoformat(timespec="seconds"),
-            jobs=self.jobs,
-            digest=one.digest,
-            **{"passed": False, **outcome},
-        )
-        run = self._stored(one.path, run)
-        self.runs[run.name] = run
+        if "total_cells" in outcome:
+            os.replace(one.copy, self.output / one.path.name)
+        else:
+            outcome["output"] = None
+        run = dataclasses.replace(one.run, **outcome)
+        self._store(one.path, run)
         self.write_report()
         _announce(f"{run.name}: {run} after {run.seconds:.0f} s")
-        return run
 
-    def _stored(self, path: Path, run: NotebookRun) -> NotebookRun:
-        """Store the outputs of a notebook that passed, if that is wanted."""
-        if not self.store_outputs or not run.passed:
-            return run
-        trouble = store_executed(path, self.output / path.name)
-        return dataclasses.replace(run, warnings=[*run.warnings, *([trouble] if trouble else [])])
+    def _store(self, path: Path, run: NotebookRun) -> None:
+        """Keep a run; store the outputs of a notebook that passed, if that is wanted."""
+        if self.store_outputs and run.passed:
+            trouble = store_executed(path, self.output / path.name)
+            run = dataclasses.replace(run, warnings=[*run.warnings, *trouble])
+        self.runs[path.stem] = run
 
     def _digest(self, path: Path) -> str:
         machine = [platform.system(), platform.machine(), self.machine.backend, self.machine.device]
@@ -382,21 +378,6 @@ def _versions(machine: Machine) -> dict[str, str]:
                 package = re.split(r"[^\w.-]", line)[0]
                 versions.setdefault(package, importlib.metadata.version(package))
     return versions
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    """Read a JSON object; an empty one where there is none."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _stamp(notebook: Path) -> object:
-    """What an executed copy says of itself; None where it says nothing."""
-    metadata = _read_json(notebook).get("metadata")
-    return metadata.get("evalib") if isinstance(metadata, dict) else None
 
 
 def _announce(line: str) -> None:

@@ -20,21 +20,21 @@ def has_tag(cell: nbformat.NotebookNode, tag: str) -> bool:
     return tag in cell.metadata.get("tags", [])
 
 
-def store_executed(notebook: Path, executed: Path) -> str | None:
+def store_executed(notebook: Path, executed: Path) -> list[str]:
     """Write the outputs of an executed copy into the notebook that it was made from.
 
     All else stays, but for metadata that differs between machines. A cell tagged
     `skip-execution`, which was not run, keeps its outputs.
 
     Returns:
-        What kept the outputs from being stored; None when they were.
+        What kept the outputs from being stored; empty when they were.
     """
     source = nbformat.read(notebook, as_version=4)
     copy = nbformat.read(executed, as_version=4)
     if [cell.source for cell in source.cells] != [cell.source for cell in copy.cells]:
-        return "outputs not stored: the notebook was changed while it ran"
+        return ["outputs not stored: the notebook was changed while it ran"]
     if differs_from_script(notebook):
-        return "outputs not stored: its script in src/ was changed while it ran"
+        return ["outputs not stored: its script in src/ was changed while it ran"]
     for cell, run_cell in zip(source.cells, copy.cells, strict=True):
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
@@ -50,7 +50,7 @@ def store_executed(notebook: Path, executed: Path) -> str | None:
     text = nbformat.writes(source) + "\n"
     if text != notebook.read_text(encoding="utf-8"):
         write_atomically(notebook, text)
-    return None
+    return []
 
 
 def differs_from_script(notebook: Path) -> bool:

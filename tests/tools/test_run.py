@@ -265,7 +265,7 @@ def test_table_in_a_terminal_that_lacks_characters(tmp_path: Path) -> None:
     runs = [
         NotebookRun("01_a", "cpu", True, 3.04, 12, 12),
         NotebookRun("02_longer", "cpu", False, 100.26, 6, 10, 7, "NameError: no\nname"),
-        NotebookRun("03", "cpu", False, error="E: " + "x" * 500),
+        NotebookRun("03", "cpu", error="E: " + "x" * 500),
     ]
     lines = format_table(runs).splitlines()
     assert lines[:3] == [
