@@ -105,12 +105,6 @@ def test_an_even_slope_has_the_slope_as_gradient():
     assert (gy == 8 * 2).all()  # rows count downward, so that it gets brighter upward
 
 
-def test_bytes_neither_wrap_nor_clip():
-    edge = np.array([[255, 255, 0, 0]] * 3, np.uint8)
-    assert filters.apply_kernel(edge, filters.SOBEL_X)[1].tolist() == [0, -1020, -1020, 0]
-    assert filters.apply_kernel(edge, np.full((3, 3), 2))[1, 0] == 18 * 255
-
-
 @pytest.mark.parametrize(
     "convert",
     [
@@ -126,27 +120,6 @@ def test_bytes_neither_wrap_nor_clip():
 def test_what_people_have_is_taken(convert):
     filtered = filters.apply_kernel(convert(BYTES), filters.SOBEL_X.tolist())
     np.testing.assert_array_equal(filtered, SUMS)
-
-
-@pytest.mark.parametrize("change", ["channels_first", "float16", "mixed_bfloat16"])
-def test_global_settings_change_nothing(change):
-    settings_before = keras.config.image_data_format(), keras.config.floatx()
-    try:
-        if change == "channels_first":
-            keras.config.set_image_data_format(change)
-        elif change == "float16":
-            keras.config.set_floatx(change)
-        else:
-            keras.config.set_dtype_policy(change)
-        np.testing.assert_array_equal(filters.apply_kernel(BYTES, filters.SOBEL_X), SUMS)
-        layer = filters.fixed_convolution(filters.SOBEL_X, padding="same")
-        output = ops.convert_to_numpy(layer(BYTES[np.newaxis, ..., np.newaxis].astype("float32")))
-        assert output.shape == (1, 12, 13, 1)
-        np.testing.assert_array_equal(output[0, 1:-1, 1:-1, 0], SUMS[1:-1, 1:-1])
-    finally:
-        keras.config.set_image_data_format(settings_before[0])
-        keras.config.set_floatx(settings_before[1])
-        keras.config.set_dtype_policy("float32")
 
 
 @pytest.mark.parametrize(
@@ -177,15 +150,18 @@ def test_more_than_four_channels_are_taken_with_a_warning():
 
 
 def test_the_layer_keeps_its_weights_when_it_is_copied_and_drawn_anew():
-    layer = filters.fixed_convolution(filters.SOBEL_Y, padding="same")
-    model = keras.Sequential([keras.Input((8, 9, 1)), layer])
+    keras.config.set_image_data_format("channels_first")
+    try:
+        layer = filters.fixed_convolution(filters.SOBEL_Y, padding="same")
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    model = keras.Sequential([keras.Input((12, 13, 1)), layer])
     assert model.count_params() == 9
     assert model.trainable_weights == []
-    image = np.random.default_rng(0).uniform(size=(8, 9)).astype(np.float32)
-    expected = filters.apply_kernel(image, filters.SOBEL_Y, border="constant")
+    expected = filters.apply_kernel(BYTES, filters.SOBEL_Y, border="constant")
     for network in (model, keras.models.clone_model(model)):
-        (output,) = network.predict(image[np.newaxis, ..., np.newaxis], verbose=0)
-        np.testing.assert_allclose(output[..., 0], expected, rtol=0, atol=1e-6)
+        (output,) = network.predict(BYTES[np.newaxis, ..., np.newaxis], verbose=0)
+        np.testing.assert_array_equal(output[..., 0], expected)
     half = filters.fixed_convolution(filters.SOBEL_Y, convolve=True, dtype="mixed_float16")
     assert half.get_weights()[0][..., 0, 0].tolist() == filters.SOBEL_Y[::-1, ::-1].tolist()
 

@@ -138,30 +138,10 @@ def steps_to_accuracy(
     return float(np.interp(target, accuracies[around], marks[around]))
 
 
-def _relu_slope(slope_below: float) -> Slope:
-    return lambda x: np.where(x > 0, 1.0, slope_below)
-
-
-def _elu_slope(scale: float, alpha: float) -> Slope:
-    return lambda x: scale * np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0)))
-
-
-def _between(low: float, high: float, slope: float = 1.0) -> Slope:
-    return lambda x: slope * ((x > low) & (x < high))
-
-
 def _srelu_slope(x: np.ndarray) -> np.ndarray:
     numbers = SRELU_EXAMPLE
     not_right = np.where(x <= numbers["t_left"], numbers["a_left"], 1.0)
     return np.where(x >= numbers["t_right"], numbers["a_right"], not_right)
-
-
-def _gelu_slope(x: np.ndarray) -> np.ndarray:
-    return ndtr(x) + x * np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi)
-
-
-def _hard_silu_slope(x: np.ndarray) -> np.ndarray:
-    return np.where(x >= 3, 1.0, np.where(x <= -3, 0.0, (2 * x + 3) / 6))
 
 
 def _mish_slope(x: np.ndarray) -> np.ndarray:
@@ -176,24 +156,25 @@ FAMILY: Mapping[str, Activation] = MappingProxyType({
     "sigmoid": Activation("sigmoid", r"1/(1+e^{-x})", activations.sigmoid,
         lambda x: expit(x) * expit(-x), (), "the logistic curve"),
     "hard_sigmoid": Activation("hard sigmoid", r"\mathrm{clip}(x/6+1/2,\,0,\,1)",
-        activations.hard_sigmoid, _between(-3, 3, 1 / 6), (-3.0, 3.0),
+        activations.hard_sigmoid, lambda x: (abs(x) < 3) / 6, (-3.0, 3.0),
         "Courbariaux et al., 2015, with other numbers"),
     "tanh": Activation("tanh", r"\tanh x", activations.tanh, lambda x: 1 - np.tanh(x) ** 2, (),
         "the hyperbolic tangent"),
-    "relu": Activation("ReLU", r"\max(0,\,x)", activations.relu, _relu_slope(0.0), (0.0,),
-        "Nair and Hinton, 2010"),
-    "relu6": Activation("ReLU6", r"\min(\max(0,\,x),\,6)", activations.relu6, _between(0, 6),
-        (0.0, 6.0), "Krizhevsky, 2010"),
+    "relu": Activation("ReLU", r"\max(0,\,x)", activations.relu,
+        lambda x: np.where(x > 0, 1.0, 0.0), (0.0,), "Nair and Hinton, 2010"),
+    "relu6": Activation("ReLU6", r"\min(\max(0,\,x),\,6)", activations.relu6,
+        lambda x: np.where((x > 0) & (x < 6), 1.0, 0.0), (0.0, 6.0), "Krizhevsky, 2010"),
     "leaky_relu": Activation("leaky ReLU", r"x<0:\ 0.2\,x",
-        lambda x: activations.leaky_relu(x, negative_slope=LEAK), _relu_slope(LEAK), (0.0,),
-        "Maas et al., 2013, with 0.01"),
+        lambda x: activations.leaky_relu(x, negative_slope=LEAK),
+        lambda x: np.where(x > 0, 1.0, LEAK), (0.0,), "Maas et al., 2013, with 0.01"),
     "prelu": Activation("PReLU", r"x<0:\ a\,x,\quad a\ \mathrm{learned}",
-        lambda x: activations.leaky_relu(x, negative_slope=PRELU_START), _relu_slope(PRELU_START),
-        (0.0,), "He et al., 2015"),
-    "elu": Activation("ELU", r"x<0:\ e^x-1", activations.elu, _elu_slope(1.0, 1.0), (),
-        "Clevert et al., 2016"),
+        lambda x: activations.leaky_relu(x, negative_slope=PRELU_START),
+        lambda x: np.where(x > 0, 1.0, PRELU_START), (0.0,), "He et al., 2015"),
+    "elu": Activation("ELU", r"x<0:\ e^x-1", activations.elu,
+        lambda x: np.exp(np.minimum(x, 0)), (), "Clevert et al., 2016"),
     "selu": Activation("SELU", r"1.05\,x;\quad x<0:\ 1.76\,(e^x-1)", activations.selu,
-        _elu_slope(SELU_SCALE, SELU_ALPHA), (0.0,), "Klambauer et al., 2017"),
+        lambda x: SELU_SCALE * np.where(x > 0, 1.0, SELU_ALPHA * np.exp(np.minimum(x, 0))),
+        (0.0,), "Klambauer et al., 2017"),
     "srelu": Activation("SReLU", r"\mathrm{slopes}\ a_l,\,1,\,a_r;\ \mathrm{bends\ at}\ t_l,\,t_r",
         lambda x: s_shaped(x, **SRELU_EXAMPLE), _srelu_slope,
         (SRELU_EXAMPLE["t_left"], SRELU_EXAMPLE["t_right"]), "Jin et al., 2016"),
@@ -203,8 +184,10 @@ FAMILY: Mapping[str, Activation] = MappingProxyType({
         lambda x: expit(x) * (1 + x * expit(-x)), (),
         "Elfwing et al., 2018; Ramachandran et al., 2017"),
     "hard_silu": Activation("hard SiLU or hard Swish", r"x\,\mathrm{clip}(x/6+1/2,\,0,\,1)",
-        activations.hard_silu, _hard_silu_slope, (-3.0, 3.0), "Howard et al., 2019"),
-    "gelu": Activation("GELU", r"x\,\Phi(x)", activations.gelu, _gelu_slope, (),
+        activations.hard_silu,
+        lambda x: np.where(abs(x) < 3, (2 * x + 3) / 6, x > 0), (-3.0, 3.0), "Howard et al., 2019"),
+    "gelu": Activation("GELU", r"x\,\Phi(x)", activations.gelu,
+        lambda x: ndtr(x) + x * np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi), (),
         "Hendrycks and Gimpel, 2016"),
     "mish": Activation("Mish", r"x\,\tanh(\ln(1+e^x))", activations.mish, _mish_slope, (),
         "Misra, 2020"),

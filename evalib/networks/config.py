@@ -20,9 +20,8 @@ class NetworkConfig:
     Attributes:
         channels: the number of kernels of each convolution, in order.
         kernel_sizes: height and width of the kernels: one number for all, or one each.
-        pool_after: the convolutions, counted from 1, that a 2x2 max pooling follows. It comes
-            before normalization and activation, which saves three quarters of their work;
-            `conv_block` says when that gives the same as a pooling after them.
+        pool_after: the convolutions, counted from 1, that a 2x2 max pooling follows: before
+            normalization and activation, see `pool_first` of `conv_block`.
         convolution: `"full"`, or `"separable"`: a kernel for each channel, then a 1x1 convolution
             (Chollet, *Xception*, 2017). The first convolution is full in both cases.
         padding: `"valid"` or `"same"`.
@@ -66,20 +65,13 @@ class NetworkConfig:
                 raise ValueError(f"expected {name} {expected}, got {getattr(self, name)!r}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"expected dropout from 0 to below 1, got {self.dropout}")
-        for what, find in (
-            ("activation", keras.activations.get),
-            ("initializer", keras.initializers.get),
-        ):
+        for what in ("activation", "initializer"):
             try:
-                find(getattr(self, what))
+                getattr(keras, f"{what}s").get(getattr(self, what))
             except (TypeError, ValueError) as error:
                 raise ValueError(f"Keras has no {what} {getattr(self, what)!r}") from error
-        for name, value in (
-            ("channels", channels),
-            ("kernel_sizes", sizes),
-            ("pool_after", tuple(poolings)),
-            ("dropout", float(self.dropout)),
-        ):
+        same = {"channels": channels, "kernel_sizes": sizes, "pool_after": tuple(poolings)}
+        for name, value in {**same, "dropout": float(self.dropout)}.items():
             object.__setattr__(self, name, value)
 
 

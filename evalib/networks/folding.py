@@ -55,18 +55,16 @@ def fold_normalization(model: keras.Model) -> keras.Model:
             copies[id(call.layer)] = _copy(call.layer, {"use_bias": True} if norm else {})
         copy = copies[id(call.layer)]
         outputs = list(keras.tree.flatten(copy(*args, **kwargs)))
-        if isinstance(copy, layers.Layer):  # an operation of keras.ops has no weights
-            copy.set_weights(
-                _folded_weights(call.layer, norm) if norm else call.layer.get_weights()
-            )
+        if norm:
+            copy.set_weights(_folded_weights(call.layer, norm))
+        elif isinstance(copy, layers.Layer):  # an operation of keras.ops has no weights
+            copy.set_weights(call.layer.get_weights())
         if isinstance(copy, layers.Normalization):
             copy.finalize_state()  # it computes with what it derived from its weights
         return outputs
 
-    inputs = [
-        keras.Input(batch_shape=one.shape, dtype=one.dtype, name=one.name)
-        for one in tensors(model, "inputs")
-    ]
+    old = tensors(model, "inputs")
+    inputs = [keras.Input(batch_shape=one.shape, dtype=one.dtype, name=one.name) for one in old]
     outputs = run_through_graph(model, inputs, visit)
     sequential = isinstance(model, keras.Sequential)
     return keras.Model(
@@ -92,7 +90,7 @@ def _copy(layer: Any, changes: dict[str, Any]) -> Any:
 
 def _find_folds(model: keras.Model) -> dict[int, layers.BatchNormalization]:
     """For the `id` of each layer that can take it, the batch normalization that follows."""
-    # A token stands for each value that is carried: through the borders of models inside, too.
+    # A token stands for each value that is carried, through models inside, too.
     makers: dict[object, tuple[Any, list[object]]] = {}
     calls: list[tuple[Call, list[object]]] = []
 
@@ -123,18 +121,18 @@ def _find_folds(model: keras.Model) -> dict[int, layers.BatchNormalization]:
 
 def _normalizes_channels(call: Call) -> bool:
     """Whether a call is a batch normalization of the last axis, with its running averages."""
-    if type(call.layer) is not layers.BatchNormalization:
-        return False
     args, kwargs = call.arguments
+    if type(call.layer) is not layers.BatchNormalization or len(args) > 1:
+        return False
     last = len(call.inputs[0].shape) - 1
-    return call.layer.axis in (-1, last) and not kwargs.get("training") and len(args) == 1
+    return call.layer.axis in (-1, last) and not kwargs.get("training")
 
 
 def _takes_it(layer: Any) -> bool:
     """Whether a layer's outputs are a linear map with one kernel, and maybe a bias, per channel."""
-    plain = not getattr(layer, "lora_enabled", False) and not getattr(layer, "quantization_mode", 0)
+    special = getattr(layer, "lora_enabled", None) or getattr(layer, "quantization_mode", None)
     linear = acts_as(layer, _LINEAR) and layer.activation is keras.activations.linear
-    return linear and plain and _channels_last(layer)
+    return linear and not special and _channels_last(layer)
 
 
 def _channels_last(layer: Any) -> bool:
@@ -154,13 +152,9 @@ def _scale_and_shift(norm: layers.BatchNormalization) -> tuple[np.ndarray, np.nd
 def _folded_weights(layer: Any, norm: layers.BatchNormalization) -> list[np.ndarray]:
     """The layer's weights with the normalization in them, a bias last."""
     scale, shift = _scale_and_shift(norm)
-    *kernels, last = layer.get_weights()
-    bias = 0.0
-    if layer.use_bias:
-        bias, last = last, kernels.pop()
-    if isinstance(layer, layers.DepthwiseConv2D):
-        # Its kernels have the shape (height, width, channels, multiplier).
-        last = last * scale.reshape(last.shape[2:])
-    else:
-        last = last * scale
-    return [*kernels, last, bias * scale + shift]
+    weights = layer.get_weights()
+    bias = weights.pop() if layer.use_bias else 0.0
+    # The kernels of a depthwise convolution are (height, width, channels, multiplier).
+    depthwise = isinstance(layer, layers.DepthwiseConv2D)
+    factors = scale.reshape(weights[-1].shape[2:]) if depthwise else scale
+    return [*weights[:-1], weights[-1] * factors, bias * scale + shift]

@@ -77,11 +77,12 @@ def weight_gradients(model: keras.Model, images: Any, labels: Any) -> list[np.nd
 def _record_gradients(trainer: keras.Model, optimizer: Any, *batch: np.ndarray) -> list[np.ndarray]:
     """What an optimizer receives for a batch, as float32. It takes no step."""
     recorded: list[np.ndarray] = []
+    scale = optimizer.loss_scale_factor or 1
 
     def apply(gradients: list[Any], _: Any = None) -> None:
         for gradient, variable in zip(gradients, trainer.trainable_variables, strict=True):
             values = np.zeros(variable.shape) if gradient is None else ops.cast(gradient, "float32")
-            recorded.append(ops.convert_to_numpy(values) / (optimizer.loss_scale_factor or 1))
+            recorded.append((ops.convert_to_numpy(values) / scale).astype("float32"))
 
     optimizer.apply = apply
     trainer.compile(
@@ -92,7 +93,7 @@ def _record_gradients(trainer: keras.Model, optimizer: Any, *batch: np.ndarray) 
         auto_scale_loss=False,  # it would leave out a step whose gradients overflow
     )
     trainer.train_on_batch(*batch)
-    return [values.astype("float32") for values in recorded]
+    return recorded
 
 
 def _checked_images(model: keras.Model, images: Any) -> np.ndarray:

@@ -268,19 +268,16 @@ class SReLU(layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        rank = len(input_shape)
-        shared = list(range(1, rank - 1)) if self.shared_axes is None else self.shared_axes
-        if not set(shared) <= set(range(1, rank)):
-            raise ValueError(f"expected axes from 1 to {rank - 1} to share, got {shared}")
-        shape = [1 if axis in shared else input_shape[axis] for axis in range(1, rank)]
+        axes = range(1, len(input_shape))
+        shared = axes[:-1] if self.shared_axes is None else self.shared_axes
+        if not set(shared) <= set(axes):
+            raise ValueError(f"expected axes from 1 to {len(axes)} to share, got {shared}")
+        shape = [1 if axis in shared else input_shape[axis] for axis in axes]
         if None in shape:
             raise ValueError(f"expected a size of each axis not shared, got shape {input_shape}")
         for name, initializer in self.initializers.items():
-            constraint = _NotBelow(lambda: self.t_left) if name == "t_right" else None
-            weight = self.add_weight(
-                name=name, shape=shape, initializer=initializer, constraint=constraint
-            )
-            setattr(self, name, weight)
+            limit = {"constraint": _NotBelow(lambda: self.t_left)} if name == "t_right" else {}
+            setattr(self, name, self.add_weight(shape, initializer, name=name, **limit))
 
     def call(self, inputs: Any) -> Any:
         right = self.t_right + self.a_right * (inputs - self.t_right)
@@ -300,18 +297,12 @@ class SReLU(layers.Layer):
                 do not fit it or are not finite.
         """
         if not self.built or not 0 <= share <= 1:
-            raise ValueError(
-                f"expected a layer that has been built and a share from 0 to 1, got {self.name!r}, "
-                f"{'built' if self.built else 'not built'}, and {share}"
-            )
+            raise ValueError(f"expected a built layer and a share from 0 to 1, got {share}")
         inputs, sizes = as_array(inputs, "inputs"), tuple(self.t_right.shape)
         fits = all(mine in (1, size) for mine, size in zip(sizes, inputs.shape[1:], strict=False))
         finite = inputs.size > 0 and np.isfinite(inputs).all()
         if inputs.ndim != len(sizes) + 1 or not fits or not finite:
-            state = "finite" if finite else "empty, NaN or infinite"
-            raise ValueError(
-                f"expected finite inputs for weights {sizes}, got {state} ones {inputs.shape}"
-            )
+            raise ValueError(f"expected finite inputs for weights {sizes}, got {inputs.shape}")
         together = (0, *(axis for axis, size in enumerate(sizes, start=1) if size == 1))
         thresholds = np.quantile(inputs, share, axis=together).reshape(sizes)
         self.t_right.assign(ops.maximum(ops.cast(thresholds, self.t_right.dtype), self.t_left))

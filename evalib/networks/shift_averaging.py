@@ -54,7 +54,9 @@ def shift_average(network: keras.Model, reach: int = 1, cross: bool = False) -> 
     for top, left in views:
         margins = ((top, 2 * reach - top), (left, 2 * reach - left))
         view = layers.Cropping2D(margins, name=f"view_{top}_{left}", **LAST)(padded)
-        probabilities = ops.cast(network(view), softmax_dtype())
+        probabilities = network(view)
+        if probabilities.dtype != softmax_dtype():
+            probabilities = ops.cast(probabilities, softmax_dtype())
         # A probability that was rounded to zero has no logarithm.
         logarithms.append(ops.log(ops.maximum(probabilities, 1e-37)))
     mean = layers.Average(name="mean_logarithm", dtype=softmax_dtype())(logarithms)

@@ -61,11 +61,11 @@ class SubPixel(keras.layers.Layer):
 class ICNR(keras.initializers.Initializer):
     """Start a sub-pixel convolution as a convolution that is followed by nearest-neighbor resize.
 
-    The kernel of the convolution before `SubPixel(factor)` is drawn for the output's channels
-    alone, and repeated for each of the `factor ** 2` pixels of a square.
+    The kernel is drawn for the output's channels alone, and repeated for each of the
+    `factor ** 2` pixels of a square.
 
     Args:
-        factor: that of the `SubPixel` layer.
+        factor: that of the `SubPixel` layer that follows the convolution.
         initializer: what draws the kernel, by name or as an object.
 
     Raises:

@@ -42,18 +42,21 @@ def with_statistics(model: keras.Model, generator: np.random.Generator) -> keras
     return model
 
 
+def agree(model: keras.Model, folded: keras.Model, generator, atol: float = 1e-5) -> None:
+    """Both give the same for random images."""
+    images = generator.random((7, *model.inputs[0].shape[1:]), dtype=np.float32)
+    outputs = zip(*(keras.tree.flatten(one(images)) for one in (model, folded)), strict=True)
+    for both in outputs:
+        expected, found = (ops.convert_to_numpy(ops.cast(one, "float32")) for one in both)
+        np.testing.assert_allclose(found, expected, atol=atol * max(1, np.abs(expected).max()))
+
+
 def folded_of(model: keras.Model, generator: np.random.Generator, atol=1e-5) -> keras.Model:
     """The folded model, after a comparison of what both give."""
     with_statistics(model, generator)
     before = model.get_weights()
     folded = fold_normalization(model)
-    images = generator.random((7, *model.inputs[0].shape[1:]), dtype=np.float32)
-    first, second = (keras.tree.flatten(one(images)) for one in (model, folded))
-    for expected, found in zip(first, second, strict=True):
-        expected, found = (
-            ops.convert_to_numpy(ops.cast(one, "float32")) for one in (expected, found)
-        )
-        np.testing.assert_allclose(found, expected, atol=atol * max(1, np.abs(expected).max()))
+    agree(model, folded, generator, atol)
     assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
     return folded
 
@@ -83,12 +86,7 @@ def test_every_kind_of_layer_a_shortcut_and_a_model_inside(generator):
     inner = layers.BatchNormalization(center=False)(inside(inner))
     both = ops.relu(layers.Add()([first, inner]))
     numbers = layers.BatchNormalization()(layers.Dense(5)(layers.Flatten()(both)))
-    model = keras.Model({"image": image}, {"answer": layers.Softmax()(numbers)})
-    with_statistics(model, generator)
-    folded = fold_normalization(model)
-    images = {"image": generator.random((7, 9, 9, 3), dtype=np.float32)}
-    first, second = (one.predict(images, verbose=0)["answer"] for one in (model, folded))
-    np.testing.assert_allclose(second, first, atol=1e-5)
+    folded = folded_of(keras.Model(image, {"answer": layers.Softmax()(numbers)}), generator)
     assert norms(folded) == []
     # By hand: 3x3x3x4 + 4, 3x3x4x2 + 8, 8x4 + 4, 9x9x4x5 + 5.
     assert folded.count_params() == 112 + 80 + 36 + 1625
@@ -139,20 +137,15 @@ def test_a_maximum_does_not_change_places_with_a_negative_factor(generator):
     model = with_statistics(s3_network(), generator)
     gamma = model.get_layer("block1_norm1").gamma
     gamma.assign(-gamma)
-    images = generator.random((3, 28, 28, 1), dtype=np.float32)
-    folded = fold_normalization(model)
-    assert norms(folded) == ["block1_norm1"]
-    first, second = (one.predict(images, verbose=0) for one in (model, folded))
-    np.testing.assert_allclose(second, first, atol=1e-5)
+    agree(model, fold_normalization(model), generator)
+    assert norms(fold_normalization(model)) == ["block1_norm1"]
 
 
 def test_what_a_layer_has_learned_outside_training_is_copied(generator):
     scale = layers.Normalization()
     scale.adapt(generator.normal(3, 2, (50, 4)))
     model = keras.Sequential([keras.Input((4,)), scale, layers.Dense(3)])
-    numbers = generator.normal(size=(5, 4)).astype("float32")
-    first, second = (one.predict(numbers, verbose=0) for one in (model, fold_normalization(model)))
-    np.testing.assert_array_equal(second, first)
+    agree(model, fold_normalization(model), generator)
 
 
 def test_a_dense_layer_with_lora_stays(generator):

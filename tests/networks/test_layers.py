@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers, ops
+from keras import ops
 from scipy import ndimage
 
 from evalib.networks.gradients import input_gradient
@@ -88,12 +88,6 @@ def test_a_copy_begins_again_where_the_layer_itself_draws_on(generator):
     assert (first != second).any()
 
 
-def test_a_model_of_any_size_moves_in_training():
-    image = keras.Input((None, None, 1))
-    model = keras.Model(image, affine()(image, training=True))
-    assert model.predict(np.ones((2, 9, 7, 1)), verbose=0).shape == (2, 9, 7, 1)
-
-
 @pytest.mark.parametrize(
     ("bounds", "message"),
     [
@@ -119,7 +113,7 @@ def test_images_without_channels_or_with_channels_first_are_refused(set_keras):
 
 def test_gradients_pass_through_a_movement_in_bfloat16(set_keras, generator):
     set_keras("mixed_bfloat16")
-    image = keras.Input((9, 9, 1))
+    image = keras.Input((None, None, 1))
     model = keras.Model(image, affine(rotation=0, scale=0, shear=0)(image, training=True))
     gradient = input_gradient(model, generator.random((2, 9, 9, 1)))
     assert gradient[:, 4, 4] == pytest.approx(1, abs=0.02)  # shifted, but not lost
@@ -225,35 +219,29 @@ def test_srelu_is_the_formula_of_the_paper(generator):
     assert (layer.count_params(), flat.count_params()) == (8, 36)
 
 
-def test_the_gradients_of_srelu_are_the_slopes_of_its_formula(generator):
+def test_the_slopes_of_srelu_are_those_of_its_formula(generator):
     x = generator.normal(size=(1, 5, 6, 2)).astype("float32") * 2
     weighting = generator.normal(size=x.shape).astype("float32")
     layer = s_shaped_layer()
+    layer.t_right.constraint = None
     model = keras.Sequential([keras.Input(x.shape[1:]), layer])
-    by_input = input_gradient(model, x, output=lambda values: ops.multiply(values, weighting))
-    # A loss whose gradient by the outputs is the weighting: minus what a step of rate one takes.
+    # The gradient is minus what a step of rate one takes.
     model.compile(
         keras.optimizers.SGD(1.0),
         loss=lambda truth, values: ops.sum(truth * values),
         run_eagerly=True,
         jit_compile=False,
     )
-    layer.t_right.constraint = None
     model.train_on_batch(x, weighting)
-    by_weight = np.array(SHAPES) - [numpy_of(weight).ravel() for weight in layer.weights]
-
-    def slope(inputs_step, shapes_step):
-        both = [
-            (s_shaped(x + sign * inputs_step, *(SHAPES + sign * shapes_step)) * weighting).sum()
+    found = np.array(SHAPES) - [numpy_of(weight).ravel() for weight in layer.weights]
+    for place in np.ndindex(found.shape):
+        step = np.zeros((4, 2))
+        step[place] = 1e-5
+        up, down = (
+            (s_shaped(x.astype(float), *(SHAPES + sign * step)) * weighting).sum()
             for sign in (1, -1)
-        ]
-        return (both[0] - both[1]) / 2e-5
-
-    for gradient, which in ((by_input, 0), (by_weight, 1)):
-        for place in np.ndindex(gradient.shape):
-            steps = [np.zeros(x.shape), np.zeros((4, 2))]
-            steps[which][place] = 1e-5
-            assert gradient[place] == pytest.approx(slope(*steps), abs=2e-4)
+        )
+        assert found[place] == pytest.approx((up - down) / 2e-5, abs=2e-4)
 
 
 def test_the_thresholds_of_srelu_stay_in_order_while_they_are_trained(generator, tmp_path):
@@ -274,17 +262,6 @@ def test_the_thresholds_of_srelu_stay_in_order_while_they_are_trained(generator,
             assert (left <= right).all()
             met |= bool((left == right).all())
         assert met
-
-
-def test_srelu_learns_a_shape_from_what_it_should_give(generator):
-    x = (generator.normal(size=(256, 5, 6, 2)) * 2).astype("float32")
-    layer = SReLU()
-    model = keras.Sequential([keras.Input((5, 6, 2)), layer])
-    model.compile(keras.optimizers.Adam(0.05), "mse", jit_compile=JIT)
-    for _ in range(300):
-        model.train_on_batch(x, s_shaped(x, *SHAPES))
-    for weight, values in zip(layer.weights, SHAPES, strict=True):
-        np.testing.assert_allclose(numpy_of(weight).ravel(), values, atol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -309,36 +286,23 @@ def test_srelu_sets_its_right_threshold_by_what_it_reads(generator):
     assert right[0] == pytest.approx(np.sort(x[..., 0].ravel())[int(0.9 * 1200)], abs=0.05)
     assert right[1] == pytest.approx(0.25)  # nine in ten are far below the left threshold
     for wrong, message in (
-        (np.full((4, 5, 6, 2), np.nan), "got empty, NaN or infinite ones"),
-        (x[:0], "got empty, NaN or infinite ones"),
-        (np.ones((4, 5, 6, 3)), r"for weights \(1, 1, 2\), got finite ones \(4, 5, 6, 3\)"),
+        (np.full((4, 5, 6, 2), np.nan), "expected finite inputs"),
+        (x[:0], r"got \(0, 5, 6, 2\)"),
+        (np.ones((4, 5, 6, 3)), r"for weights \(1, 1, 2\), got \(4, 5, 6, 3\)"),
     ):
         with pytest.raises(ValueError, match=message):
             layer.adapt(wrong)
-    with pytest.raises(ValueError, match="from 0 to 1, got .*, built, and 2"):
-        layer.adapt(x, 2)
-    with pytest.raises(ValueError, match="got 'raw', not built"):
-        SReLU(name="raw").adapt(x)
-
-
-def test_srelu_works_in_half_precision(generator):
-    layer = SReLU(dtype="mixed_float16")
-    result = layer(generator.normal(size=(2, 5, 6, 2)))
-    assert keras.backend.standardize_dtype(result.dtype) == "float16"
-    assert {weight.dtype for weight in layer.weights} == {"float32"}
-    half = SReLU(dtype="bfloat16")
-    half(np.zeros((1, 2), "float32"))
-    half.adapt(np.ones((4, 2)))
-    assert numpy_of(half.t_right).tolist() == [1, 1]
-
-
-def test_axes_that_cannot_be_shared_are_refused():
+    for unfit, share in ((layer, 2), (SReLU(), 0.5)):
+        with pytest.raises(ValueError, match="a built layer and a share from 0 to 1"):
+            unfit.adapt(x, share)
     with pytest.raises(ValueError, match=r"expected axes from 1 to 3 to share, got \[0, 1\]"):
         SReLU(shared_axes=[0, 1]).build((None, 5, 6, 2))
     with pytest.raises(ValueError, match=r"not shared, got shape \(None, None, 6, 2\)"):
         SReLU(shared_axes=[2]).build((None, None, 6, 2))
 
 
-def test_a_layer_of_known_name_after_a_sequence_of_unknown_length():
-    stack = [keras.Input((None, 2)), layers.Conv1D(10, 3, padding="same"), SReLU()]
-    assert keras.Sequential(stack)(np.ones((1, 7, 2), "float32")).shape == (1, 7, 10)
+def test_srelu_works_in_half_precision():
+    half = SReLU(dtype="bfloat16")
+    half(np.zeros((1, 2), "float32"))
+    half.adapt(np.ones((4, 2)))
+    assert numpy_of(half.t_right).tolist() == [1, 1]

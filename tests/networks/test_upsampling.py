@@ -46,13 +46,6 @@ def test_icnr_starts_as_a_nearest_neighbor_resize(factor, channels, generator):
     assert np.ptp(enlarged) > 0
 
 
-def test_icnr_repeats_one_draw_of_its_initializer():
-    own = keras.initializers.HeNormal(seed=3)
-    kernel = ops.convert_to_numpy(ICNR(2, own)((3, 3, 5, 8)))
-    single = ops.convert_to_numpy(keras.initializers.HeNormal(seed=3)((3, 3, 5, 2)))
-    np.testing.assert_array_equal(kernel, np.concatenate([single] * 4, axis=-1))
-
-
 @pytest.mark.parametrize("setting", ["float32", *SETTINGS[1:]])
 def test_a_model_of_any_size_is_saved_and_loaded(tmp_path, set_keras, setting):
     set_keras(setting)
