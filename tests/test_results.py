@@ -23,18 +23,14 @@ def test_results_come_back_as_they_were_written(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "_PACKAGE", tmp_path / "evalib")
     with pytest.raises(FileNotFoundError, match="expected a folder outputs"):
         results_folder()
+    (tmp_path / "evalib" / "outputs").mkdir(parents=True)  # of an installed copy
+    assert results_folder() == tmp_path / "evalib" / "outputs"
     (tmp_path / "outputs").mkdir()
     with pytest.raises(FileNotFoundError, match="a script in `scripts/` writes it"):
         read_results("study/a.json")
     write_results(results_folder() / "study" / "a.json", [{"accuracy": 0.1 + 0.2}])
     assert read_results("study/a.json") == [{"accuracy": 0.1 + 0.2}]
     assert [path.name for path in (tmp_path / "outputs" / "study").iterdir()] == ["a.json"]
-
-
-def test_an_installed_copy_reads_the_results_inside_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "_PACKAGE", tmp_path / "evalib")
-    (tmp_path / "evalib" / "outputs").mkdir(parents=True)
-    assert results_folder() == tmp_path / "evalib" / "outputs"
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):

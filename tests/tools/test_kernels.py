@@ -9,11 +9,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from evalib.tools import run as runner
-from evalib.tools.devices import Machine
 from evalib.tools.kernels import end_processes, kernel_environment
 from evalib.tools.run import run_notebooks
 from tests.tools.notebook_calls import is_running, numbers_in, wait_for_end, write_notebook
+
+pytestmark = pytest.mark.usefixtures("found")
 
 CHECKS = """
 import os, random, sys
@@ -35,12 +35,6 @@ assert os.path.dirname(shutil.which("python")) == os.path.dirname(sys.executable
 1
 2
 """
-
-
-@pytest.fixture(autouse=True)
-def machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Machine("jax", "1", ())
-    monkeypatch.setattr(runner, "detect_machine", lambda environment: found)
 
 
 def test_user_settings_and_the_current_folder_change_nothing(

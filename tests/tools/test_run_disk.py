@@ -46,11 +46,9 @@ def script(folder: Path) -> Script:
     """Run a shell script with mounts of its own; `$RUN` stands for `evalib run --out out`."""
     try:
         probe = [*_NAMESPACE, "mount", "-t", "tmpfs", "none", str(folder / "out")]
-        refused = subprocess.run(probe, capture_output=True, text=True, timeout=30).stderr
-    except OSError as error:
-        refused = str(error)
-    if refused:
-        pytest.skip(f"no disk can be mounted here: {refused.strip()}")
+        subprocess.run(probe, capture_output=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"no disk can be mounted here: {error}")
     environment = quick_environment(folder)
     environment["RUN"] = shlex.join(run_command(folder, "--out", folder / "out"))
     command = [*_NAMESPACE, "bash", "-ec"]
@@ -119,18 +117,3 @@ def test_what_is_read_only(folder: Path, script: Script) -> None:
     for line, place in zip(lines, ("out", "out/new/deep", "notebooks"), strict=True):
         assert line == f"evalib: {folder / place} cannot be written (read-only file system): {KEPT}"
     assert half_written(folder) == []
-
-
-def test_a_folder_without_permission(folder: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may write everywhere")
-    (folder / "out").chmod(0o555)
-    result = subprocess.run(
-        run_command(folder, "--out", folder / "out"),
-        env=quick_environment(folder),
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 2
-    assert f"{folder / 'out'} cannot be written (permission denied)" in result.stderr
-    assert result.stdout == ""

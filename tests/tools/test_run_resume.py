@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,11 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from evalib.tools import run as runner
-from evalib.tools.devices import Machine
 from evalib.tools.notebooks import digest_sources
 from evalib.tools.run import run_notebooks
 from tests.tools.notebook_calls import read_report, tagged, write_notebook
 
-
-@pytest.fixture(autouse=True)
-def machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare each run the seconds in which a process imports TensorFlow."""
-    found = Machine("tensorflow", "2.20.0", ())
-    monkeypatch.setattr(runner, "detect_machine", lambda environment: found)
+pytestmark = pytest.mark.usefixtures("found")
 
 
 @pytest.fixture
@@ -117,13 +111,12 @@ def test_what_is_part_of_the_digest(folder: Path) -> None:
 
 
 def test_notebooks_run_side_by_side_and_share_the_machine(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, found: Callable[..., None]
 ) -> None:
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delenv("XLA_PYTHON_CLIENT_MEM_FRACTION", raising=False)
-    found = Machine("jax", "1", ("NVIDIA H200",))
-    monkeypatch.setattr(runner, "detect_machine", lambda environment: found)
+    found("jax", "NVIDIA H200")
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "XLA_PYTHON_CLIENT_MEM_FRACTION")
     for own, other in ("ab", "ba"):
         write_notebook(

@@ -11,18 +11,12 @@ from nbformat import v4
 from nbval.plugin import coalesce_streams
 from PIL import Image
 
-from evalib.tools import run as runner
-from evalib.tools.devices import Machine
 from evalib.tools.kernels import KERNEL
 from evalib.tools.run import run_notebooks
 from evalib.tools.store import compress_png, join_streams
 from tests.tools.notebook_calls import half_written, tagged, write_notebook
 
-
-@pytest.fixture(autouse=True)
-def machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Machine("tensorflow", "2.20.0", ())
-    monkeypatch.setattr(runner, "detect_machine", lambda environment: found)
+pytestmark = pytest.mark.usefixtures("found")
 
 
 def test_stored_outputs_change_nothing_else(tmp_path: Path) -> None:
