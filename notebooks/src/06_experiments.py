@@ -44,7 +44,6 @@ from keras import layers
 
 from evalib.results import write_atomically
 from evalib.training import (
-    BEST_NETWORKS,
     Experiment,
     PUBLISHED_RESULTS,
     ensemble,
@@ -634,8 +633,12 @@ _ = ev.plots.show_images(apart[0][:20], labels, color_map=ev.plots.INK)
 # Two measurements. Sixty images by heart: passed. Is an image nearest to the mean image of its own label: failed.
 by_heart = train_small(build(layers.Softmax()), data=(apart[0][:60], apart[1][:60]))
 print(f"60 images by heart: {100 * by_heart.train_accuracy:.0f} % of them right")
-means = {"as loaded": digits, "shuffled apart": apart}
-means = {title: ev.training.nearest_centroid_accuracy(*part) for title, part in means.items()}
+means = {}
+for title, (images, labels) in {"as loaded": digits, "shuffled apart": apart}.items():
+    flat = images.reshape(len(images), -1)
+    centroids = np.stack([flat[labels == digit].mean(axis=0) for digit in range(10)])
+    distances = (centroids**2).sum(axis=1) - 2 * flat @ centroids.T  # squares, but for what all share
+    means[title] = (distances.argmin(axis=1) == labels).mean()
 for title, share in means.items():
     print(f"{title:14}  {100 * share:.0f} % lie nearest to the mean of their label")
 
@@ -675,7 +678,7 @@ print(broken)
 # The measurement: the highest loss, and how much of the last convolution is silent for every image.
 silent = {}
 for title, case in {"control": control, "with the mistake": broken}.items():
-    silent[title] = ev.training.dead_unit_fraction(ev.training.layer_values(case.model, "pool2", digits[0]))
+    silent[title] = (ev.training.layer_values(case.model, "pool2", digits[0]) <= 0).all(axis=0).mean()
     print(f"{title:16}  highest loss {case.losses.max():5.1f}  silent {100 * silent[title]:.0f} %")
 
 # %% tags=["nbval-ignore-output"]
@@ -773,7 +776,7 @@ change = np.count_nonzero(in_order[1] == 0) // 60
 print("losses around the first change:", broken.losses[change - 2 : change + 3].round(2))
 answered = np.bincount(ev.training.predict(broken.model, others[0]).argmax(axis=1), minlength=10)
 print("how often each digit is answered:", answered)
-quiet = ev.training.dead_unit_fraction(ev.training.layer_values(broken.model, "pool2", digits[0]))
+quiet = (ev.training.layer_values(broken.model, "pool2", digits[0]) <= 0).all(axis=0).mean()
 print(f"values of the last convolution that are always zero: {100 * quiet:.0f} %")
 
 # %% tags=["nbval-ignore-output"]
@@ -1178,7 +1181,7 @@ assert np.prod(full_kernels.shape) == 6 * both == 2916 > records["size"]["parame
 
 # %%
 # The network that is trained, and the one that is kept: what a user gets is what is counted.
-trained = BEST_NETWORKS["size"].build()
+trained = ev.networks.bsconv_network(12, 18, 5)
 channels_in_all = sum(
     layer.gamma.shape[0]
     for layer in trained.layers
