@@ -8,7 +8,7 @@ __getattr__, __dir__ = offer(
         "corruptions": "rotate shift add_gaussian_noise dilate erode corrupt",
         "handwriting": "slants within_class_autocorrelation",
         "letters": "Line Letter draw_page",
-        "mnist": "MNIST_FILE MNIST_SHA256 load_mnist split_validation prepare_images",
+        "mnist": "load_mnist split_validation prepare_images",
         "photos": "PHOTOS sample_photo",
     },
 )

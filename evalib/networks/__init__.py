@@ -5,18 +5,18 @@ from evalib import offer
 __getattr__, __dir__ = offer(
     __name__,
     {
-        "activations": "LEAK PRELU_START SRELU_EXAMPLE Activation s_shaped activation_layer "
-        "kernel_initializer small_network steps_to_accuracy FAMILY",
+        "activations": "LEAK PRELU_START FAMILY Activation activation_layer kernel_initializer "
+        "small_network steps_to_accuracy",
         "applications": "application_names application_graph load_or_build",
-        "bsconv": "bsconv_network bsconv_block",
-        "config": "CONVOLUTIONS HEADS PADDINGS NetworkConfig build_network",
+        "bsconv": "bsconv_network",
+        "config": "NetworkConfig build_network",
         "costs": "LayerCost layer_costs macs",
         "course": "EXPAND_TO_512 WIDENING baseline_network s3_network session2_network "
         "squeeze_expand_network widening_network",
         "folding": "fold_normalization",
         "gradients": "input_gradient weight_gradients",
         "graph": "Call run_through_graph find_call has_graph tensors sibling_paths",
-        "layers": "conv_block transition_block check_affine_bounds RandomAffine SReLU",
+        "layers": "conv_block transition_block RandomAffine SReLU",
         "shift_averaging": "shift_average",
         "upsampling": "SubPixel ICNR",
     },
