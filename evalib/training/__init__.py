@@ -5,17 +5,15 @@ from evalib import offer
 __getattr__, __dir__ = offer(
     __name__,
     {
-        "best_networks": "BestNetwork PublishedResult reference_network BEST_NETWORKS "
-        "TEACHERS DISTILLED FRONTIER PUBLISHED_RESULTS",
+        "best_networks": "PublishedResult PUBLISHED_RESULTS",
         "diagnostics": "TARGET PARAMETER_LIMIT Diagnosis TrainingRun small_digits train_small "
-        "predict accuracy layer_values dead_unit_fraction nearest_centroid_accuracy "
-        "duplicated_in DiagnosisTable",
+        "predict accuracy layer_values duplicated_in DiagnosisTable",
         "ensembles": "ensemble Distillation soften",
         "experiments": "SCORED_ON VALIDATION_IMAGES Experiment experiment_from run_experiment "
         "experiment_record experiment_data",
         "optimizers": "SCHEDULES ConvolutionMuon WarmupDecay",
         "probes": "optimizer_path compile_classifier StartingPoint TrackedTraining track_training",
-        "recipe": "OPTIMIZERS Recipe Run train build_trainer initialize smooth_labels device "
+        "recipe": "OPTIMIZERS Recipe Run train initialize smooth_labels device "
         "versions EpochProgress",
         "scoring": "score estimate_statistics steps_needed check_fit",
         "signals": "deep_network draw_kernels kernel_variance fans Signals measure_signals "

@@ -1,7 +1,6 @@
 """Trainings that fail: small runs with a mistake built in, and what tells one from another."""
 
 import dataclasses
-import html
 import math
 from collections.abc import Callable
 from typing import Any
@@ -26,10 +25,10 @@ class Diagnosis:
 
     Attributes:
         parameters: of the network.
-        train_accuracy: the share of its own training images that it names right, unmoved, 0 to 1.
-        validation_accuracy: the share of images that it was not trained on, 0 to 1.
+        train_accuracy: on its own training images, unmoved, 0 to 1.
+        validation_accuracy: on images that it was not trained on, 0 to 1.
         images: how many of these there are, at least 1.
-        target: the share that is demanded, between 0 and 1.
+        target: the accuracy that is demanded, between 0 and 1.
 
     Raises:
         ValueError: a number is out of its range.
@@ -42,10 +41,9 @@ class Diagnosis:
     target: float = TARGET
 
     def __post_init__(self) -> None:
-        if self.images < 1:
-            raise ValueError(f"expected at least 1 image, got {self.images}")
-        if not 0 < self.target < 1:
-            raise ValueError(f"expected a target between 0 and 1, got {self.target}")
+        if self.images < 1 or not 0 < self.target < 1:
+            numbers = f"{self.images} and {self.target}"
+            raise ValueError(f"expected 1 image or more, a target between 0 and 1, got {numbers}")
         for share in (self.train_accuracy, self.validation_accuracy):
             if not 0 <= share <= 1:
                 raise ValueError(f"expected an accuracy from 0 to 1, got {share}")
@@ -84,18 +82,15 @@ class Diagnosis:
         """What to try next, in a sentence or two."""
         if self.underfits:
             return (
-                "Most of its errors it makes on training images too: it underfits. Try more "
-                "epochs, another rate, more channels, or less augmentation and dropout."
+                "Most of its errors occur on training images, too: it underfits. Try more epochs, "
+                "another rate, more channels, or less augmentation and dropout."
             )
         if self.overfits:
             return (
-                "Most of its errors it makes on unseen images only: it overfits. Try more "
+                "Most of its errors occur on unseen images only: it overfits. Try more "
                 "augmentation, all of the data, dropout, averaging, or fewer weights."
             )
-        return (
-            "There are too few errors to say whether it underfits or overfits. Try other seeds "
-            "before another network."
-        )
+        return "Too few errors to tell underfitting from overfitting. Try other seeds first."
 
     def __str__(self) -> str:
         size = "fewer than" if self.is_small else "not fewer than"
@@ -139,11 +134,10 @@ class TrainingRun:
 
 
 def small_digits() -> tuple[Arrays, Arrays]:
-    """6,000 training images and 4,000 others, both cut from MNIST's training set.
+    """6,000 digits to train on and 4,000 others, always the same, from MNIST's training set.
 
     Returns:
-        `(images, labels), (unseen_images, unseen_labels)`; the images are float32 from 0 to 1 of
-        shape `(n, 28, 28, 1)`. They are the same in every run.
+        `(images, labels)` twice; images are float32 from 0 to 1 of shape `(n, 28, 28, 1)`.
     """
     _, (images, labels) = split_validation(*load_mnist()[0], 10_000)
     (images, labels), (others, their_labels) = split_validation(images, labels, 4_000)
@@ -192,16 +186,13 @@ def train_small(
 
 
 def predict(model: keras.Model, images: Any, *, training: bool = False) -> np.ndarray:
-    """A network's probabilities, as in inference or as in training.
+    """A network's probabilities for `n` images: float32 of shape `(n, classes)`.
 
     Args:
         model: gives class probabilities.
-        images: what it takes, `n` of them.
-        training: let dropout and batch normalization work as they do in training. All images are
-            then one batch. No weight and no moving average is changed by it.
-
-    Returns:
-        float32 of shape `(n, classes)`.
+        images: what it takes.
+        training: let dropout and batch normalization work as they do in training, with all images
+            as one batch. No weight and no moving average is changed by it.
 
     Raises:
         ValueError: it does not give probabilities.
@@ -223,15 +214,12 @@ def accuracy(model: keras.Model, data: Arrays, *, training: bool = False) -> flo
 
 
 def layer_values(model: keras.Model, layer: str, images: Any) -> np.ndarray:
-    """What a layer gives for images, as in inference.
+    """What a layer gives for `n` images, as in inference: float32 of shape `(n, ...)`.
 
     Args:
-        model: a Sequential or functional model. Nothing is added to it.
+        model: a Sequential or functional model.
         layer: its name; of a layer inside a nested model `outer/inner`.
-        images: what the model takes, `n` of them.
-
-    Returns:
-        float32 of shape `(n, ...)`.
+        images: what the model takes.
 
     Raises:
         ValueError: there is no such layer, or no graph of layers.
@@ -240,54 +228,21 @@ def layer_values(model: keras.Model, layer: str, images: Any) -> np.ndarray:
     return _in_parts(lambda part: values(part)[0], images)
 
 
-def dead_unit_fraction(values: np.ndarray) -> float:
-    """The share of a layer's values `(n, ...)`, 0 to 1, that are zero or less for all `n` images.
-
-    NaN counts as alive, for it is no zero.
-    """
-    return float((np.asarray(values) <= 0).all(axis=0).mean())
-
-
-def nearest_centroid_accuracy(images: np.ndarray, labels: np.ndarray) -> float:
-    """The share of images nearest to the mean image of their own label, 0 to 1: without a network.
-
-    Labels that have nothing to do with their images give about one over the number of classes.
-
-    Args:
-        images: shape `(n, ...)`.
-        labels: integers of shape `(n,)`, each class from 0 to the largest at least once.
-    """
-    flat = images.reshape(len(images), -1).astype("float32")
-    means = np.stack([flat[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
-    # The square of the distance, without the part that is the same for every mean.
-    distances = (means**2).sum(axis=1) - 2 * flat @ means.T
-    return float((distances.argmin(axis=1) == labels).mean())
-
-
 def duplicated_in(images: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which images are, bit for bit, among others.
-
-    Args:
-        images: shape `(n, ...)`.
-        others: shape `(m, ...)` and the same dtype.
-
-    Returns:
-        bool of shape `(n,)`.
+    """Which of `n` images are, bit for bit, among others of the same size and dtype: `(n,)` bool.
 
     Raises:
         ValueError: size or dtype differ, so that equal images would have different bits.
     """
     if images.shape[1:] != others.shape[1:] or images.dtype != others.dtype:
-        raise ValueError(
-            f"expected images of {others.shape[1:]} {others.dtype}, got {images.shape[1:]} "
-            f"{images.dtype}"
-        )
+        found = f"{images.shape[1:]} {images.dtype}"
+        raise ValueError(f"expected images of {others.shape[1:]} {others.dtype}, got {found}")
     known = {other.tobytes() for other in others}
     return np.array([image.tobytes() in known for image in images], bool)
 
 
 class DiagnosisTable:
-    """A row for each mistake. The table prints as text, and is drawn as HTML in a notebook."""
+    """A row for each mistake: Markdown, which a notebook draws as a table."""
 
     HEADINGS = ("mistake", "symptom", "measure first", "repair", "unseen images right")
 
@@ -318,22 +273,11 @@ class DiagnosisTable:
         self.rows = [row for row in self.rows if row[0] != mistake]  # a cell may run twice
         self.rows.append((mistake, symptom, measure, repair, f"{broken:.1f} % → {fixed:.1f} %"))
 
-    def __str__(self) -> str:
-        lines = []
-        for first, *rest in self.rows:
-            named = zip(self.HEADINGS[1:], rest, strict=True)
-            lines += [first, *(f"  {name}: {text}" for name, text in named)]
-        return "\n".join(lines)
+    def __repr__(self) -> str:
+        lines = [self.HEADINGS, ["---"] * len(self.HEADINGS), *self.rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        def line(tag: str, texts: tuple[str, ...]) -> str:
-            style = ' style="text-align:left"'
-            return f"<tr>{''.join(f'<{tag}{style}>{html.escape(t)}</{tag}>' for t in texts)}</tr>"
-
-        body = "".join(line("td", row) for row in self.rows)
-        return f"<table><thead>{line('th', self.HEADINGS)}</thead><tbody>{body}</tbody></table>"
+    _repr_markdown_ = __repr__
 
 
 def _in_parts(function: Callable[[Any], Any], images: Any) -> np.ndarray:

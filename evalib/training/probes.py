@@ -1,8 +1,4 @@
-"""What can be watched while something learns: paths of optimizers, losses and kernels by step.
-
-Keras alone does it, so that it runs on every backend: a layer of two weights on a surface, and a
-loop of training steps that looks at the network now and then.
-"""
+"""What can be watched while something learns: paths of optimizers, losses and kernels by step."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
@@ -24,9 +20,7 @@ def optimizer_path(
     start: tuple[float, float],
     steps: int,
 ) -> np.ndarray:
-    """Let an optimizer of Keras walk down a surface, as it does in training.
-
-    The position is the two weights of a layer, and the surface's height is the layer's loss.
+    """Let an optimizer of Keras walk down a surface: two weights whose loss is the height there.
 
     Args:
         optimizer: fresh, for it remembers the weights that it first worked on.
@@ -70,18 +64,9 @@ class _Walker(keras.layers.Layer):
 
 
 def compile_classifier(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
-    """Compile a network for `track_training`: cross-entropy, accuracy, quick small steps.
-
-    Args:
-        model: gives class probabilities.
-        optimizer: fresh.
-    """
-    model.compile(
-        optimizer=optimizer,
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=_just_in_time(),
-    )
+    """Compile a network of class probabilities, with a fresh optimizer, for `track_training`."""
+    loss, jit_compile = "sparse_categorical_crossentropy", _just_in_time()
+    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=jit_compile)
     optimizer.build(model.trainable_variables)
 
 
@@ -91,12 +76,9 @@ def _just_in_time() -> bool | str:
 
 
 class StartingPoint:
-    """Everything that a compiled network's training begins with, to begin from it once more.
+    """The weights of a compiled network and of its optimizer, to begin from them once more.
 
     Compiling again would do that too, and take longer than a short training.
-
-    Args:
-        model: compiled by `compile_classifier`. Its weights and its optimizer's are remembered.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -183,17 +165,13 @@ def track_training(
 def train_steps(
     model: keras.Model, data: Arrays, batch_size: int, order: np.random.Generator | None
 ) -> Iterator[float]:
-    """Train a compiled classifier without end, one batch per step.
+    """Train a compiled classifier without end: each next value is a batch's mean loss in nats.
 
     Args:
         model: compiled by `compile_classifier`.
         data: images that the model takes, and their labels.
         batch_size: images per step. What is left over at the end of a pass is not used in it.
         order: draws a new order for each pass; `None` keeps that of the data.
-
-    Returns:
-        An iterator: asking for the next value trains a step, and gives the mean loss of the batch
-        before it, in nats.
 
     Raises:
         ValueError: as for `track_training`.

@@ -25,6 +25,7 @@ from evalib.training.scoring import (
     scale_images,
     score,
     steps_needed,
+    steps_taken,
 )
 
 __all__ = ["OPTIMIZERS", "Recipe", "Run", "initialize", "score", "train"]
@@ -128,8 +129,7 @@ class Run:
     """What one training gave.
 
     Attributes:
-        seed: what `train` was called with.
-        recipe: likewise.
+        seed: what `train` was called with, as the recipe.
         parameters: `count_params()` of the network, moving statistics included.
         history: `loss` and `accuracy` of each epoch, on the augmented training images.
         test_accuracy: the share of held-out images named right after the last epoch, 0 to 1.
@@ -205,7 +205,10 @@ def train(
     schedule = WarmupDecay(recipe.peak_learning_rate, steps, recipe.warmup_share, recipe.schedule)
     classes = model(x_train[:1], training=False).shape[-1]
     targets = smooth_labels(y_train, classes, recipe.label_smoothing)
-    trainer = build_trainer(model, recipe, teacher)
+    trainer = _Augmented(recipe.augmentation(), model)
+    if teacher is not None:
+        options = {"share": recipe.teacher_share, "temperature": recipe.temperature}
+        trainer = Distillation(trainer.augmentation, model, teacher, **options)
     kind = "categorical" if targets.ndim == 2 else "sparse_categorical"
     trainer.compile(recipe.build_optimizer(schedule), f"{kind}_crossentropy", metrics=["accuracy"])
     facts = {"versions": versions(), "device": device(), "parameters": model.count_params()}
@@ -219,7 +222,8 @@ def train(
         callbacks=[EpochProgress()] if verbose else [],
     )
     seconds = time.perf_counter() - start
-    if estimate := estimate and steps < steps_needed(model):
+    estimate = estimate and steps_taken(trainer) < steps_needed(model)
+    if estimate:
         estimate_statistics(model, x_train[:: -(-len(x_train) // 10_000)])
     loss, accuracy = loss_and_accuracy(model.predict(x_test, batch_size=1000, verbose=0), y_test)
     curves = {name: [float(one) for one in values] for name, values in history.history.items()}
@@ -233,16 +237,6 @@ def train(
         estimated_statistics=estimate,
         **facts,
     )
-
-
-def build_trainer(
-    model: keras.Model, recipe: Recipe, teacher: keras.Model | None = None
-) -> keras.Model:
-    """The network after its augmentation, beside its teacher if it has one."""
-    if teacher is None:
-        return _Augmented(recipe.augmentation(), model)
-    options = {"share": recipe.teacher_share, "temperature": recipe.temperature}
-    return Distillation(recipe.augmentation(), model, teacher, **options)
 
 
 class _Augmented(keras.Model):
@@ -259,9 +253,8 @@ class _Augmented(keras.Model):
 def initialize(model: keras.Model, seed: int) -> None:
     """Seed every random generator and draw the model's trainable weights anew.
 
-    What goes with them begins anew as well: the moving averages of batch normalization and the
-    random state of dropout. Everything else stays: frozen layers and frozen weights, and what
-    `adapt` put into a layer.
+    Moving averages of batch normalization and random states of dropout begin anew as well. Frozen
+    layers, frozen weights, and what `adapt` put into a layer stay.
 
     Args:
         model: built. A layer with weights has a `get_config`, or an `__init__` whose arguments
@@ -277,9 +270,9 @@ def initialize(model: keras.Model, seed: int) -> None:
     if not model.trainable_variables:
         raise ValueError(f"expected weights to train, got none: {model.name!r} is frozen")
     keras.utils.set_random_seed(seed)
-    for layer in model._flatten_layers():
-        for variable, value in _fresh_values(layer):
-            variable.assign(value)
+    fresh = [pair for layer in model._flatten_layers() for pair in _fresh_values(layer)]
+    for variable, value in fresh:
+        variable.assign(value)
 
 
 def _fresh_values(layer: layers.Layer) -> list[tuple[Any, Any]]:
@@ -322,15 +315,10 @@ def _own_variables(layer: layers.Layer) -> list[Any]:
 
 
 def smooth_labels(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:
-    """Spread a share of the truth evenly over all classes.
-
-    Args:
-        labels: integers of shape `(n,)`.
-        classes: how many there are.
-        smoothing: the share, 0 to below 1.
+    """Spread a share of the truth, 0 to below 1, evenly over all classes.
 
     Returns:
-        The labels as they are if the share is 0, otherwise float32 of shape `(n, classes)`.
+        Float32 of shape `(n, classes)`; if the share is 0, the integer labels `(n,)` as they are.
     """
     if not smoothing:
         return labels
@@ -357,32 +345,25 @@ def versions() -> dict[str, str]:
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """One line that is written over after each epoch, in a terminal or a notebook.
-
-    A log file or a pipe gets nothing.
-    """
+    """One line that is written over after each epoch, in a notebook or a terminal; else nothing."""
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.start, self.handle = time.perf_counter(), None
-        if (
-            getattr(sys.modules.get("builtins"), "__IPYTHON__", False)
-            and "ipykernel" in sys.modules
-        ):
-            from IPython.display import Pretty, display
+        if "IPython" in sys.modules:
+            from IPython import display, get_ipython
 
-            self.handle = display(Pretty("training …"), display_id=True)
+            if hasattr(get_ipython(), "kernel"):
+                self.pretty = display.Pretty
+                self.handle = display.display(self.pretty("training …"), display_id=True)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         values = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-        seconds = time.perf_counter() - self.start
-        text = f"epoch {epoch + 1}/{self.params['epochs']}  {values}  {seconds:.0f} s"
+        seconds, epochs = time.perf_counter() - self.start, self.params["epochs"]
+        text = f"epoch {epoch + 1}/{epochs}  {values}  {seconds:.0f} s"
         if self.handle:
-            from IPython.display import Pretty
-
-            self.handle.update(Pretty(text))
+            self.handle.update(self.pretty(text))
         elif sys.stderr.isatty():
-            end = "\n" if epoch + 1 == self.params["epochs"] else ""
-            print(f"\r{text}", end=end, file=sys.stderr, flush=True)
+            print(f"\r{text}", end="\n" if epoch + 1 == epochs else "", file=sys.stderr)
 
 
 def _number(name: str, value: Any, kind: Any) -> Any:

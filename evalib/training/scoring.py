@@ -15,8 +15,8 @@ from evalib.filters import as_array
 def score(model: keras.Model, images: Any, labels: Any) -> tuple[float, float]:
     """Accuracy and loss of a network's predictions.
 
-    Warns if the network was compiled and trained for so few steps that the moving averages of batch
-    normalization are not yet its own: `estimate_statistics` comes first then.
+    Warns if its optimizer took so few steps that the moving averages of batch normalization are not
+    yet the network's own: `estimate_statistics` comes first then.
 
     Args:
         model: gives class probabilities.
@@ -24,15 +24,14 @@ def score(model: keras.Model, images: Any, labels: Any) -> tuple[float, float]:
         labels: classes as whole numbers, shape `(n,)`.
 
     Returns:
-        The share of images whose most probable class is their label, 0 to 1: a count over `n`,
-        without the rounding of a running mean. And the mean cross-entropy, in nats, where no
-        probability counts as less than 1e-7.
+        The share of images whose most probable class is their label, 0 to 1, a count over `n`; and
+        the mean cross-entropy, in nats, where no probability counts as less than 1e-7.
 
     Raises:
         ValueError: images or labels do not fit the network, or it does not give probabilities.
     """
     images, labels = check_fit(model, scale_images(images), labels)
-    steps = _steps(model)
+    steps = steps_taken(model)
     if 0 < steps < steps_needed(model) and getattr(model, "estimated_after", None) != steps:
         warnings.warn(
             f"after {steps} steps the moving averages of batch normalization are not yet the "
@@ -48,9 +47,7 @@ def score(model: keras.Model, images: Any, labels: Any) -> tuple[float, float]:
 def loss_and_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Mean cross-entropy in nats, no probability below 1e-7, and accuracy from 0 to 1.
 
-    Args:
-        probabilities: shape `(n, classes)`; a row with NaN counts as wrong.
-        labels: integers of shape `(n,)`.
+    A row of the probabilities `(n, classes)` with a NaN counts as wrong, whatever its label `(n,)`.
     """
     values = np.asarray(probabilities, "float32")
     of_truth = values[np.arange(len(labels)), labels].astype("float64")
@@ -88,7 +85,7 @@ def estimate_statistics(model: keras.Model, images: Any) -> None:
             norm.momentum = momentum
         for variable, value in others:
             variable.assign(value)
-    model.estimated_after = _steps(model)
+    model.estimated_after = steps_taken(model)
 
 
 def steps_needed(model: keras.Model) -> float:
@@ -109,15 +106,12 @@ def scale_images(images: Any) -> np.ndarray:
 
 
 def check_fit(model: keras.Model, images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return images and labels as a classifier takes them, or say what does not fit.
+    """Return images as an array and labels as int64 of shape `(n,)`, as a classifier takes them.
 
     Args:
         model: gives class probabilities. It is built if it was not.
         images: of the network's input shape, `n` of them.
         labels: whole numbers from 0, of any number type, shape `(n,)` or `(n, 1)`.
-
-    Returns:
-        The images as an array, and the labels as int64 of shape `(n,)`.
 
     Raises:
         ValueError: they do not fit the network, or it does not give class probabilities.
@@ -172,7 +166,7 @@ def _normalizations(model: keras.Model) -> list[layers.BatchNormalization]:
     return [one for one in inside if isinstance(one, layers.BatchNormalization) and one.trainable]
 
 
-def _steps(model: keras.Model) -> int:
+def steps_taken(model: keras.Model) -> int:
     """How many steps the network's own optimizer has taken; 0 without one."""
     optimizer = getattr(model, "optimizer", None)
     return int(ops.convert_to_numpy(optimizer.iterations)) if optimizer else 0

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import keras
 import pytest
 
-from evalib.training.best_networks import BEST_NETWORKS, BestNetwork
 from evalib.training.recipe import Recipe
 
 
@@ -62,13 +61,15 @@ def test_a_run_with_other_versions_names_them(study, monkeypatch):
 def test_another_recipe_makes_the_runs_stale(study, monkeypatch):
     study.study("speed", 2, 1, again=False)
     assert len(study.known_entry("speed", again=False)["runs"]) == 2
-    other = BestNetwork(BEST_NETWORKS["speed"].build, Recipe(epochs=4))
+    other = study.BestNetwork(study.BEST_NETWORKS["speed"].build, Recipe(epochs=4))
     monkeypatch.setitem(study.NETWORKS, "speed", other)
     assert study.known_entry("speed", again=False)["runs"] == []
 
 
 def test_teachers_are_trained_before_who_learns_from_them(study, monkeypatch):
-    student = BestNetwork(BEST_NETWORKS["speed"].build, Recipe(teacher_share=0.9), teachers=2)
+    student = study.BestNetwork(
+        study.BEST_NETWORKS["speed"].build, Recipe(teacher_share=0.9), teachers=2
+    )
     monkeypatch.setitem(study.NETWORKS, "taught", student)
     with pytest.raises(SystemExit, match="train the teachers first: 2 of 2"):
         study.study("taught", 1, 1, again=False)
@@ -85,7 +86,7 @@ def test_teachers_are_trained_before_who_learns_from_them(study, monkeypatch):
     assert len(study.known_entry("taught", again=False)["runs"]) == 1
 
     # Runs by other teachers do not hold, and teachers of another recipe are none.
-    other = BestNetwork(BEST_NETWORKS["speed"].build, Recipe(epochs=4))
+    other = study.BestNetwork(study.BEST_NETWORKS["speed"].build, Recipe(epochs=4))
     monkeypatch.setitem(study.NETWORKS, "teachers", other)
     assert study.known_entry("taught", again=False)["runs"] == []
     with pytest.raises(SystemExit, match="train the teachers first"):
