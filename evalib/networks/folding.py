@@ -52,7 +52,10 @@ def fold_normalization(model: keras.Model) -> keras.Model:
         args, kwargs = keras.tree.map_structure(lambda one: new.get(id(one), one), call.arguments)
         norm = folds.get(id(call.layer))
         if id(call.layer) not in copies:
-            copies[id(call.layer)] = _copy(call.layer, {"use_bias": True} if norm else {})
+            taken = {copy.name for copy in copies.values()}  # by a layer of another model inside
+            name = f"{call.layer.name}_{len(copies)}" if call.layer.name in taken else None
+            changes = {"use_bias": True} if norm else {}
+            copies[id(call.layer)] = _copy(call.layer, changes | ({"name": name} if name else {}))
         copy = copies[id(call.layer)]
         outputs = list(keras.tree.flatten(copy(*args, **kwargs)))
         if norm:
@@ -121,11 +124,9 @@ def _find_folds(model: keras.Model) -> dict[int, layers.BatchNormalization]:
 
 def _normalizes_channels(call: Call) -> bool:
     """Whether a call is a batch normalization of the last axis, with its running averages."""
-    args, kwargs = call.arguments
-    if type(call.layer) is not layers.BatchNormalization or len(args) > 1:
+    if type(call.layer) is not layers.BatchNormalization or call.arguments[1].get("training"):
         return False
-    last = len(call.inputs[0].shape) - 1
-    return call.layer.axis in (-1, last) and not kwargs.get("training")
+    return call.layer.axis in (-1, len(call.inputs[0].shape) - 1)
 
 
 def _takes_it(layer: Any) -> bool:

@@ -82,10 +82,11 @@ def test_every_kind_of_layer_a_shortcut_and_a_model_inside(generator):
     first = layers.BatchNormalization()(first)
     inner = layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2)(first)
     inner = layers.ReLU()(layers.BatchNormalization(scale=False)(inner))
-    inside = keras.Sequential([keras.Input((9, 9, 8)), layers.Conv2D(4, 1, use_bias=False)])
+    kernel = layers.Conv2D(4, 1, use_bias=False, name="kernel")
+    inside = keras.Sequential([keras.Input((9, 9, 8)), kernel])
     inner = layers.BatchNormalization(center=False)(inside(inner))
     both = ops.relu(layers.Add()([first, inner]))
-    numbers = layers.BatchNormalization()(layers.Dense(5)(layers.Flatten()(both)))
+    numbers = layers.BatchNormalization()(layers.Dense(5, name="kernel")(layers.Flatten()(both)))
     folded = folded_of(keras.Model(image, {"answer": layers.Softmax()(numbers)}), generator)
     assert norms(folded) == []
     # By hand: 3x3x3x4 + 4, 3x3x4x2 + 8, 8x4 + 4, 9x9x4x5 + 5.
