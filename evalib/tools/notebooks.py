@@ -10,12 +10,13 @@ from evalib.tools.kernels import OWN_FOLDER
 
 
 def find_notebook_folder(folder: Path | None = None) -> Path:
-    """The folder asked for, or `notebooks` beside evalib or in the current folder."""
-    candidates = [folder] if folder else [OWN_FOLDER / "notebooks", Path.cwd() / "notebooks"]
-    for candidate in candidates:
+    """The folder asked for, or `notebooks` of this checkout, beside evalib, or just here."""
+    here, beside = Path.cwd() / "notebooks", OWN_FOLDER / "notebooks"
+    checkout = [here] if (Path.cwd() / "evalib" / "__init__.py").is_file() else []
+    for candidate in [folder] if folder else [*checkout, beside, here]:
         if candidate.is_dir():
             return candidate.resolve()
-    raise ValueError(f"expected a folder of notebooks, found none at {candidates[-1]}")
+    raise ValueError(f"expected a folder of notebooks, found none at {folder or here}")
 
 
 def select_notebooks(names: Sequence[str], folder: Path) -> list[Path]:

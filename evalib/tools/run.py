@@ -322,11 +322,12 @@ class _Call:
 
     def _finish(self, one: _Running) -> None:
         """Put the copy of a notebook in its place, and report what became of it."""
-        answer, _ = one.process.communicate()
+        printed, _ = one.process.communicate()
         end_processes(one.home)
         shutil.rmtree(one.home, ignore_errors=True)
-        if answer:
-            outcome: dict[str, Any] = json.loads(answer)
+        answers = [line for line in printed.splitlines() if line.startswith("{")]
+        if answers:
+            outcome: dict[str, Any] = json.loads(answers[-1])
         elif one.overdue:
             outcome = {"error": f"CellTimeoutError: still running after {self.cell_timeout} s"}
         else:
