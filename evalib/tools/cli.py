@@ -1,8 +1,8 @@
 """The command line: `python -m evalib ...`, also installed as `evalib`."""
 
 import argparse
-import os
 import io
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -157,22 +157,25 @@ def _run(arguments: argparse.Namespace) -> int:
 def _add_grade(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser(
         "grade",
-        help="mark a submission of the S3 assignment",
-        description="Mark a notebook by the rules of the S3 assignment: a comment in every code "
+        help="mark submissions of the S3 assignment",
+        description="Mark notebooks by the rules of the S3 assignment: a comment in every code "
         "cell, fewer than 20,000 parameters, a score above 0.994, cells run in their order, no "
-        "errors. What makes a score less than it seems is a warning. Without --execute the file is "
-        "only read: nothing of it is run or imported, and numbers are those of its stored outputs, "
-        "which can be edited.",
+        "errors. What makes a score say less than it seems is a warning; what a file does not show "
+        "is `cannot tell`. Without --execute files are only read: nothing of them is run or "
+        "imported, and numbers are those of their stored outputs, which can be edited. Of several "
+        "files, or a folder, it prints a line each, a summary, and who has nearly the same code.",
         epilog="--execute runs somebody else's code with your rights. It protects the original "
-        "file (a copy is run, in a temporary folder that is removed), your time (--timeout), and "
-        "you from processes that stay behind (they are killed, unless the code works against "
-        "that). It is no sandbox: the code can read, change and delete your files, read your "
-        "environment variables, and use the network. "
-        "For people whom you do not trust, run it in a container or on Colab. Exit status: 0 if no "
-        "rule failed, 1 if one failed (with --strict also if one warned), 2 if the input was "
-        "refused, 130 after an interrupt.",
+        "file (a copy is run, in a temporary folder that is removed), your time (--timeout), your "
+        "packages (pip, conda and others are refused), and you from processes that stay behind. It "
+        "is no sandbox: the code can read, change and delete your files, read your environment "
+        "variables, use the network, and get around what protects you. For people whom you do not "
+        "trust, run it in a container or on Colab. Exit status: 0 passed; 1 a rule failed (with "
+        "--strict also if one warned); 3 needs a look: none failed, but one cannot be told, or a "
+        "file of several cannot be read; 2 the input was refused; 130 interrupted.",
     )
-    parser.add_argument("notebook", type=Path, metavar="NOTEBOOK", help="of at most 50 MB")
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="NOTEBOOK", help="of at most 50 MB; or a folder"
+    )
     parser.add_argument(
         "--execute",
         action="store_true",
@@ -184,21 +187,51 @@ def _add_grade(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=float,
         default=1800,
         metavar="SECONDS",
-        help="for the whole run (default: %(default)s)",
+        help="for a whole run (default: %(default)s)",
     )
     parser.add_argument("--strict", action="store_true", help="a warning counts as a failure")
     parser.add_argument("--json", action="store_true", help="print the marks as JSON")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a row for each submission")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep the rows of --csv whose notebooks are unchanged"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="how many at a time (default: one a core; one with --execute)",
+    )
+    parser.add_argument("--parameters-below", type=int, default=20_000, metavar="N")
+    parser.add_argument("--score-above", type=float, default=0.994, metavar="X")
     parser.set_defaults(command=_grade)
 
 
 def _grade(arguments: argparse.Namespace) -> int:
     import json
 
-    from evalib.tools.grade.rules import format_grade, grade_notebook
+    from evalib.tools.grade import classroom, rules
 
-    grade = grade_notebook(arguments.notebook, execute=arguments.execute, timeout=arguments.timeout)
-    print(json.dumps(grade.as_dict(), indent=1) if arguments.json else format_grade(grade))
-    return 0 if grade.passed and not (arguments.strict and grade.warnings) else 1
+    names = ("execute", "timeout", "parameters_below", "score_above")
+    options = {name: getattr(arguments, name) for name in names}
+    paths = classroom.find_notebooks(arguments.paths)
+    several = len(paths) > 1 or paths != arguments.paths or arguments.csv or arguments.resume
+    if not several:
+        grade = rules.grade_notebook(paths[0], **options)
+        content = grade.as_dict() if arguments.json else rules.format_grade(grade)
+        statuses, warnings = [grade.status], len(grade.warnings)
+    else:
+        rows = classroom.grade_class(
+            paths, options, jobs=arguments.jobs, table=arguments.csv, resume=arguments.resume
+        )
+        content = (classroom.class_as_dict if arguments.json else classroom.format_class)(rows)
+        statuses = [row["status"] for row in rows]
+        warnings = sum(int(row.get("warnings") or 0) for row in rows)
+    print(json.dumps(content, indent=1) if arguments.json else content)
+    if "failed" in statuses or (arguments.strict and warnings):
+        return 1
+    if set(statuses) == {"unreadable"}:
+        return 2
+    return 0 if set(statuses) == {"passed"} else 3
 
 
 def _add_rf(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -255,7 +288,6 @@ def _add_sweep(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument(
         "--out",
-        type=Path,
         metavar="DIR",
         help="where records go (default: outputs/sweeps/NAME below the current folder)",
     )
@@ -270,9 +302,11 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
     if not arguments.spec.is_file():  # a pipe could be read only once
         raise ValueError(f"expected a TOML file, got {arguments.spec}")
+    if arguments.out == "":
+        raise ValueError("expected a folder for --out, got an empty name")
     with tempfile.TemporaryDirectory(prefix="evalib-sweep-") as name:
         home = Path(name)
-        environment = kernel_environment(home, variables={"PYTHONSAFEPATH": "1"})
+        environment = kernel_environment(home, variables={"PYTHONSAFEPATH": "1", "TMPDIR": name})
         with mock.patch.dict(os.environ, environment, clear=True):
             try:
                 return _sweep_file(arguments)
@@ -294,7 +328,7 @@ def _sweep_file(arguments: argparse.Namespace) -> int:
         from evalib.tools.sweep_spec import read_sweep
 
         sweep = read_sweep(arguments.spec)
-    folder = arguments.out or Path("outputs", "sweeps", sweep.name)
+    folder = Path(arguments.out or Path("outputs", "sweeps", sweep.name))
     records = run_sweep(
         sweep,
         folder,

@@ -1,4 +1,4 @@
-"""A cell's source as Python: what its comments are worth, and what its expressions name and show.
+"""A cell's source: what its comments are worth, and what its expressions name and show.
 
 Nothing is run: the source goes through Python's own parser and tokenizer. IPython's magics are
 taken out before, line by line, so that line numbers stay.
@@ -16,53 +16,58 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 MAX_SOURCE = 100_000  # characters of a cell that are analyzed
-MIN_LETTERS = 3  # of a comment: "# CNN" says something, "# --" and "# 26" do not
 
-EVALUATES = {"evaluate", "evaluate_generator"}
-_LEAST_WORDS = 3  # characters by which a printed line is known
+_MIN_LETTERS = 3  # of a comment: "# CNN" says something, "# --" and "# 26" do not
+_LONGEST_STATEMENT = 12  # lines of commented-out code that are parsed together
 _PYTHON_MAGICS = {"capture", "prun", "py", "pypy", "python", "python3", "time", "timeit"}
 _PROGRAM_MAGICS = {"bash", "file", "perl", "ruby", "script", "sh", "writefile"}
-_LIBRARIES = {"cv2", "keras", "matplotlib", "np", "numpy", "pandas", "PIL", "plt", "pylab",
-              "scipy", "skimage", "sklearn", "tensorflow", "tf", "torch", "vis"}  # fmt: skip
-# What a comment says to a program: "# !pip install keras", not "# !important: 28x28 images".
+_LIBRARIES = {"cv2", "keras", "matplotlib", "np", "numpy", "pandas", "PIL", "plt", "pylab", "scipy",
+              "skimage", "sklearn", "tensorflow", "tf", "torch", "torchvision", "vis"}  # fmt: skip
+# Comments and titles of the course's own notebook: they are not the student's.
+_TEMPLATE = {
+    "import libraries and modules", "load pre-shuffled mnist data into train and test sets",
+    "convert 1-dimensional class arrays to 10-dimensional class matrices",
+    "util function to convert a tensor into a valid image", "clip to [0, 1]",
+    "normalize tensor: center on 0., ensure std is 0.1", "convert to rgb array",
+    "build a loss function that maximizes the activation",
+    "of the nth filter of the layer considered", "normalization trick: we normalize the gradient",
+    "compute the gradient of the input picture wrt this loss", "run gradient ascent for 20 steps",
+    "this function returns the loss and grads given the input picture",
+    "step size for gradient ascent",
+}  # fmt: skip
+_LINK = re.compile(r"\bhttps?://\S+")
+# "# !pip install keras" is a command, "# !important: 28x28 images" is not.
+_COMMAND = re.compile(
+    r"!\s?(?:pip|apt|conda|curl|wget|git|ls|cd|cp|mv|mkdir|unzip|tar|python|nvidia)\d?\b|"
+    r"%{1,2}[A-Za-z_]|(?:python\d? -m )?(?:pip\d?|conda|apt(?:-get)?) (?:un)?install\b"
+)
 _DIRECTIVE = re.compile(
-    r"!(?=/|\s?(?:pip|apt|conda|curl|wget|git|ls|cd|cp|mv|mkdir|unzip|tar|python|nvidia)\d?\b)|"
-    r"-\*-|coding[:=]|noqa|type: ?ignore|pylint|fmt:|ruff:|@param|In ?\["
+    r"!/|-\*-|coding[:=]|noqa|type: ?ignore|pylint|fmt:|ruff:|@param|In ?\[|Out ?\["
 )
-_PRINT_STATEMENT = re.compile(
-    r"(?m)^([ \t]{0,40})print(?:[ \t]{1,4}(?![(=])([^\n#]{0,400}?),?)?[ \t]{0,4}(#[^\n]*)?$"
-)
-_LONGEST_STATEMENT = 12  # lines of commented-out code that are tried together
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """A cell's source, read.
-
-    Attributes:
-        text: The source with magics taken out.
-        tree: Its syntax tree; None where it is no Python.
-        note: What kept it from being read as Python 3; None where nothing did.
-        is_python: False where a cell magic hands the cell to another language.
-    """
+    """A cell's source without magics, and its syntax tree where it is Python."""
 
     text: str
     tree: ast.Module | None
-    note: str | None = None
-    is_python: bool = True
+    note: str | None = None  # what kept it from being read as Python 3
+    is_python: bool = True  # False where a cell magic hands it to another language
 
 
 @lru_cache(maxsize=1024)
 def parse(source: str) -> Parsed:
-    """Read a cell's source as Python 3, with IPython's magics taken out.
-
-    Python 2's print statements are rewritten, and noted, so that the rest can be read.
-    """
+    """Read a cell's source as Python 3, with IPython's magics taken out."""
     if len(source) > MAX_SOURCE:
         return Parsed("", None, f"has more than {MAX_SOURCE:,} characters")
+    lines = source.split("\n")
+    first = next((line for line in lines if line.strip()), "")
+    indent = first[: len(first) - len(first.lstrip())]  # IPython takes it from all lines
+    source = "\n".join(line.removeprefix(indent) for line in lines)
     first, _, rest = source.lstrip().partition("\n")
     if first.startswith("%%"):
-        magic = re.match(r"%%\s*(\w+)", first)
+        magic = re.match(r"%%\s*(\w*)", first)
         if magic is None or magic[1] not in _PYTHON_MAGICS:
             of_program = magic is not None and magic[1] in _PROGRAM_MAGICS
             note = "hands its text to another program" if of_program else None
@@ -75,31 +80,28 @@ def parse(source: str) -> Parsed:
         tree = _tree(text)
         if tree is not None:
             return Parsed(text, tree)
-    rewritten = _PRINT_STATEMENT.sub(r"\1print(\2)  \3", blanked)
-    tree = _tree(rewritten)
-    if tree is not None and rewritten != blanked:
-        return Parsed(rewritten, tree, "has a print statement of Python 2")
     return Parsed(blanked, None, "is not valid Python 3")
 
 
 def comment_kind(source: str) -> str:
-    """What a cell's comments are.
+    """Tell what a cell's comments are worth.
 
     Returns:
-        "real" where at least one says something in words; else "code" where there is nothing but
-        commented-out code, "empty" where there is no word in them, "string" where a text in
-        quotes stands in place of a comment, or "none".
+        "real" where a comment, or a function's docstring, says something in words; else "template"
+        where all words are the course's, "code" where there is nothing but commented-out code,
+        "empty" where there is no word, "string" where the cell begins with a text in quotes, or
+        "none".
     """
-    kinds = set(map(_kind, _comments(source)))
-    for kind in ("real", "code", "empty"):
+    kinds = {_kind(block) for block in _comments(source)}
+    tree = parse(source).tree
+    defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, defined)] if tree else []
+    if any(_says_something(ast.get_docstring(node) or "") for node in nodes):
+        kinds.add("real")
+    for kind in ("real", "template", "code", "empty"):
         if kind in kinds:
             return kind
-    tree = parse(source).tree
-    first = tree.body[0] if tree and tree.body else None
-    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    if is_text and isinstance(first.value.value, str):  # type: ignore[union-attr]
-        return "string"
-    return "none"
+    return "string" if tree and ast.get_docstring(tree) else "none"
 
 
 def comment_texts(source: str) -> list[str]:
@@ -107,15 +109,26 @@ def comment_texts(source: str) -> list[str]:
     return [" ".join(block).lower() for block in _comments(source) if _kind(block) == "real"]
 
 
+def explains(text: str) -> bool:
+    """Whether a text cell says something in words that are not the course's."""
+    lines = (re.sub(r"<[^<>\n]{0,300}>|[#*_`>]", "", line).strip() for line in text.split("\n"))
+    return any(_says_something(line) and line.lower() not in _TEMPLATE for line in lines)
+
+
+def is_comment_only(source: str) -> bool:
+    """Whether a cell holds comments alone."""
+    return all(line.strip().startswith("#") or not line.strip() for line in source.split("\n"))
+
+
 def _comments(source: str) -> Iterator[list[str]]:
-    """The texts of the comments, without their hash; those on adjacent lines come together."""
+    """The texts of the comments, without their hashes; those on adjacent lines come together."""
     block: list[str] = []
     last = -1
     for line, text, alone in _comment_lines(source):
         if block and not (alone and line == last + 1):
             yield block
             block = []
-        block.append(text)
+        block.append(re.sub(r"^[\s#]*#", "", text))
         last = line if alone else -1
     if block:
         yield block
@@ -128,44 +141,44 @@ def _comment_lines(source: str) -> list[tuple[int, str, bool]]:
         # In another language: a line that begins as comments do in shells, JavaScript or HTML.
         found = re.finditer(r"(?m)^[ \t]*(?:#|//|<!--)([^\n]*)$", parsed.text)
         return [(0, match[1], False) for match in found]
-    lines = _shell_comments(source)
+    # Comments after a command of the shell: `!pip install keras  # why`.
+    after = re.finditer(r"(?m)^[ \t]*![^\n#'\"]*[ \t]#([^\n]*)$", source[:MAX_SOURCE])
+    lines = [(0, match[1], False) for match in after]
     try:
         for token in tokenize.generate_tokens(io.StringIO(parsed.text).readline):
             if token.type == tokenize.COMMENT:
                 alone = not token.line[: token.start[1]].strip()
-                lines.append((token.start[0], token.string.lstrip("#"), alone))
+                lines.append((token.start[0], token.string, alone))
     except (tokenize.TokenError, SyntaxError):
         found = re.finditer(r"(?m)^[ \t]*#+([^\n]*)$", parsed.text)
         lines += [(parsed.text.count("\n", 0, hit.start()) + 1, hit[1], True) for hit in found]
     return lines
 
 
-def _shell_comments(source: str) -> list[tuple[int, str, bool]]:
-    """Comments behind a command of the shell: `!pip install keras  # why`."""
-    found = re.finditer(r"(?m)^[ \t]*![^\n#'\"]*[ \t]#([^\n]*)$", source[:MAX_SOURCE])
-    return [(0, match[1], False) for match in found]
-
-
 def _kind(block: Sequence[str]) -> str:
-    """Whether a block says something in words, "real", or holds only code, or neither."""
+    """Whether a block says something in words, "real", or only "template", "code" or nothing."""
     lines = [re.sub(r"^\s*@(?:title|markdown)\b", "", line) for line in block]
-    kind = "empty"
+    kinds = {"empty"}
     start = 0
     while start < len(lines):
-        line = lines[start].strip()
-        if not _letters(line) or _DIRECTIVE.match(line):
-            start += 1
-            continue
-        ends = range(start + 1, min(start + _LONGEST_STATEMENT, len(lines)) + 1)
-        end = next((end for end in ends if _is_code(lines[start:end])), None)
-        if end is None:
-            return "real"
-        kind, start = "code", end
-    return kind
+        line, end = lines[start].strip(), start + 1
+        link_alone = _LINK.search(line) and not _says_something(line)
+        if link_alone or line.lower().rstrip(".") in _TEMPLATE:
+            kinds.add("template")  # the course has a link to keras.io
+        elif _COMMAND.match(line):
+            kinds.add("code")
+        elif _says_something(line) and not _DIRECTIVE.match(line):
+            ends = range(end, min(start + _LONGEST_STATEMENT, len(lines)) + 1)
+            end = next((end for end in ends if _is_code(lines[start:end])), 0)
+            if not end:
+                return "real"
+            kinds.add("code")
+        start = end
+    return next(kind for kind in ("template", "code", "empty") if kind in kinds)
 
 
-def _letters(text: str) -> bool:
-    return sum(letter.isalpha() for letter in text) >= MIN_LETTERS
+def _says_something(text: str) -> bool:
+    return sum(letter.isalpha() for letter in _LINK.sub("", text)) >= _MIN_LETTERS
 
 
 def _is_code(lines: Sequence[str]) -> bool:
@@ -227,17 +240,22 @@ def call_name(node: ast.Call) -> str:
 
 
 @lru_cache(maxsize=4096)
-def dotted_names(expression: ast.AST) -> tuple[str, ...]:
-    """The names in an expression, and those with attributes, as `self.model`."""
-    nodes = (node for node in ast.walk(expression) if isinstance(node, (ast.Name, ast.Attribute)))
-    return tuple(dict.fromkeys(filter(None, map(dotted, nodes))))
+def calls_in(expression: ast.AST) -> tuple[ast.Call, ...]:
+    """All calls in an expression."""
+    return tuple(node for node in ast.walk(expression) if isinstance(node, ast.Call))
 
 
 @lru_cache(maxsize=4096)
 def called_names(expression: ast.AST) -> frozenset[str]:
     """The last parts of all names that are called in an expression."""
-    calls = (node for node in ast.walk(expression) if isinstance(node, ast.Call))
-    return frozenset(map(call_name, calls))
+    return frozenset(map(call_name, calls_in(expression)))
+
+
+@lru_cache(maxsize=4096)
+def dotted_names(expression: ast.AST) -> tuple[str, ...]:
+    """The names in an expression, and those with attributes, as `self.model`."""
+    nodes = (node for node in ast.walk(expression) if isinstance(node, (ast.Name, ast.Attribute)))
+    return tuple(dict.fromkeys(filter(None, map(dotted, nodes))))
 
 
 def dotted(node: ast.AST | None) -> str:
@@ -247,48 +265,6 @@ def dotted(node: ast.AST | None) -> str:
         parts.append(node.attr)
         node = node.value
     return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
-
-
-def outside_evaluate(expression: ast.expr) -> Iterator[ast.AST]:
-    """The nodes of an expression, without what `evaluate` is called with and losses taken from it.
-
-    A loss is the first of what `evaluate` gives: `score[0]` or `score['loss']`.
-    """
-    waiting: list[ast.AST] = [expression]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        of_loss = isinstance(node, ast.Subscript) and is_first(node.slice)
-        if not of_loss and not (isinstance(node, ast.Call) and call_name(node) in EVALUATES):
-            waiting += reversed(list(ast.iter_child_nodes(node)))
-
-
-@lru_cache(maxsize=4096)
-def takes_from_one(expression: ast.expr) -> bool:
-    """Whether an expression is `1 - accuracy` or `100 - 100 * accuracy`, or holds such a one."""
-    return any(
-        isinstance(node, ast.BinOp)
-        and isinstance(node.op, ast.Sub)
-        and isinstance(node.left, ast.Constant)
-        and node.left.value in (1, 100)
-        for node in outside_evaluate(expression)
-    )
-
-
-def is_first(node: ast.expr) -> bool:
-    """Whether an index is that of the loss in what `evaluate` gives."""
-    return isinstance(node, ast.Constant) and node.value in (0, "loss")
-
-
-def is_percent(expression: ast.expr) -> bool:
-    """Whether a shown value was multiplied by 100."""
-    products = (node for node in ast.walk(expression) if isinstance(node, ast.BinOp))
-    return any(
-        isinstance(side, ast.Constant) and side.value == 100
-        for node in products
-        if isinstance(node.op, ast.Mult)
-        for side in (node.left, node.right)
-    )
 
 
 def first_words(shown: ast.AST) -> str:
@@ -303,4 +279,4 @@ def first_words(shown: ast.AST) -> str:
             first = first.values[0] if isinstance(first, ast.JoinedStr) and first.values else None
     text = first.value if first is not None and isinstance(first.value, str) else ""
     words = re.split("[%{]", text)[0].strip().split("\n")[-1].strip()
-    return words if len(words) >= _LEAST_WORDS else ""
+    return words if len(words) > 2 else ""

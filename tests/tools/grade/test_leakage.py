@@ -1,18 +1,12 @@
-"""evalib.tools.grade.leakage: what makes a score less than it seems, and what does not."""
+"""evalib.tools.grade.leakage: what makes a score say less than it seems, and what does not."""
 
 from pathlib import Path
 
 import pytest
 
-import tests.tools.grade.submissions_made as made
-from evalib.tools.grade.rules import WARN, Check, Grade, grade_notebook
-from tests.tools.grade.submissions_made import assert_only, changed, checks, good, write
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "submission.ipynb"
-
+import tests.tools.grade.made as made
+from evalib.tools.grade.rules import WARN, grade_notebook
+from tests.tools.grade.made import assert_only, changed, good, write
 
 CHECKED = "validation_data=(X_test, Y_test)"
 FIT_ON = "# train\nmodel.fit(X_train, Y_train, epochs=20, {})"
@@ -25,8 +19,7 @@ def fit_with(options: str, before: str = "", after: str = "") -> str:
 @pytest.mark.parametrize(
     ("fit", "word"),
     [
-        (fit_with(f"{CHECKED}, callbacks=[c]",
-                  "c = ModelCheckpoint('w', monitor='val_acc', save_best_only=True)"), "keeps"),
+        (fit_with(f"{CHECKED}, callbacks=c", "c = []\nc.append(EarlyStopping())"), "ends"),
         (fit_with(f"{CHECKED}, callbacks=[c]", "c = ModelCheckpoint('w', 'val_acc')",
                   "model.load_weights('w')"), "takes weights back"),
         (fit_with(f"{CHECKED}, callbacks=[keras.callbacks.EarlyStopping(patience=3)]"), "Early"),
@@ -45,12 +38,10 @@ def fit_with(options: str, before: str = "", after: str = "") -> str:
 )  # fmt: skip
 def test_choices_on_test_images(path: Path, fit: str, word: str) -> None:
     grade = grade_notebook(write(path, changed(fit=fit)))
-    (check,) = checks(grade, "choice")
-    assert check.status == WARN
+    (check,) = [check for check in grade.warnings if check.rule == "choice"]
     assert word in check.found
     assert check.cells == (5,)
-    assert grade.passed
-    assert {c.rule for c in grade.warnings} <= {"choice", "passes"}
+    assert {check.rule for check in grade.warnings} <= {"choice", "passes"}
 
 
 @pytest.mark.parametrize(
@@ -142,76 +133,73 @@ def checks_that_warn(path: Path, cells: list[tuple[str, made.Shown]]) -> set[str
     ],
 )  # fmt: skip
 def test_more_than_it_seems(path: Path, fit: str, rule: str, word: str) -> None:
-    check = assert_only_or_more(grade_notebook(write(path, changed(fit=fit))), rule)
-    assert word in check.found
-    assert check.cells == (5,)
-
-
-def assert_only_or_more(grade: Grade, rule: str) -> Check:
-    """Training on test images is noticed at the training and at the score; the rest once."""
-    assert grade.passed
+    grade = grade_notebook(write(path, changed(fit=fit)))
+    # Training on test images is noticed at the training and at the score; the rest once.
     assert {check.rule for check in grade.warnings} == {rule}
-    return grade.warnings[0]
+    assert word in grade.warnings[0].found
+    assert grade.warnings[0].cells == (5,)
+
+
+GRAY = ("np.repeat(X_train, 3, -1)", "X_train.repeat(3, -1)", "keras.ops.repeat(X_train, 3, 3)",
+        "tf.concat([X_train, X_train, X_train], 3)", "np.append(X_train, X_train, 3)",
+        "np.tile(X_train, [1, 1, 1, 3])")  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("fit", "shown"),
+    "fit",
     [
-        (fit_with("validation_split=0.1, callbacks=[EarlyStopping(), ModelCheckpoint('w',"
-                  "save_best_only=True)]", after="model.load_weights('w')"), None),
-        (fit_with("validation_data=(X_val, Y_val), callbacks=[EarlyStopping()]",
-                  "X_val, X_train = X_train[:9000], X_train[9000:]\n"
-                  "Y_val, Y_train = Y_train[:9000], Y_train[9000:]"), None),
-        (fit_with("validation_data=(X_test, y_val), callbacks=[EarlyStopping()]",
-                  "X_train, X_test, a, y_val = train_test_split(X_train, Y_train)"), None),
-        (fit_with(f"{CHECKED}, callbacks=[LearningRateScheduler(lambda e: 0.1 / (1 + e))]"), None),
-        (fit_with(f"{CHECKED}, callbacks=[EarlyStopping(monitor='loss')]"), None),
-        (fit_with(CHECKED, "gen = ImageDataGenerator(rotation_range=9)\ngen.fit(X_train)"), None),
-        ("# seeds\nfor seed in range(3):\n    model = build()\n"
-         "    model.fit(X_train, Y_train, epochs=9)", None),
-        ("# draw\nplt.ylim(0, max(h.history['val_loss']))\n" + FIT_ON.format(""), None),
-        ("# three channels\nX_train = np.repeat(X_train, 3, axis=-1)\n"
-         "X_train = np.concatenate([X_train, X_train], axis=3)\n" + FIT_ON.format(""), None),
-        *[(f"# three channels\nX_train = {gray}\n" + FIT_ON.format(""), None) for gray in (
-            "np.repeat(X_train, 3, -1)", "X_train.repeat(3, -1)", "keras.ops.repeat(X_train, 3, 3)",
-            "tf.concat([X_train, X_train, X_train], 3)", "np.append(X_train, X_train, 3)",
-            "np.tile(X_train, [1, 1, 1, 3])")],
-        ("# joined again\na, b = X_train[:10], X_train[10:]\nX_train = np.concatenate([a, b])\n"
-         + FIT_ON.format(""), None),
-        ("# all of them\nX = np.concatenate([X_train, X_test])\nX = X - X.mean()\n"
-         "X_train, X_test = X[:60000], X[60000:]\n" + FIT_ON.format(""), None),
-        ("# generator\nmodel.fit_generator(g.flow(X_train, Y_train, batch_size=128),"
-         " steps_per_epoch=int(np.ceil(len(X_train) / 128)), epochs=9)", None),
-        ("# endless\nd = tf.data.Dataset.from_tensor_slices(X_train).repeat().batch(64)\n"
-         "model.fit(d, steps_per_epoch=60000 // 64, epochs=9)", None),
-        ("# a function\ndef run(model, x_train, x_test):\n"
-         "    model.fit(x_train, epochs=3, validation_data=x_test)\nrun(model, X_train, X_test)",
-         None),
+        fit_with("validation_split=0.1, callbacks=[EarlyStopping(), ModelCheckpoint('w',"
+                 "save_best_only=True)]", after="model.load_weights('w')"),
+        fit_with("validation_data=(X_val, Y_val), callbacks=[EarlyStopping()]",
+                 "X_val, X_train = X_train[:9000], X_train[9000:]\n"
+                 "Y_val, Y_train = Y_train[:9000], Y_train[9000:]"),
+        fit_with("validation_data=(X_test, y_val), callbacks=[EarlyStopping()]",
+                 "X_train, X_test, a, y_val = train_test_split(X_train, Y_train)"),
+        fit_with(f"{CHECKED}, callbacks=[LearningRateScheduler(lambda e: 0.1 / (1 + e))]"),
+        fit_with(f"{CHECKED}, callbacks=[EarlyStopping(monitor='loss')]"),
+        fit_with(CHECKED, "gen = ImageDataGenerator(rotation_range=9)\ngen.fit(X_train)"),
+        fit_with("", "model.save_weights('0.h5')\nmodel.fit(X_train, Y_train, epochs=1)\n"
+                 "model.load_weights('0.h5')"),
+        "# seeds\nfor seed in range(3):\n    model = build()\n"
+        "    model.fit(X_train, Y_train, epochs=9)",
+        "# draw\nplt.ylim(0, max(h.history['val_loss']))\n" + FIT_ON.format(""),
+        "# three channels\nX_train = np.repeat(X_train, 3, axis=-1)\n"
+        "X_train = np.concatenate([X_train, X_train], axis=3)\n" + FIT_ON.format(""),
+        *[f"# three channels\nX_train = {gray}\n" + FIT_ON.format("") for gray in GRAY],
+        "# joined again\na, b = X_train[:10], X_train[10:]\nX_train = np.concatenate([a, b])\n"
+        + FIT_ON.format(""),
+        "# all of them\nX = np.concatenate([X_train, X_test])\nX = X - X.mean()\n"
+        "X_train, X_test = X[:60000], X[60000:]\n" + FIT_ON.format(""),
+        "# generator\nmodel.fit_generator(g.flow(X_train, Y_train, batch_size=128),"
+        " steps_per_epoch=int(np.ceil(len(X_train) / 128)), epochs=9)",
+        "# endless\nd = tf.data.Dataset.from_tensor_slices(X_train).repeat().batch(64)\n"
+        "model.fit(d, steps_per_epoch=60000 // 64, epochs=9)",
+        "# a function\ndef run(model, x_train, x_test):\n"
+        "    model.fit(x_train, epochs=3, validation_data=x_test)\nrun(model, X_train, X_test)",
     ],
 )  # fmt: skip
-def test_what_is_honest_gives_no_warning(path: Path, fit: str, shown: made.Shown) -> None:
-    grade = grade_notebook(write(path, changed(fit=(fit, shown))))
+def test_what_is_right_gives_no_warning(path: Path, fit: str) -> None:
+    grade = grade_notebook(write(path, changed(fit=(fit, None))))
     assert not grade.warnings, grade.warnings
 
 
 def test_a_training_cell_that_ran_before(path: Path) -> None:
-    grade = grade_notebook(write(path, good(), counts=[1, 2, 3, 4, 6, 7, 8]))
-    (check,) = checks(grade, "one training")
-    assert (check.status, check.cells) == (WARN, (5,))
+    grade = grade_notebook(write(path, good(), [1, 2, 3, 4, 6, 7, 8]))
+    (check,) = grade.warnings
+    assert (check.rule, check.cells) == ("one training", (5,))
     assert "from 4 to 6" in check.found
     log = made.LOG.replace("0.9387", "0.9971").replace("acc", "accuracy")
     grade = grade_notebook(write(path, changed(fit=(made.FIT, log))))
     assert "accuracy of 0.9971" in assert_only(grade, WARN, "one training").found
 
 
-def test_a_score_on_training_images(path: Path) -> None:
-    source = made.EVALUATE.replace("_test", "_train")
-    check = assert_only(grade_notebook(write(path, changed(evaluate=source))), WARN, "test images")
-    assert check.cells == (6,)
-    assert "trained on" in check.found
-
-
-def test_a_score_that_was_typed(path: Path) -> None:
-    source = "# the accuracy\nscore = [0.02134, 0.9945]"
-    check = assert_only(grade_notebook(write(path, changed(evaluate=source))), WARN, "test images")
-    assert check.found == "the score is a number in the source"
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        (made.EVALUATE.replace("_test", "_train"), "images that the model was trained on"),
+        ("# the accuracy\nscore = [0.02134, 0.9945]", "a number in the source"),
+    ],
+)
+def test_a_score_of_something_else(path: Path, source: str, found: str) -> None:
+    grade = grade_notebook(write(path, changed(evaluate=source)))
+    assert found in assert_only(grade, WARN, "test images").found

@@ -45,43 +45,69 @@ EVALUATE = """\
 # the first number is the loss, the second the accuracy
 score = model.evaluate(X_test, Y_test, verbose=0)"""
 PRINT = "print(score) # what is asked for"
-
-OLD_SUMMARY = """\
-_________________________________________________________________
-Layer (type)                 Output Shape              Param #
-=================================================================
-conv2d_1 (Conv2D)            (None, 26, 26, 16)        160
-=================================================================
-Total params: 12,345
-Trainable params: 12,245
-Non-trainable params: 100
-_________________________________________________________________
-"""
+SCORE = "[0.02134, 0.9945]\n"
 LOG = """\
 Epoch 1/20
 60000/60000 [==============================] - 9s 152us/step - loss: 0.2005 - acc: 0.9387
 Epoch 2/20
 60000/60000 [==============================] - 8s 140us/step - loss: 0.0562 - acc: 0.9975
 """
-SCORE = "[0.02134, 0.9945]\n"
+TORCH_IMPORTS = """\
+# PyTorch, the digits, and a table of layers
+import torch
+from torch import nn
+from torchvision import datasets, transforms
+from torchsummary import summary"""
+TORCH_DATA = """\
+# batches of digits
+to = transforms.ToTensor()
+learn = torch.utils.data.DataLoader(datasets.MNIST('.', train=True, transform=to), batch_size=64)
+judge = torch.utils.data.DataLoader(datasets.MNIST('.', train=False, transform=to), batch_size=9)"""
+TORCH_MODEL = """\
+# two convolutions
+net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 10, 26), nn.Flatten())
+summary(net, (1, 28, 28))"""
+TORCH_STEPS = """\
+# how to learn and how to count
+def train(net, loader, optimizer):
+    for x, y in loader:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        optimizer.step()
+def test(net, loader):
+    right = sum((net(x).argmax(1) == y).sum().item() for x, y in loader)
+    print(f'Accuracy: {right}/{len(loader.dataset)} ({100 * right / len(loader.dataset):.0f}%)')"""
+TORCH_FIT = """\
+# two epochs
+optimizer = torch.optim.SGD(net.parameters(), 0.1)
+for epoch in range(2):
+    train(net, learn, optimizer)
+    test(net, judge)"""
 
 Shown = str | dict[str, Any] | None
+Cells = list[tuple[str, Shown]]
+TEXT: dict[str, Any] = {"is": "a text cell"}  # in place of what a cell shows
 
 
-def good() -> list[tuple[str, Shown]]:
+def summary_of(total: int) -> str:
+    """A summary with this number of parameters."""
+    return f"Total params: {total:,}\nTrainable params: {total:,}\nNon-trainable params: 0\n"
+
+
+def good() -> Cells:
     """A submission that keeps every rule: the source of each cell, and what it shows."""
-    return [
-        (IMPORTS, None),
-        (DATA, None),
-        (MODEL, OLD_SUMMARY),
-        (COMPILE, None),
-        (FIT, LOG),
-        (EVALUATE, None),
-        (PRINT, SCORE),
-    ]
+    shown = (None, None, summary_of(12_345), None, LOG, None, SCORE)
+    return list(zip((IMPORTS, DATA, MODEL, COMPILE, FIT, EVALUATE, PRINT), shown, strict=True))
 
 
-def changed(**cells: tuple[str, Shown] | str) -> list[tuple[str, Shown]]:
+def torch(log: str, shown: str = summary_of(12_345), **sources: str) -> Cells:
+    """A submission with PyTorch that prints this log."""
+    steps, fit = sources.get("steps", TORCH_STEPS), sources.get("fit", TORCH_FIT)
+    model = (sources.get("model", TORCH_MODEL), shown)
+    return [(TORCH_IMPORTS, None), (TORCH_DATA, None), model, (steps, None), (fit, log)]
+
+
+def changed(**cells: tuple[str, Shown] | str) -> Cells:
     """The good submission with other cells: `fit="..."`, or a source and what it shows."""
     names = ("imports", "data", "model", "compile", "fit", "evaluate", "print")
     new = []
@@ -90,11 +116,6 @@ def changed(**cells: tuple[str, Shown] | str) -> list[tuple[str, Shown]]:
         new.append((other, shown) if isinstance(other, str) else other)
     assert not cells
     return new
-
-
-def summary_of(total: int) -> str:
-    """A summary of the old style with this number of parameters."""
-    return f"Total params: {total:,}\nTrainable params: {total:,}\nNon-trainable params: 0\n"
 
 
 def result(text: str) -> dict[str, Any]:
@@ -107,23 +128,19 @@ def error(name: str, value: str) -> dict[str, Any]:
     return dict(v4.new_output("error", ename=name, evalue=value, traceback=["..."]))
 
 
-def write(
-    path: Path,
-    cells: Sequence[tuple[str, Shown]],
-    *,
-    counts: Sequence[int | None] | None = None,
-) -> Path:
-    """Write a notebook of code cells with their outputs, run in their order."""
-    nodes = []
-    for number, (source, shown) in enumerate(cells):
+def write(path: Path, cells: Cells, counts: Sequence[int | None] | None = None) -> Path:
+    """Write a notebook of cells with their outputs, run in their order or with these counts."""
+    nodes: list[Any] = []
+    numbers = iter(range(1, len(cells) + 1) if counts is None else counts)
+    for source, shown in cells:
+        if shown is TEXT:
+            nodes.append(v4.new_markdown_cell(source))
+            continue
+        nodes.append(v4.new_code_cell(source, execution_count=next(numbers)))
         if isinstance(shown, str):
             shown = dict(v4.new_output("stream", name="stdout", text=shown))
-        count = number + 1 if counts is None else counts[number]
-        node = v4.new_code_cell(source, execution_count=count)
-        node["outputs"] = [shown] if shown is not None else []
-        nodes.append(node)
-    notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# S3"), *nodes])
-    path.write_text(json.dumps(notebook), encoding="utf-8")
+        nodes[-1]["outputs"] = [shown] if shown is not None else []
+    path.write_text(json.dumps(v4.new_notebook(cells=nodes)), encoding="utf-8")
     return path
 
 
@@ -136,5 +153,4 @@ def assert_only(grade: Grade, status: str, rule: str) -> Check:
     """Assert that one check alone has not passed; give it."""
     wrong = [check for check in grade.checks if check.status != "pass"]
     assert [(check.status, check.rule) for check in wrong] == [(status, rule)], wrong
-    assert wrong[0].repair
     return wrong[0]

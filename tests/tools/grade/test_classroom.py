@@ -1,0 +1,153 @@
+"""`evalib grade FOLDER`: a class in one command."""
+
+import csv
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tests.tools.grade.made as made
+from evalib.tools.cli import main
+from evalib.tools.grade import classroom
+from evalib.tools.grade.classroom import find_notebooks, find_similar, grade_class
+from tests.tools.grade.made import Cells, changed, good, write
+
+OPTIONS: dict[str, Any] = {"execute": False, "timeout": 60.0}
+
+
+def own(name: str, lines: int = 20) -> Cells:
+    """A submission with some lines that are nobody else's."""
+    code = "\n".join(f"{name}_{line} = {line} * {name}" for line in range(lines))
+    return [*good(), (f"# what I have tried\n{code}", None)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A class of six: two of one name, one that fails, one unknown, one unreadable."""
+    for name in ("ann", "bob"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "s3.ipynb", own(name))
+    (tmp_path / "ann" / ".ipynb_checkpoints").mkdir()
+    write(tmp_path / "ann" / ".ipynb_checkpoints" / "old.ipynb", good())
+    write(tmp_path / "eve.ipynb", changed(compile="model.compile(metrics=['acc'])"))
+    write(tmp_path / "kim.ipynb", own("kim"), [0] * 8)
+    (tmp_path / "zoe.ipynb").write_text("not JSON")
+    write(tmp_path / "odd =1+1.ipynb", own("odd"))
+    return tmp_path
+
+
+def read(table: Path) -> dict[str, dict[str, str]]:
+    with table.open(newline="") as file:
+        return {row["path"]: row for row in csv.DictReader(file)}
+
+
+def test_a_class(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = folder / "marks.csv"
+    before = {path: path.read_bytes() for path in folder.rglob("*.ipynb")}
+    assert main(["grade", str(folder), "--csv", str(table), "--jobs", "2"]) == 1
+    out = capsys.readouterr().out
+    assert "6 submissions: 3 passed, 1 failed, 1 needs a look, 1 unreadable" in out
+    assert "comments: fail" in next(line for line in out.split("\n") if "eve" in line)
+    assert {path: path.read_bytes() for path in folder.rglob("*.ipynb")} == before
+    rows = read(table)
+    assert list(rows) == [str(path) for path in find_notebooks([folder])]
+    ann = rows[str(folder / "ann" / "s3.ipynb")]
+    assert (ann["status"], ann["score"], ann["warnings"]) == ("passed", "pass", "0")
+    assert (ann["parameters (number)"], ann["score (number)"]) == ("12345", "0.9945")
+    assert rows[str(folder / "kim.ipynb")]["order"] == "cannot tell"
+    assert rows[str(folder / "eve.ipynb")]["comments (number)"] == "1"
+    assert "is JSON" in rows[str(folder / "zoe.ipynb")]["reason"]
+
+
+def test_the_exit_status(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ann, bob, kim, zoe = (str(folder / n) for n in ("ann", "bob", "kim.ipynb", "zoe.ipynb"))
+    assert main(["grade", ann, bob]) == 0
+    assert main(["grade", ann, kim]) == 3
+    assert main(["grade", ann, zoe]) == 3
+    assert main(["grade", ann, str(folder / "nobody.ipynb")]) == 3
+    assert main(["grade", zoe, str(folder / "nobody.ipynb")]) == 2
+    (folder / "empty").mkdir()
+    for refused in (["empty"], ["ann", "--resume"], ["ann", "--jobs", "0"]):
+        assert main(["grade", str(folder / refused[0]), *refused[1:]]) == 2
+        assert capsys.readouterr().err.startswith("evalib: expected ")
+
+
+def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["grade", str(folder), "--json"]) == 1
+    marks = json.loads(capsys.readouterr().out)
+    assert marks["summary"] == {"passed": 3, "failed": 1, "needs a look": 1, "unreadable": 1}
+    grades = {mark["path"]: mark.get("grade") for mark in marks["submissions"]}
+    assert grades[str(folder / "ann" / "s3.ipynb")]["score"]["value"] == 0.9945
+    assert grades[str(folder / "zoe.ipynb")] is None
+
+
+def test_resuming(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, paths = folder / "marks.csv", find_notebooks([folder / "ann", folder / "bob"])
+    grade_class(paths[:1], OPTIONS, table=table)
+    text = table.read_text().replace("0.9945", "0.9999")
+    table.write_text(text)
+    rows = grade_class(paths, OPTIONS, table=table, resume=True)
+    assert [row["score (number)"] for row in rows] == ["0.9999", 0.9945]
+    assert [row["score (number)"] for row in read(table).values()] == ["0.9999", "0.9945"]
+    write(paths[0], own("ann", 21))
+    for options in (OPTIONS, OPTIONS | {"parameters_below": 9}):
+        table.write_text(text)
+        assert grade_class(paths, options, table=table, resume=True)[0]["score (number)"] == 0.9945
+
+
+def test_a_file_that_ends_the_process_that_reads_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = find_notebooks([folder])
+    monkeypatch.setattr(classroom, "_grade_one", grade_or_die)
+    rows = grade_class(paths, OPTIONS, jobs=2)
+    reasons = {Path(row["path"]).name: row.get("reason") for row in rows}
+    assert reasons.pop("eve.ipynb") == "reading it ended the process"
+    assert set(reasons.values()) == {None}
+
+
+def grade_or_die(path: Path, options: object, kept: object) -> dict[str, Any]:
+    """Take the place of the grader, in another process."""
+    if path.name == "eve.ipynb":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"path": str(path), "status": "passed"}
+
+
+def test_similar_submissions(tmp_path: Path) -> None:
+    copied = own("ann", 60)
+    changes = {"ann_59": "b", "ann_58": "c", "# what I have tried": "# mine, truly"}
+    for old, new in changes.items():
+        copied[-1] = (copied[-1][0].replace(old, new), None)
+    everyone = {name: own(name) for name in ("bob", "kim", "eve")}
+    for name, cells in {"ann": own("ann", 60), "copy": copied, **everyone}.items():
+        write(tmp_path / f"{name}.ipynb", cells)
+    write(tmp_path / "bare.ipynb", good())
+    write(tmp_path / "bare too.ipynb", good())
+    rows = grade_class(find_notebooks([tmp_path]), OPTIONS, jobs=1)
+    ((share, lines, one, two),) = find_similar(rows)
+    assert (Path(one).name, Path(two).name) == ("ann.ipynb", "copy.ipynb")
+    assert share == pytest.approx(58 / 60)
+    assert lines == 60
+    assert "0.97 of 60 lines alike: " in classroom.format_class(rows)
+
+
+def test_a_bar_in_a_terminal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    grade_class(find_notebooks([folder / "ann"]), OPTIONS, jobs=1)
+    assert "1 passed" in capsys.readouterr().err
+
+
+def test_several_are_executed(tmp_path: Path) -> None:
+    score = "# the loss and the accuracy\nscore = [0.02, {}]\nprint(score)"
+    shown = f"# the network's size\nprint('''{made.summary_of(999)}''')"
+    for name, value in (("a", 0.9951), ("b", 0.9911)):
+        write(tmp_path / f"{name}.ipynb", [(shown, None), (score.format(value), None)])
+    paths = find_notebooks([tmp_path])
+    rows = grade_class(paths, {"execute": True, "timeout": 120.0}, jobs=2)
+    assert [row["score (number)"] for row in rows] == [0.9951, 0.9911]
+    assert [row["status"] for row in rows] == ["passed", "failed"]

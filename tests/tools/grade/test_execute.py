@@ -1,0 +1,293 @@
+"""`evalib grade --execute`: fresh runs, their limits, and that nothing stays behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from evalib.tools.cli import main
+from evalib.tools.grade.execute import MOST_OUTPUT, run_submission
+from evalib.tools.grade.read import read_submission
+from evalib.tools.grade.rules import CANNOT_TELL, FAIL, PASS, WARN, Check, Grade, grade_notebook
+from tests.tools.grade.made import Cells, summary_of, write
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups of POSIX")
+
+# A submission without Keras: it prints what one with Keras would.
+SUMMARY = f"# the network's size\nprint('''{summary_of(12_345)}''')"
+SCORE = "# the loss and the accuracy\nscore = [0.02, 1 - 0.0055]\nprint(score)"
+WAIT = "# waits\nimport time\ntime.sleep(600)"
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A temporary folder of the test's own; nothing may be left in it, and no process."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert list(folder.iterdir()) == []
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(folder) in str(p.info)]
+
+
+def is_alive(number: int) -> bool:
+    try:
+        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def cells(*sources: str) -> Cells:
+    return [(source, None) for source in sources]
+
+
+def check_of(grade: Grade, rule: str) -> Check:
+    (check,) = [check for check in grade.checks if check.rule == rule]
+    return check
+
+
+def test_a_fresh_run_is_judged(path: Path, temporary: Path) -> None:
+    write(
+        path,
+        [
+            ("%%time\n# its own files\nopen('left.txt', 'w').write('x')\n!touch ../up.txt", None),
+            ("# is a copy of it here?\nimport os\nassert 'submission.ipynb' in os.listdir()", None),
+            ("# elsewhere, and tidied up too\nimport tempfile\nt = tempfile.mkdtemp()", None),
+            (f"# where?\nassert t.startswith({str(temporary)!r})", None),
+            (SUMMARY, "Total params: 99,999\n"),
+            (SCORE, "[0.5, 0.5]\n"),
+        ],
+        [9, None, 3, 3, 2, 1],
+    )  # fmt: skip
+    before = path.read_bytes()
+    stored = grade_notebook(path)
+    assert (stored.status, stored.parameters.count, stored.score.value) == ("failed", 99_999, 0.5)
+
+    grade = grade_notebook(path, execute=True, timeout=120)
+
+    assert (grade.status, grade.executed) == ("passed", True)
+    assert grade.score.value == pytest.approx(0.9945)
+    assert (grade.parameters.count, grade.parameters.source) == (12_345, "this run's summary")
+    assert path.read_bytes() == before
+
+
+def test_parameters_come_from_the_executed_model(path: Path) -> None:
+    build = (
+        "# the course's network, and a smaller one\n"
+        "import keras\nimport numpy as np\nfrom keras import layers\n"
+        "course = keras.Sequential([keras.Input((784,)), layers.Dense(100)])\n"
+        "model = keras.Sequential([keras.Input((28, 28, 1)), layers.Conv2D(10, 3),\n"
+        "    layers.GlobalAveragePooling2D(), layers.Softmax()])\n"
+        "unbuilt = keras.Sequential([layers.Dense(3)])\n"
+        "print('Total params: 19')"
+    )
+    judge = (
+        "# the score of images made up\n"
+        "model.compile('adam', 'sparse_categorical_crossentropy', metrics=['accuracy'])\n"
+        "score = model.evaluate(np.zeros((8, 28, 28, 1)), np.zeros(8), verbose=0)"
+    )
+    write(path, cells(build, judge, "score[1]  # by the name"))
+    grade = grade_notebook(path, execute=True, timeout=300)
+    assert grade.parameters.count == 9 * 10 + 10
+    assert grade.parameters.source == "the executed model"
+    assert grade.parameters.reason == "`model` is the model that was scored"
+    assert grade.score.value in (0.0, 1.0)  # eight equal images
+
+
+# Models that say what they are asked: the kernel knows real ones by the names of their classes.
+MODEL = """\
+# a model that is quickly there
+class Model:
+    built = True
+    def __init__(self, count): self.count = count
+    def count_params(self): return self.count
+    def evaluate(self, images, labels): return [0.02, 0.9945]
+    def summary(self): print("Total params:", self.count)
+Model.__module__ = "keras.models"
+model = Model(68260)
+"""
+MODULE = """\
+# a model of PyTorch, nearly
+class Module:
+    def parameters(self): return [self] * 3
+    def numel(self): return 100
+Module.__module__ = "torch.nn.modules.module"
+net = Module()
+"""
+
+
+def test_a_model_of_pytorch(path: Path) -> None:
+    write(path, cells(MODULE, "# the last epoch\nprint('Accuracy: 9945/10000 (99%)')"))
+    grade = grade_notebook(path, execute=True, timeout=120)
+    assert (grade.parameters.count, grade.score.value) == (300, 0.9945)
+
+
+@pytest.mark.parametrize("shown", ["model.summary()", ""])
+def test_a_later_model_of_the_same_name_is_not_counted(path: Path, shown: str) -> None:
+    judge = "# the score\nscore = model.evaluate(0, 0)\nprint(score)"
+    write(path, cells(MODEL + shown, judge, "# a piece of it\nmodel = Model(160)"))
+    grade = grade_notebook(path, execute=True, timeout=120)
+    assert grade.parameters.count == (68_260 if shown else None)
+    expected = "this run's summary" if shown else "another model is called `model` by then"
+    assert expected in check_of(grade, "parameters").found
+
+
+def test_what_follows_an_error_is_not_reached(path: Path, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    old = "# breaks\nfrom keras.utils import np_utils\nlr=0.1\nraise NameError('gone')"
+    write(path, [(old, None), (SUMMARY, summary_of(9_999)), (SCORE, "[0.5, 0.9942]\n"),
+                 (f"# not reached\nopen({str(ran)!r}, 'w')", None)])  # fmt: skip
+    grade = grade_notebook(path, execute=True, timeout=120)
+    assert not ran.exists()
+    assert [c.rule for c in grade.checks if c.status == FAIL] == ["errors"]
+    assert check_of(grade, "errors").cells == (1,)
+    assert "keras.utils.to_categorical in place of np_utils" in check_of(grade, "errors").repair
+    for rule, value in (("parameters", "9,999"), ("score", "0.9942")):
+        check = check_of(grade, rule)
+        assert (check.status, check.repair) == (CANNOT_TELL, "")
+        text = f"not reached, the run ended in cell 1; the stored outputs show {value}"
+        assert check.found == text
+    assert check_of(grade, "order").status == CANNOT_TELL
+
+
+def test_what_this_machine_lacks_is_no_fault(path: Path) -> None:
+    for source in ("import no_such_package.part", "raise OSError('<urlopen error timed out>')"):
+        write(path, cells(f"# here\n{source}", SCORE))
+        grade = grade_notebook(path, execute=True, timeout=120)
+        assert grade.status == "needs a look"
+        assert check_of(grade, "errors").status == CANNOT_TELL
+
+
+def test_an_expected_error(path: Path) -> None:
+    write(path, cells("# shows an error\n1 / 0", SUMMARY, SCORE))
+    notebook = json.loads(path.read_text())
+    notebook["cells"][0]["metadata"] = {"tags": ["raises-exception"]}
+    path.write_text(json.dumps(notebook))
+    grade = grade_notebook(path, execute=True, timeout=120)
+    assert (grade.status, check_of(grade, "errors").status) == ("passed", WARN)
+
+
+def test_nothing_is_installed(path: Path) -> None:
+    python = "import os, pip, subprocess, sys\npath = os.path.join(sys.prefix, 'bin', 'pip')\n"
+    sources = (
+        f"# from the shell\n{python}!pip --version\n!{{sys.executable}} -m pip --version\n!sudo x",
+        "# by magics\n%pip --version\n%conda info",
+        "# by Python\npip.main(['--version'])\nos.system('apt-get --version')\n"
+        "subprocess.run([sys.executable, '-m', 'pip', '--version'], check=True)\n"
+        "subprocess.run([path, '--version'], check=os.path.exists(path))",
+        "# Keras 2 means kernels of 3x3\nif 0: Convolution2D(32, 3, 3)",
+    )
+    write(path, cells(*sources, SUMMARY, SCORE))
+    grade = grade_notebook(path, execute=True, timeout=120)
+    assert grade.status == "passed"
+    found = check_of(grade, "installation")
+    assert (found.status, found.number) == (WARN, 4)
+    assert found.found.startswith("refused: pip --version; sudo x; conda info")
+    assert "stride" in check_of(grade, "old calls").found
+
+
+def detached(marks: Path) -> str:
+    """Code that starts a child, and one in a session and with an environment of its own."""
+    return (
+        "# others that would stay\nimport os, subprocess, sys, time\n"
+        f"marks = {str(marks)!r}\n"
+        "code = ('import os, sys, time; open(sys.argv[1], \"w\").write(str(os.getpid()));'\n"
+        "        'time.sleep(600)')\n"
+        "subprocess.Popen([sys.executable, '-c', code, marks + '/child'])\n"
+        "subprocess.Popen([sys.executable, '-c', code, marks + '/session'], env={},\n"
+        "                 start_new_session=True)\n"
+        "while len([n for n in os.listdir(marks) if os.path.getsize(f'{marks}/{n}')]) < 2:\n"
+        "    time.sleep(0.1)"
+    )
+
+
+@pytest.mark.parametrize("end", ["finished", "timeout", "kernel died"])
+def test_no_process_stays_behind(path: Path, tmp_path: Path, end: str) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    ends = {
+        "finished": SCORE,
+        "timeout": "# too long\nimport signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "print('so far', flush=True)\nwhile True:\n    pass",
+        "kernel died": "# dies\nos._exit(1)",
+    }
+    write(path, cells(SUMMARY, detached(marks), ends[end]))
+    run = run_submission(read_submission(path), timeout=20 if end == "timeout" else 120)
+    numbers = [int(file.read_text()) for file in marks.iterdir()]
+    assert (run.end, run.cell, len(numbers)) == (end, 3, 2)
+    assert not any(map(is_alive, numbers if end != "kernel died" else numbers[:0]))
+    if end == "timeout":
+        assert run.submission.cells[2].text() == "so far\n"
+    for number in filter(is_alive, numbers):  # of a kernel that died, with no mark in it
+        os.kill(number, signal.SIGKILL)
+
+
+def test_when_the_time_is_up_the_models_are_still_asked(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge = f"{WAIT}\nscore = model.evaluate(0, 0)\nprint(score)"
+    write(path, cells(MODEL.replace("68260", "1610"), judge))
+    assert main(["grade", str(path), "--execute", "--timeout", "10", "--json"]) == 3
+    marks = json.loads(capsys.readouterr().out)
+    assert marks["parameters"]["count"] == 1_610
+    checks = {check["rule"]: check for check in marks["checks"]}
+    assert checks["order"]["found"] == "time was up, 10 s, in cell 2"
+    assert checks["score"]["found"] == "not reached, time was up in cell 2"
+    statuses = [checks[rule]["status"] for rule in ("order", "score", "errors")]
+    assert statuses == [CANNOT_TELL, CANNOT_TELL, PASS]
+    for refused in ("0", "-1", "nan", "inf", "1e9"):
+        assert main(["grade", str(path), "--execute", "--timeout", refused]) == 2
+        assert "expected a timeout above 0" in capsys.readouterr().err
+
+
+def test_too_much_output_keeps_its_end(path: Path) -> None:
+    flood = "# too much\nfor _ in range(60):\n    print('x' * 100_000, flush=True)\n"
+    write(path, cells(flood + "print([0.1, 0.9951])", "# what is asked for\nscore = 1\nscore"))
+    run = run_submission(read_submission(path), timeout=120)
+    text = run.submission.cells[0].text()
+    assert run.end == "finished"
+    assert text.endswith("[0.1, 0.9951]\n")
+    assert len(text) < MOST_OUTPUT + 100
+
+
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("several", [False, True])
+def test_an_end_from_outside(
+    path: Path, tmp_path: Path, temporary: Path, way: int, several: bool
+) -> None:
+    if several and way == signal.SIGKILL:
+        pytest.skip("as with one")
+    running = tmp_path / "running"
+    wait = f"# waits\nimport os\nopen({str(running)!r}, 'w').write(str(os.getpid()))\n"
+    write(path, cells(wait + WAIT))
+    others = [str(write(tmp_path / "other.ipynb", cells(WAIT)))] if several else []
+    process = subprocess.Popen(
+        [sys.executable, "-m", "evalib", "grade", str(path), *others, "--execute", "--jobs", "2"],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests themselves run in the background, an interrupt would be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    deadline = time.monotonic() + 120
+    while not (running.exists() and running.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(way)
+    _, errors = process.communicate(timeout=60)
+    kernel = int(running.read_text())
+    while is_alive(kernel) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not is_alive(kernel)
+    if way == signal.SIGINT:
+        assert (process.returncode, errors) == (130, "evalib: interrupted\n")
+    else:
+        for left in temporary.iterdir():  # a process that is killed cannot tidy up
+            subprocess.run(["rm", "-r", str(left)], check=True)
