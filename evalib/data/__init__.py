@@ -6,7 +6,6 @@ __getattr__, __dir__ = offer(
     __name__,
     {
         "corruptions": "rotate shift add_gaussian_noise dilate erode corrupt",
-        "handwriting": "slants within_class_autocorrelation",
         "letters": "Line Letter draw_page",
         "mnist": "load_mnist split_validation prepare_images",
         "photos": "PHOTOS sample_photo",

@@ -961,11 +961,31 @@ assert accuracies["accuracy"].min() > 0.995
 # **Not quite, if they are drawn at random.** MNIST's training set still lies in the order in which it was collected: two collections in turns, in each of them one person's digits after another's. The test images are [by other people](http://yann.lecun.com/exdb/mnist/). Validation images that are drawn at random are by people whose other digits were learned from.
 
 # %%
+# The slant of a digit: by how many columns its ink moves to the right in each row, a least-squares line.
+def slants(images):
+    rows, columns = np.indices(images.shape[1:])
+    ink = images / images.sum(axis=(1, 2), keepdims=True, dtype=float)
+    row, column, product, square = (
+        np.einsum("nij,ij->n", ink, values) for values in (rows, columns, rows * columns, rows**2)
+    )
+    return (product - row * column) / (square - row**2)
+
+
+# How alike values are that lie `lag` places apart, beyond what images of one class have in common.
+def within_class_autocorrelation(values, labels, lags):
+    within = np.empty(len(values))
+    for label in range(10):
+        of_class = values[labels == label]
+        within[labels == label] = (of_class - of_class.mean()) / of_class.std()
+    return np.array([np.mean(within[:-lag] * within[lag:]) for lag in lags])
+
+
+# %%
 # How each training digit leans, against how one some places away in the file leans: the same hand leans the same way.
 (train_images, train_labels), (test_images, test_labels) = ev.load_mnist()
-lean = ev.data.slants(train_images)
+lean = slants(train_images)
 distances = range(1, 601)
-alike = ev.data.within_class_autocorrelation(lean, train_labels, distances)
+alike = within_class_autocorrelation(lean, train_labels, distances)
 
 # %%
 # Even and odd numbers of places apart.
@@ -993,7 +1013,7 @@ first, second = (beyond[start::2].mean() / beyond.std() for start in (0, 1))
 np.testing.assert_allclose(alike[399::2].mean(), (first**2 + second**2) / 2, atol=0.02)
 np.testing.assert_allclose(alike[398::2].mean(), first * second, atol=0.02)
 shuffled = np.random.default_rng(0).permutation(len(lean))
-assert np.abs(ev.data.within_class_autocorrelation(lean[shuffled], train_labels[shuffled], range(1, 11))).max() < 0.03
+assert np.abs(within_class_autocorrelation(lean[shuffled], train_labels[shuffled], range(1, 11))).max() < 0.03
 
 # %% tags=["nbval-ignore-output"]
 # Name each digit after the most similar of 50,000 others: once of other people's alone, once drawn from all the rest.
