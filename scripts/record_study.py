@@ -32,6 +32,7 @@ import evalib  # noqa: F401  # first, because it keeps TensorFlow's start-up mes
 
 # isort: split
 import keras
+from distillation import Distillation
 from keras import layers
 
 from evalib.data.corruptions import corrupt
@@ -209,7 +210,7 @@ def run_once(name: str, seed: int) -> dict[str, Any]:
     """Train and score a network once; keep the weights of a record's first seed."""
     record, data = NETWORKS[name], load_mnist()
     model = record.build()
-    run = train(model, record.recipe, data, seed, teacher=teachers_of(record))
+    run = train(model, record.recipe, data, seed, trainer=trainer_of(model, record))
     model = finished(model, record)
     accuracy, loss = score(model, *data[1])
     values = {
@@ -229,8 +230,8 @@ def run_once(name: str, seed: int) -> dict[str, Any]:
     return values
 
 
-def teachers_of(record: BestNetwork) -> keras.Model | None:
-    """The committee of teachers that were trained for a network that learns from them."""
+def trainer_of(model: keras.Model, record: BestNetwork) -> keras.Model | None:
+    """A network beside the ensemble of teachers that it learns from, if it has some."""
     if not record.teachers:
         return None
     wanted = range(record.teachers)
@@ -238,7 +239,9 @@ def teachers_of(record: BestNetwork) -> keras.Model | None:
     if missing := set(wanted) - trained:
         raise SystemExit(f"train the teachers first: {len(missing)} of {len(wanted)} are missing")
     files = [model_file("teachers", seed) for seed in wanted]
-    return ensemble([keras.saving.load_model(file) for file in files])
+    teacher, recipe = ensemble(keras.saving.load_model(file) for file in files), record.recipe
+    options = {"share": recipe.teacher_share, "temperature": recipe.temperature}
+    return Distillation(recipe.augmentation(), model, teacher, **options)
 
 
 def train_reference(seed: int, data: Data) -> dict[str, float]:

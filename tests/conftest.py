@@ -1,6 +1,7 @@
 """Fixtures that several tests share. evalib comes first: it quiets TensorFlow's start."""
 
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +32,8 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def load_script() -> Callable[[str], ModuleType]:
-    """Import a file of `scripts/` by its name."""
+    """Import a file of `scripts/` by its name; it may import the others, as when it is run."""
+    sys.path.append(str(REPOSITORY / "scripts"))
 
     def load(name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, REPOSITORY / "scripts" / f"{name}.py")

@@ -8,7 +8,7 @@ __getattr__, __dir__ = offer(
         "best_networks": "PublishedResult PUBLISHED_RESULTS",
         "diagnostics": "TARGET PARAMETER_LIMIT Diagnosis TrainingRun small_digits train_small "
         "predict accuracy layer_values duplicated_in DiagnosisTable",
-        "ensembles": "ensemble Distillation soften",
+        "ensembles": "ensemble",
         "experiments": "SCORED_ON VALIDATION_IMAGES Experiment experiment_from run_experiment "
         "experiment_record experiment_data",
         "optimizers": "SCHEDULES ConvolutionMuon WarmupDecay",

@@ -19,9 +19,7 @@ class ConvolutionMuon(keras.optimizers.Muon):
     input channels, channels)` counts as a matrix of `height * width * input channels` rows, as in
     Jordan's own code; the step has the size that Adam's would have (Liu et al., *Muon is Scalable
     for LLM Training*, 2025, section 2.2). All other weights get AdamW: 1x1 kernels among them, and
-    those of depthwise convolutions, which are one column and have no directions to balance.
-
-    Args: those of `keras.optimizers.Muon`.
+    those of depthwise convolutions, which have no directions to balance. Arguments are Keras's.
     """
 
     def _should_use_adamw(self, variable: keras.Variable) -> bool:

@@ -12,6 +12,7 @@ from evalib.data.mnist import Arrays
 from evalib.training.scoring import check_fit
 
 Surface = Callable[[Any, Any], Any]
+_LOSS = "sparse_categorical_crossentropy"  # of probabilities
 
 
 def optimizer_path(
@@ -65,8 +66,7 @@ class _Walker(keras.layers.Layer):
 
 def compile_classifier(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
     """Compile a network of class probabilities, with a fresh optimizer, for `track_training`."""
-    loss, jit_compile = "sparse_categorical_crossentropy", _just_in_time()
-    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=jit_compile)
+    model.compile(optimizer, _LOSS, metrics=["accuracy"], jit_compile=_just_in_time())
     optimizer.build(model.trainable_variables)
 
 
@@ -146,7 +146,8 @@ def track_training(
     if len(looks) < 2 or looks[0] < 0:
         raise ValueError(f"expected two marks or more, from 0 up, got {looks}")
     steps = train_steps(model, data, batch_size, np.random.default_rng(seed))
-    parts = {name: check_fit(model, *part) for name, part in (score_on or {}).items()}
+    logits = model.loss != _LOSS
+    parts = {name: check_fit(model, *one, logits=logits) for name, one in (score_on or {}).items()}
     scores: dict[str, list[Any]] = {name: [] for name in parts}
     losses, kernels, done = [], [], 0
     for mark in looks:
@@ -176,7 +177,7 @@ def train_steps(
     Raises:
         ValueError: as for `track_training`.
     """
-    images, labels = check_fit(model, *data)
+    images, labels = check_fit(model, *data, logits=model.loss != _LOSS)
     if not 1 <= batch_size <= len(images):
         raise ValueError(f"expected batches of 1 to {len(images)} images, got {batch_size}")
 

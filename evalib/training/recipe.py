@@ -16,7 +16,6 @@ import numpy as np
 from keras import layers
 
 from evalib.networks.layers import RandomAffine, check_affine_bounds
-from evalib.training.ensembles import Distillation
 from evalib.training.optimizers import SCHEDULES, ConvolutionMuon, WarmupDecay
 from evalib.training.scoring import (
     check_fit,
@@ -57,8 +56,8 @@ class Recipe:
             (Szegedy et al., 2016).
         averaging: how much of the weights' running average a step keeps, 0 to below 1; the network
             ends with that average (Polyak and Juditsky, 1992). 0 keeps the last weights.
-        teacher_share: how much of the loss a teacher's probabilities have, 0 to 1; see
-            `Distillation`. Above 0, `train` needs a teacher.
+        teacher_share: how much of the loss a teacher's probabilities have, 0 to 1; above 0, `train`
+            needs a trainer that has one, as `scripts/distillation.py`.
         temperature: of the comparison with the teacher, above 0.
 
     Raises:
@@ -164,7 +163,7 @@ def train(
     seed: int,
     verbose: bool = True,
     *,
-    teacher: keras.Model | None = None,
+    trainer: keras.Model | None = None,
     estimate: bool = True,
 ) -> Run:
     """Train a network from fresh weights and score it once, after the last epoch.
@@ -179,7 +178,8 @@ def train(
             them. The second pair is only scored.
         seed: of the initial weights, the order of the images and the augmentation.
         verbose: show the progress, in a terminal or a notebook.
-        teacher: a trained network of the same input and classes, if the recipe learns from one.
+        trainer: what is fitted instead of the network after its augmentation, such as a model that
+            holds the network and a teacher.
         estimate: after a training so short that the moving averages of batch normalization still
             hold more than 1 % of what they began with (`steps_needed`), estimate them anew on
             training images before the score; see `estimate_statistics`. Longer trainings are
@@ -189,15 +189,11 @@ def train(
         The run's record. The model is left trained.
 
     Raises:
-        ValueError: images or labels do not fit the network, it does not give probabilities, the
-            recipe wants a teacher and there is none, or the other way round. All of it before the
-            first epoch.
+        ValueError: images or labels do not fit the network, it does not give probabilities, or the
+            recipe wants a teacher and there is no trainer. All of it before the first epoch.
     """
-    if (teacher is None) == (recipe.teacher_share > 0):
-        raise ValueError(
-            f"a teacher share of {recipe.teacher_share:g} goes with "
-            f"{'a' if recipe.teacher_share else 'no'} teacher"
-        )
+    if recipe.teacher_share and trainer is None:
+        raise ValueError(f"expected a trainer for a teacher share of {recipe.teacher_share:g}")
     parts = [check_fit(model, scale_images(images), labels) for images, labels in data]
     (x_train, y_train), (x_test, y_test) = parts
     initialize(model, seed)
@@ -205,10 +201,8 @@ def train(
     schedule = WarmupDecay(recipe.peak_learning_rate, steps, recipe.warmup_share, recipe.schedule)
     classes = model(x_train[:1], training=False).shape[-1]
     targets = smooth_labels(y_train, classes, recipe.label_smoothing)
-    trainer = _Augmented(recipe.augmentation(), model)
-    if teacher is not None:
-        options = {"share": recipe.teacher_share, "temperature": recipe.temperature}
-        trainer = Distillation(trainer.augmentation, model, teacher, **options)
+    if trainer is None:
+        trainer = _Augmented(recipe.augmentation(), model)
     kind = "categorical" if targets.ndim == 2 else "sparse_categorical"
     trainer.compile(recipe.build_optimizer(schedule), f"{kind}_crossentropy", metrics=["accuracy"])
     facts = {"versions": versions(), "device": device(), "parameters": model.count_params()}

@@ -105,13 +105,16 @@ def scale_images(images: Any) -> np.ndarray:
     return prepare_images(array.reshape(*array.shape[:2], -1)).reshape(array.shape)
 
 
-def check_fit(model: keras.Model, images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+def check_fit(
+    model: keras.Model, images: Any, labels: Any, *, logits: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Return images as an array and labels as int64 of shape `(n,)`, as a classifier takes them.
 
     Args:
         model: gives class probabilities. It is built if it was not.
         images: of the network's input shape, `n` of them.
         labels: whole numbers from 0, of any number type, shape `(n,)` or `(n, 1)`.
+        logits: whether it may give any scores instead of probabilities.
 
     Raises:
         ValueError: they do not fit the network, or it does not give class probabilities.
@@ -123,7 +126,8 @@ def check_fit(model: keras.Model, images: Any, labels: Any) -> tuple[np.ndarray,
             "expected a network that gives probabilities of shape (n, classes) for two classes or "
             f"more, got {outputs.shape} for {len(images[:8])} images"
         )
-    check_probabilities(outputs)
+    if not logits:
+        check_probabilities(outputs)
     count, classes = len(images), outputs.shape[1]
     found = as_array(labels, "labels")
     found = found[:, 0] if found.shape == (count, 1) else found

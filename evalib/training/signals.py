@@ -21,11 +21,11 @@ from evalib.training.scoring import check_fit
 
 
 def deep_network(activation: str, depth: int = 50, width: int = 256) -> keras.Sequential:
-    """Build a deep stack of equal dense layers: 28x28x1 digits to ten probabilities.
+    """Build equal dense layers, `hidden1` and so on: 28x28x1 digits to ten probabilities.
 
     Args:
         activation: the name of the hidden layers' activation function.
-        depth: number of hidden layers, named `hidden1` and so on.
+        depth: number of hidden layers.
         width: units of each hidden layer.
 
     Raises:
@@ -73,14 +73,8 @@ def kernel_variance(initializer: keras.initializers.VarianceScaling, shape: Sequ
     """The variance of the distribution that an initializer draws a kernel from: scale over fan.
 
     That is 1 over the mean of both fans for Glorot and Bengio (their equation 12), 2 over the fan
-    in for He et al. (their equation 10).
-
-    Args:
-        initializer: as for `draw_kernels`.
-        shape: of the kernel, as for `fans`.
-
-    Raises:
-        ValueError: the shape has fewer than two numbers.
+    in for He et al. (their equation 10). Initializer and shape are as for `draw_kernels` and
+    `fans`, which raises a ValueError where the shape has fewer than two numbers.
     """
     fan_in, fan_out = fans(shape)
     fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
@@ -90,16 +84,10 @@ def kernel_variance(initializer: keras.initializers.VarianceScaling, shape: Sequ
 def fans(shape: Sequence[int]) -> tuple[int, int]:
     """How many products make one output, and how many outputs one input has a part in.
 
-    Args:
-        shape: of a kernel as Keras keeps it: `(inputs, units)` of a dense layer, `(height, width,
-            channels, count)` of a convolution.
+    The shape is that of a kernel in Keras: `(inputs, units)` or `(height, width, channels, count)`.
 
     Raises:
         ValueError: the shape has fewer than two numbers.
-
-    Example:
-        >>> fans((3, 3, 16, 32))
-        (144, 288)
     """
     if len(shape) < 2:
         raise ValueError(f"expected the shape of a kernel, of two numbers or more, got {shape}")
@@ -109,12 +97,11 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
 
 @dataclasses.dataclass(frozen=True)
 class Signals:
-    """The two signals at each hidden layer, the first layer first.
+    """The two signals at each hidden layer: float32 of shape `(layers, images, units)`.
 
     Attributes:
-        activations: what the layer gives, after its activation function; float32, shape
-            `(layers, images, units)`.
-        gradients: of each image's own loss, in nats, with respect to these; the same shape.
+        activations: what the layer gives, after its activation function.
+        gradients: of each image's own loss, in nats, with respect to these.
     """
 
     activations: np.ndarray
@@ -138,8 +125,7 @@ def measure_signals(model: keras.Sequential, images: np.ndarray, labels: np.ndar
     smaller than float32 can hold (1e-38) becomes zero.
 
     Args:
-        model: a Sequential model whose hidden dense layers are all equally wide. Its last layer
-            gives probabilities by a softmax.
+        model: a Sequential model of equally wide hidden dense layers, and a last one with softmax.
         images: float of shape `(n, 28, 28, 1)`, in any range.
         labels: integers of shape `(n,)`.
 
@@ -182,14 +168,12 @@ class _Probes(layers.Layer):
         """What each hidden layer gives, and the logits: their softmax could round to zero."""
         every, dense = self.network()
         activations: list[Any] = []
-        for layer in every:
-            if layer is dense[-1]:
-                return activations, ops.matmul(values, layer.kernel) + layer.bias
+        for layer in every[: every.index(dense[-1])]:
             values = layer(values)
             if layer in dense:
                 values = values + self.changes[len(activations)]
                 activations.append(values)
-        raise AssertionError("the last dense layer is one of the network's")
+        return activations, ops.matmul(values, dense[-1].kernel) + dense[-1].bias
 
     def call(self, values: Any) -> Any:
         return self.both(values)[1]
@@ -197,11 +181,9 @@ class _Probes(layers.Layer):
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What infinitely wide layers would have: float64 arrays of shape `(layers,)`.
+    """Second moments in infinitely wide layers: float64 arrays of shape `(layers,)`.
 
-    Attributes:
-        activations: the second moment of each layer's activations.
-        gradients: that of the gradients with respect to them, relative to the last layer's.
+    Those of the activations, and those of the gradients relative to the last layer's.
     """
 
     activations: np.ndarray
@@ -245,17 +227,13 @@ def predict_signals(
 
 
 def activation_moments(activation: str, variance: float) -> tuple[float, float]:
-    """`E[f(z)^2]` and `E[f'(z)^2]` for a normally distributed `z` of mean zero.
+    """`E[f(z)^2]` and `E[f'(z)^2]` for a normally distributed `z` of mean zero and some variance.
 
     A ReLU passes the positive half and cuts the other off, so both are halved (He et al.,
     section 2.2). The tanh is integrated numerically.
 
-    Args:
-        activation: the function `f`: `"linear"`, `"relu"` or `"tanh"`.
-        variance: of `z`, at least 0.
-
     Raises:
-        ValueError: the activation is none of these, or the variance is below 0.
+        ValueError: the activation is not linear, relu or tanh, or the variance is below 0.
     """
     if not variance >= 0:
         raise ValueError(f"expected a variance of at least 0, got {variance}")

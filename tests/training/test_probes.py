@@ -135,6 +135,16 @@ def test_training_is_watched_at_its_marks():
     assert scores[2, 1] == pytest.approx(np.mean(answers == LABELS))
 
 
+def test_logits_are_taken_where_the_loss_takes_them():
+    model = keras.Sequential(small_model().layers[:1] + [layers.Dense(3)])
+    compile_classifier(model, keras.optimizers.SGD(0.5))
+    with pytest.raises(ValueError, match="probabilities that sum to 1"):
+        track_training(model, (INPUTS, LABELS), [0, 1], batch_size=8)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.5), loss, metrics=["accuracy"])
+    assert track_training(model, (INPUTS, LABELS), [0, 30], batch_size=8).losses[0] < 1.2
+
+
 def test_every_image_is_seen_before_one_comes_again():
     seen: list[float] = []
     model = small_model()
