@@ -1,5 +1,6 @@
 """Which notebooks are meant, which parameters each has, and what its outputs depend on."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -44,7 +45,7 @@ def select_notebooks(names: Sequence[str], folder: Path) -> list[Path]:
 
 def _find(name: str, known: Mapping[str, Path], folder: Path) -> Path:
     stem = name.removesuffix(".ipynb")
-    number = re.compile(rf"0*{stem}(?!\d)" if stem.isdecimal() else "(?!)")
+    number = re.compile(rf"0*{int(stem)}(?!\d)" if stem.isdecimal() else "(?!)")
     places = (Path(name).resolve(), folder / name)
     for fits in (
         [one for one, path in known.items() if path in places],
@@ -108,8 +109,9 @@ def digest_sources(notebook: Path, output_folder: Path, *others: object) -> str:
     package, results = folder / "evalib", folder / "outputs"
     own = {output_folder} - {*package.parents, package, *results.parents, results}
     no_sources = {results / "executed", results / "sweeps", *own}
-    content = notebook.read_bytes().hex() if notebook.is_file() else None
-    cells = _read_cells(notebook) or content
+    cells: object = _read_cells(notebook)
+    with contextlib.suppress(OSError):
+        cells = cells or notebook.read_bytes().hex()  # it has an old format, or is damaged
     digest = hashlib.sha256(json.dumps([cells, *others], sort_keys=True).encode())
     for file in sorted([*package.rglob("*"), *results.rglob("*")]):
         name = file.relative_to(folder).as_posix()

@@ -38,8 +38,6 @@ from evalib.tools.notebooks import (
 )
 from evalib.tools.store import differs_from_script, store_executed
 
-__all__ = ["NotebookRun", "find_notebook_folder", "format_table", "run_notebooks"]
-
 _WORK = ".evalib-run"  # below the output folder: what is not complete
 _PATIENCE = 90.0  # seconds beyond --timeout, after which a notebook is ended from outside
 _THREADS = (

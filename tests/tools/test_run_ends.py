@@ -123,7 +123,7 @@ def test_kill_of_the_runner_and_its_processes_at_once(folder: Path) -> None:
 
 
 def test_a_notebooks_processes_are_killed_or_hang(folder: Path) -> None:
-    process = start_run(folder, "--jobs", 2, "--timeout", 20)
+    process = start_run(folder, "--jobs", 2, "--timeout", 10)
     computing, sleeping, child = running_kernels(folder)
     os.kill(sleeping, signal.SIGKILL)
     output, errors = process.communicate(timeout=120)  # the other hangs until its time is up
@@ -131,7 +131,7 @@ def test_a_notebooks_processes_are_killed_or_hang(folder: Path) -> None:
     _, ends, computes, sleeps = output.splitlines()
     assert ends.endswith("passed")
     assert computes.endswith(
-        "failed in cell 2: CellTimeoutError: still running after 20 s (--timeout)"
+        "failed in cell 2: CellTimeoutError: still running after 10 s (--timeout)"
     )
     assert "failed in cell 2: DeadKernelError: the kernel ended with signal 9 (SIGKILL)" in sleeps
     wait_for_end([computing, child])
