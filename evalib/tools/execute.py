@@ -43,6 +43,7 @@ class _KernelManager(AsyncKernelManager):
     process: Any = None
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
+        self.connection_file = os.path.join(os.environ["JUPYTER_RUNTIME_DIR"], "kernel.json")
         await super().start_kernel(**options)
         _KernelManager.process = getattr(self.provisioner, "process", None)
 

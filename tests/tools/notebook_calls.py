@@ -55,7 +55,9 @@ def quick_environment(folder: Path) -> dict[str, str]:
         "    list_physical_devices = staticmethod(lambda kind: [])\n"
         "    class experimental:\n        get_device_details = None\n"
     )
-    return {**os.environ, "PYTHONPATH": str(stubs)}
+    temporary = folder / "temporary"
+    temporary.mkdir(exist_ok=True)
+    return {**os.environ, "PYTHONPATH": str(stubs), "TMPDIR": str(temporary)}
 
 
 def run_command(folder: Path, *arguments: object) -> list[str]:

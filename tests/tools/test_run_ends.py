@@ -102,6 +102,7 @@ def test_the_runner_is_ended(folder: Path, number: str, status: int) -> None:
     wait_for_end(below)
     check_what_is_left(folder)
     wait_until(lambda: not list((folder / "outputs").rglob("0[23]_*.ipynb")))
+    wait_until(lambda: not list((folder / "temporary").iterdir()))
     if number != "SIGTERM":
         check_resume(folder)
 
