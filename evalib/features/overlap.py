@@ -22,19 +22,16 @@ def kernel_overlap(
 
     A transposed convolution is counted on its output: how many products are added up in each
     pixel. Along an axis it has `(size - 1) * stride + max(kernel_size, stride)` pixels, as in Keras
-    with padding "valid". What a convolution with so many outputs as the transposed one has inputs
-    visits is the same pattern: each is the gradient of the other.
+    with padding "valid". The two are each other's gradient, so the patterns are the same.
 
     Args:
-        size: height and width of the input in pixels, one number if they are equal; so it is
-            with the next two.
+        size: height and width of the input in pixels; here and below one number if they are equal.
         kernel_size: of the window.
         stride: how many pixels the window moves on.
         transposed: count on the output of a transposed convolution instead.
 
     Returns:
-        int64 counts from 0 up, shape `(height, width)` of the input, or of the output if
-        transposed.
+        int64 counts, shape `(height, width)` of the input, or of the output if transposed.
 
     Raises:
         ValueError: a number is not a whole one from 1 up, or the kernel does not fit into the
@@ -48,10 +45,8 @@ def kernel_overlap(
     """
     sizes, kernels, strides = _pair(size, "size"), _pair(kernel_size, "kernel"), _pair(stride)
     if not transposed and (kernels > sizes).any():
-        fitting = "x".join(map(str, sizes))
-        raise ValueError(
-            f"expected a kernel that fits into {fitting} pixels, got {'x'.join(map(str, kernels))}"
-        )
+        extent, found = ("x".join(map(str, pair)) for pair in (sizes, kernels))
+        raise ValueError(f"expected a kernel that fits into {extent} pixels, got {found}")
     rows, columns = (
         _axis_overlap(*numbers, transposed) for numbers in zip(sizes, kernels, strides, strict=True)
     )
@@ -61,20 +56,15 @@ def kernel_overlap(
 def checkerboard_energy(image: Any, stride: int) -> float:
     """Measure how much of a picture is a pattern that repeats every `stride` pixels.
 
-    With `F` the discrete Fourier transform of a picture of `H` rows and `W` columns, this is
-
-        sum of |F(a H / stride, b W / stride)|^2 over whole a, b from 0 to stride - 1, not both 0
-        -----------------------------------------------------------------------------------------
-        sum of |F(u, v)|^2 over all u, v, not both 0
-
-    the share of the spectrum's energy, mean left out, that lies at multiples of the frequency
-    `1 / stride`. By Parseval's theorem it is the share of the pixels' variance that is explained by
-    row and column modulo `stride`: 1 for a pattern that repeats exactly, and on average
-    `(stride^2 - 1) / (H W - 1)` for noise. Energies of several channels are added first.
+    This is the share of the energy of the discrete Fourier transform, mean left out, that lies at
+    multiples of the frequency `1 / stride` along both axes. By Parseval's theorem it is the share
+    of the pixels' variance that is explained by row and column modulo `stride`: 1 for a pattern
+    that repeats exactly, and on average `(stride^2 - 1) / (pixels - 1)` for noise. Energies of
+    several channels are added first.
 
     Args:
-        image: shape `(height, width)` or `(height, width, channels)`, integers or floats of any
-            range. Rows and columns that do not fill a period are left out at the bottom and right.
+        image: shape `(height, width)` or `(height, width, channels)`, of any range. Rows and
+            columns that do not fill a period are left out at the bottom and right.
         stride: the period in pixels, at least 2.
 
     Returns:
@@ -93,7 +83,7 @@ def checkerboard_energy(image: Any, stride: int) -> float:
             f"least {2 * stride} rows and columns, got shape {image.shape}"
         )
     if not np.isfinite(image).all():
-        raise ValueError("expected an image of finite numbers, got some that are NaN or infinite")
+        raise ValueError("expected an image of finite numbers, got NaN or infinite ones")
     # Of a flat picture the mean's rounding would be all that is left.
     if (np.ptp(image, axis=(0, 1)) == 0).all():
         return 0.0
@@ -118,7 +108,5 @@ def _pair(value: Any, what: str = "stride") -> np.ndarray:
     """One or two whole numbers as two."""
     numbers = np.asarray(value)
     if numbers.shape not in ((), (2,)) or numbers.dtype.kind not in "iu" or (numbers < 1).any():
-        raise ValueError(
-            f"expected a {what} of one whole number from 1 up, or two of them, got {value!r}"
-        )
+        raise ValueError(f"expected a {what} of one or two whole numbers from 1 up, got {value!r}")
     return np.broadcast_to(numbers, 2)

@@ -21,13 +21,13 @@ def cut_patches(
     """Cut patches at random positions, as many from each photograph.
 
     Each photograph is divided into four times four tiles, and a patch lies inside one of them. The
-    four tiles of the falling diagonal are held out: one in each row and each column. So patches
-    that are held out share no pixel with the others.
+    four tiles of the falling diagonal are held out, so that their patches share no pixel with the
+    others.
 
     Args:
         photos: shape `(n, height, width, channels)`, of any dtype.
         size: height and width of a patch in pixels, at most a quarter of the photographs'.
-        count: how many patches from each photograph.
+        count: how many patches from each photograph, at least 1.
         held_out: whether from the tiles that are held out, or from all the others.
         seed: which patches these are.
 
@@ -36,18 +36,14 @@ def cut_patches(
         random order, and for each the index of its photograph.
 
     Raises:
-        ValueError: the photographs are not of rank 4, the patches do not fit into a tile, or none
-            are asked for.
+        ValueError: the photographs are not of rank 4, or size or count are out of their range.
     """
     photos = as_array(photos, "photographs")
     if photos.ndim != 4:
         raise ValueError(f"expected shape (n, height, width, channels), got {photos.shape}")
     heights, widths = (extent // TILES for extent in photos.shape[1:3])
     if not 1 <= size <= min(heights, widths):
-        raise ValueError(
-            f"expected a size from 1 to {min(heights, widths)} pixels, a quarter of the "
-            f"photographs', got {size}"
-        )
+        raise ValueError(f"expected a size from 1 to {min(heights, widths)} pixels, got {size}")
     if count < 1:
         raise ValueError(f"expected at least 1 patch per photograph, got {count}")
     generator = np.random.default_rng(seed)
@@ -78,8 +74,7 @@ def strongest_patch(
         photos: what the maps were computed from, shape `(n, height, width, channels)`.
 
     Returns:
-        The part of the photograph that the strongest position sees, and that position as the index
-        of the photograph, the row and the column.
+        What the strongest position sees, and that position: photograph, row and column.
 
     Raises:
         ValueError: there is not one map per photograph, or a value is NaN.
@@ -90,17 +85,13 @@ def strongest_patch(
             "expected one map (rows, columns) of numbers per photograph (height, width, channels), "
             f"got shapes {maps.shape} and {photos.shape} and {np.isnan(maps).sum()} NaN"
         )
-    whole = np.outer(*(_sees_inside(field, axis, maps, photos) for axis in (0, 1)))
+    inside = []  # for each position along an axis, whether its field lies inside the photograph
+    for axis in (0, 1):
+        corners = [(i, 0) if axis == 0 else (0, i) for i in range(maps.shape[1 + axis])]
+        parts = [field.region(corner)[axis] for corner in corners]
+        end, size = photos.shape[1 + axis], field.size[axis]
+        inside.append([part.stop - part.start == size and part.stop <= end for part in parts])
+    whole = np.outer(*inside)
     ranked = np.where(whole if whole.any() else True, maps, -np.inf)
     photo, row, column = (int(i) for i in np.unravel_index(ranked.argmax(), ranked.shape))
     return photos[photo][field.region((row, column))], (photo, row, column)
-
-
-def _sees_inside(
-    field: ReceptiveField, axis: int, maps: np.ndarray, photos: np.ndarray
-) -> np.ndarray:
-    """For each position along one axis, whether its field lies inside the photograph."""
-    indices = [(i, 0) if axis == 0 else (0, i) for i in range(maps.shape[1 + axis])]
-    parts = [field.region(index)[axis] for index in indices]
-    end = photos.shape[1 + axis]
-    return np.array([p.stop - p.start == field.size[axis] and p.stop <= end for p in parts])

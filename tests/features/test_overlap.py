@@ -73,9 +73,9 @@ def test_the_counts_of_the_course():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((0, 3), "expected a size of one whole number from 1 up, or two of them, got 0"),
+        ((0, 3), "expected a size of one or two whole numbers from 1 up, got 0"),
         (((4, 4, 3), 3), r"size .* got \(4, 4, 3\)"),
-        ((5, 2.5), "expected a kernel of one whole number from 1 up, or two of them, got 2.5"),
+        ((5, 2.5), "expected a kernel of one or two whole numbers from 1 up, got 2.5"),
         ((5, 3, 0), "expected a stride .* got 0"),
         ((5, 3, True), "expected a stride .* got True"),
         (((5, 2), 3), "expected a kernel that fits into 5x2 pixels, got 3x3"),
@@ -98,9 +98,7 @@ def explained_variance(image: np.ndarray, stride: int) -> float:
 
 
 @given(st.integers(2, 5), st.integers(0, 2**32 - 1), st.sampled_from([(), (1,), (3,)]))
-def test_checkerboard_energy_is_the_variance_explained_by_the_phase(
-    stride, seed, channels
-):
+def test_checkerboard_energy_is_the_variance_explained_by_the_phase(stride, seed, channels):
     generator = np.random.default_rng(seed)
     image = generator.normal(size=(4 * stride, 3 * stride, *channels)) + generator.normal() * 10
     assert checkerboard_energy(image, stride) == pytest.approx(
