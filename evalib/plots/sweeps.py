@@ -63,11 +63,11 @@ def show_sweep(
                 axes.set_xticks(values, map(str, values))
                 axes.minorticks_off()
             if len(lines) > 1:
-                figure.legend(loc="outside right upper")
+                figure.legend(loc="outside right center")
         else:
             axes.set_yticks(range(len(labels)), labels)
             axes.set(xlabel="accuracy in %", ylim=(len(labels) - 0.5, -0.5))
-        figure.suptitle(title, x=0.01, ha="left")
+        figure.suptitle(title, x=0.01, ha="left", fontsize=9)
     return figure
 
 

@@ -268,9 +268,9 @@ def _add_sweep(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "sweep",
         help="run many experiments from one file, here or on a Dask cluster",
         description="Run the experiments of a TOML file and write a record each, then a table and "
-        "a figure. What has its record does not run again: after an interrupt the same command "
-        "goes on. Exit status: 0 if all runs ended, 1 if one failed, 2 if the input was refused "
-        "or the cluster was lost, 130 after an interrupt.",
+        "a figure. What has its record does not run again, unless other code made that: after an "
+        "interrupt the same command goes on. Exit status: 0 if all runs ended, 1 if one failed, 2 "
+        "if the input was refused or the cluster was lost, 130 after an interrupt.",
     )
     parser.add_argument("spec", type=Path, metavar="SPEC", help="such as experiments/small.toml")
     place = parser.add_mutually_exclusive_group()

@@ -9,8 +9,7 @@ import contextlib
 import logging
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from functools import partial
 from multiprocessing import resource_tracker
@@ -19,7 +18,7 @@ from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, Future, LocalCluster, Security, rpc, wait
+from distributed import Client, Future, LocalCluster, Security, as_completed, rpc
 from distributed.comm import CommClosedError
 from tqdm import tqdm
 
@@ -29,7 +28,7 @@ from evalib.tools.sweep_run import execute, failure, made_by, run_alone
 
 Run = Callable[[Any], Record]
 
-CONNECT_SECONDS = 10
+CONNECT_SECONDS = 5
 ALLOWED_DEATHS = 2  # of workers under one run; with the next it has failed
 
 
@@ -91,8 +90,8 @@ def _finish(
     client: Client, sweep: Sweep, folder: Path, waiting: list[str], run: Run
 ) -> dict[str, Record]:
     """Run what waits, and write each record when it comes, with a line about it."""
-    total = len(sweep.experiments)
     records: dict[str, Record] = {}
+    total = len(sweep.experiments)
     known = total - len(waiting)
     # disable=None: a bar in a terminal only.
     with tqdm(total=total, initial=known, disable=None, leave=False) as bar:
@@ -113,32 +112,25 @@ def _finish(
     return records
 
 
-def _records(client: Client, sweep: Sweep, waiting: Sequence[str], run: Run) -> Iterator[Record]:
+def _records(client: Client, sweep: Sweep, waiting: list[str], run: Run) -> Iterator[Record]:
     """Run experiments on the workers, and yield the record of each when it has ended."""
-    waiting, running, idle = list(waiting), dict[Future, str](), 0
+    running: dict[Future, str] = {}
+    ended = as_completed()
     while waiting or running:
-        workers = len(client.nthreads())
-        idle = 0 if workers else idle + 1
-        if idle == 20:  # rounds of a second
-            tqdm.write("evalib: no worker is left; waiting for one", file=sys.stderr)
-        # One run a worker: where one dies, no run that only queued there is blamed.
-        while waiting and len(running) < workers:
+        # One run a worker: it has the cores, and where one dies, no run that queued is blamed.
+        while waiting and len(running) < max(1, len(client.nthreads())):
             key = waiting.pop(0)
             # Dask names equal tasks alike: where a cluster goes on with what a call began that was
             # killed, this call takes it over.
-            task = (execute, run, key, sweep.experiments[key], sweep.made_by)
-            running[client.submit(*task)] = key
-        try:
-            ended = wait(list(running), timeout=1, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
-            continue
-        time.sleep(0 if running else 1)
-        for future in ended:
-            key, error = running.pop(future), future.exception()
-            head = {"key": key, "experiment": sweep.experiments[key], "made_by": sweep.made_by}
-            record = head | failure(error) if error else future.result()
-            future.release()  # what is fetched need not be made again where its worker dies
-            yield record
+            future = client.submit(execute, run, key, sweep.experiments[key], sweep.made_by)
+            running[future] = key
+            ended.add(future)
+        future = next(ended)
+        key, error = running.pop(future), future.exception()
+        head = {"key": key, "experiment": sweep.experiments[key], "made_by": sweep.made_by}
+        record = head | failure(error) if error else future.result()
+        future.release()  # what is fetched need not be made again where its worker dies
+        yield record
 
 
 @contextlib.contextmanager
@@ -215,7 +207,7 @@ def _check_scheduler(address: str) -> None:
 def _check_workers(client: Client, sweep: Sweep) -> None:
     """Refuse a cluster without workers, or one of whose workers has another code."""
     try:
-        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+        client.wait_for_workers(1, timeout=2 * CONNECT_SECONDS)
     except TimeoutError:
         at = client.scheduler_info()["address"]
         raise RuntimeError(f"there is no worker: start one with `dask worker {at}`") from None

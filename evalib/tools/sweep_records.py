@@ -47,7 +47,17 @@ def read_records(sweep: Sweep, folder: Path) -> tuple[dict[str, Record], int]:
 
     Returns:
         Whole records of this sweep's code by their keys, and how many other code has made.
+
+    Raises:
+        ValueError: files lie there that a summary would replace, and that no sweep has written.
     """
+    summary = folder / "records.json"
+    if not (summary.is_file() and b'"experiment": ' in summary.read_bytes()):
+        for name in ("records.json", "table.md", "figure.png"):
+            if (folder / name).exists():
+                raise ValueError(
+                    f"{folder / name} is of no sweep: move it, or choose another --out"
+                )
     found = {}
     for key in sweep.experiments:
         try:

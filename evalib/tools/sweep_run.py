@@ -32,21 +32,21 @@ Values = Mapping[str, Any]  # of an experiment, as `Experiment.as_dict` gives th
 def execute(run: Callable[[Values], Record], key: str, values: Values, code: str) -> Record:
     """Do one run, and return its record, or that of its failure.
 
-    Args:
-        run: takes an experiment's values and returns a record.
-        key: of the experiment.
-        values: of the experiment.
-        code: what `made_by` says where the sweep was read.
+    `run` takes an experiment's values and returns a record; `code` is what `made_by` says where the
+    sweep was read.
     """
-    start, head = time.perf_counter(), {"key": key, "experiment": dict(values), "made_by": code}
+    start = time.perf_counter()
+    head: Record = {"key": key, "experiment": dict(values), "made_by": code}
     try:
-        record = {**head, "seconds": 0.0, **run(values)}
+        record = head | run(values)
         for name in ("key", "made_by"):
             if record[name] != head[name]:
                 raise ValueError(f"expected a record with {name} {head[name]}, got {record[name]}")
+        if "error" not in record and not 0 <= record["accuracy"] <= 1:
+            raise ValueError(f"expected an accuracy from 0 to 1, got {record['accuracy']}")
     except (Exception, SystemExit) as error:  # whatever ends a run, the others go on
         record = head | failure(error)
-    return {"seconds": round(time.perf_counter() - start, 1), **record}
+    return {"seconds": round(time.perf_counter() - start, 1)} | record
 
 
 def failure(error: Any) -> Record:
@@ -60,12 +60,7 @@ def failure(error: Any) -> Record:
 
 
 def run_alone(notebook: str, values: Values) -> Record:
-    """Do a run in a process of its own, in a known environment.
-
-    Args:
-        notebook: the text of the notebook that the run is a copy of, or "" for a plain training.
-        values: of the experiment.
-    """
+    """Do a run in a process of its own, in a known environment: as a notebook, or plain for ""."""
     with tempfile.TemporaryDirectory(prefix="evalib-sweep-") as name:
         home = Path(name).resolve()
         ended = subprocess.run(
@@ -78,7 +73,7 @@ def run_alone(notebook: str, values: Values) -> Record:
         )
     if ended.returncode:
         raise RuntimeError(f"the run ended with {describe_ending(ended.returncode)}")
-    return dict(json.loads(ended.stdout))
+    return dict(json.loads(ended.stdout.splitlines()[-1]))  # a sitecustomize may print, too
 
 
 def main() -> None:
@@ -93,7 +88,7 @@ def main() -> None:
         content = json.dumps(record, allow_nan=False)
     except (Exception, SystemExit) as error:
         content = json.dumps(failure(error))
-    answers.write(content.encode())
+    answers.write(f"\n{content}".encode())
 
 
 def _end_with(worker: int) -> None:
@@ -129,10 +124,7 @@ def _run_notebook(notebook: str, values: Values) -> Record:
 def made_by(notebook: str = "") -> str:
     """Name what decides about a run's numbers: code of evalib, Keras, and its backend.
 
-    Editing a figure does not change it, editing the training does.
-
-    Args:
-        notebook: the text of the notebook that runs are copies of, if they are.
+    Editing a figure does not change it, editing the training, or the notebook that runs, does.
     """
     import keras
 

@@ -1,16 +1,6 @@
-"""Read a sweep from a TOML file, and refuse a bad one before anything runs.
+"""Read a sweep from a TOML file such as `experiments/kernel_sizes.toml`, which explains itself.
 
-name = "kernel-sizes"
-seeds = [0, 1, 2]
-runs_as = "plain"             # or "notebook": copies of notebook 06
-data_share = 0.2
-[network]                     # fields of NetworkConfig, the same for all
-channels = [16, 24, 24]
-[recipe]                      # fields of Recipe
-epochs = 5
-[vary]                        # lists of values: every combination runs, with every seed
-"network.kernel_sizes" = [[3], [5]]
-"recipe.peak_learning_rate" = [0.01, 0.03]
+A bad one is refused before anything runs.
 """
 
 import itertools
@@ -35,8 +25,7 @@ def read_sweep(path: Path) -> Sweep:
     """Read a sweep, and build each of its networks.
 
     Args:
-        path: of the TOML file; the module's docstring shows one. `name` is the file's own if left
-            out, `seeds` is `[0]`.
+        path: of the TOML file. `name` is the file's own if left out, `seeds` is `[0]`.
 
     Raises:
         ValueError: the file is no TOML, or says what cannot be run; begins with the path.

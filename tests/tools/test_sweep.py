@@ -12,7 +12,6 @@ import os
 import re
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -26,12 +25,13 @@ import psutil
 import pytest
 from distributed import LocalCluster
 
+from evalib.networks.config import NetworkConfig
 from evalib.tools import sweep as sweep_module
 from evalib.tools.cli import main
 from evalib.tools.sweep import ALLOWED_DEATHS, run_sweep
 from evalib.tools.sweep_records import Sweep, read_records
 from evalib.tools.sweep_run import made_by
-from evalib.training.experiments import experiment_from, run_experiment
+from evalib.training.experiments import Experiment, experiment_from, run_experiment
 from tests.tools.notebook_calls import tagged, wait_until, write_notebook
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as on POSIX")
@@ -160,6 +160,10 @@ def test_failures_are_recorded_and_the_rest_go_on(place, tmp_path, capsys):
     assert json.loads((out / "records.json").read_text()) == records
     assert re.search(r"\| +90.00 ± 0.00 \| 90.00 \| +2 \| +4 \|", (out / "table.md").read_text())
     assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "table.md").write_text("not of a sweep")
+    with pytest.raises(ValueError, match="table.md is of no sweep: move it"):
+        run(sweep, tmp_path / "mine")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "sweep fakes: 6 of 6 to run"
     assert [line.split("]")[0] for line in lines[1:]] == [f"[{n}/6" for n in range(1, 7)]
@@ -231,13 +235,19 @@ def test_a_stopped_sweep_goes_on_where_it_was(place, tmp_path, sent):
 
 def test_any_scheduler_by_address(place, tmp_path, cluster):
     """A call is killed; the cluster finishes what it began, and the next call takes it over."""
+    import pty
+    import termios
+
     sweep = fakes(place, "waits", "works", "raises", code=made_by())
     workers = psutil.Process().children(recursive=True)
-    process = start(sweep, tmp_path, cluster.scheduler_address)
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (30, 80))
+    process = start(sweep, tmp_path, cluster.scheduler_address, stderr=end)
     assert process_of(place, 0).pid in {worker.pid for worker in workers}
     wait_until(lambda: len(read_records(sweep, tmp_path)[0]) == 2)
     process.kill()
     process.communicate()
+    assert b"0%|" in os.read(terminal, 65536)  # a bar
     (place / "go").touch()
     records = run(sweep, tmp_path, scheduler=cluster.scheduler_address)
     assert [record.get("accuracy") for record in records] == [0.9, 0.9, None]
@@ -291,30 +301,13 @@ def test_a_lost_scheduler_and_one_without_workers(place, tmp_path, monkeypatch, 
     assert "1 of 2 runs are recorded" in capsys.readouterr().err
 
 
-def test_a_terminal_shows_a_bar(place, tmp_path, cluster):
-    import fcntl
-    import pty
-    import termios
-
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 80, 0, 0))
-    sweep = fakes(place, "works", "works", code=made_by())
-    process = start(sweep, tmp_path, cluster.scheduler_address, stderr=slave)
-    process.communicate(timeout=60)
-    shown = os.read(master, 65536).decode()
-    os.close(slave)
-    os.close(master)
-    assert "0%|" in shown
-    assert "50%|" in shown
-
-
 def test_runs_as_notebooks(tmp_path, monkeypatch):
+    keys = {
+        dropout: Experiment(network=NetworkConfig(dropout=dropout)).key() for dropout in (0.1, 0.4)
+    }
     form = tagged("seed = 0\ndropout = 0.0\nrecord_path = None", "parameters")
     work = (
-        "import json\n"
-        "from evalib.training.experiments import experiment_from\n"
-        "experiment = experiment_from({'seed': seed, 'network': {'dropout': dropout}})\n"
-        "record = {'key': experiment.key(), 'accuracy': 0.5}\n"
+        f"import json\nrecord = {{'key': {keys}[dropout], 'accuracy': 0.5}}\n"
         "json.dump(record, open(record_path, 'w'))"
     )
     book = write_notebook(tmp_path / "mine.ipynb", form, "assert dropout < 0.3, dropout", work)
@@ -390,7 +383,4 @@ def test_real_networks_by_the_command_line(tmp_path):
         assert again["loss"] == pytest.approx(record["loss"], rel=1e-5)
         for name, values in record["history"].items():
             assert again["history"][name] == pytest.approx(values, rel=1e-5)
-    table = (out / "table.md").read_text()
-    assert table in result.stdout
-    assert [row.split("|")[1].strip() for row in table.splitlines()[4:]] == ["[3]", "[5]"]
-    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "table.md").read_text() in result.stdout
