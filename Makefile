@@ -8,6 +8,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 	&& { command -v $$python; break; }; done)
 
 BIN := .venv/bin
+# It would take every assertion away.
+unexport PYTHONOPTIMIZE
 READY := .venv/.ready
 NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/further/*.ipynb)
 # What is installed: again where this folder, the Python or a list of packages has changed.
@@ -46,7 +48,7 @@ lab: $(READY)
 # A notebook's cells stay together; as many notebooks run at once as there are cores.
 test: lint
 	$(BIN)/python -m pytest -n auto --doctest-modules --cov --cov-report=term:skip-covered
-	$(BIN)/python -m pytest -n auto --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=1800 -p no:cacheprovider $(NOTEBOOKS)
+	$(BIN)/python -m pytest -n auto --dist loadscope --nbval --nbval-cell-timeout=1800 -p no:cacheprovider $(NOTEBOOKS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
