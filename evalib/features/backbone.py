@@ -73,8 +73,8 @@ def vgg16_backbone(weights: str | None = None, *, seconds: float = 5) -> tuple[k
 def vgg16_classifier() -> keras.Model | None:
     """VGG16 with its dense layers and ImageNet's thousand classes, if Keras's cache holds it.
 
-    Nothing is downloaded, for the file has 528 MB: `keras.applications.VGG16()` puts it there. Where
-    it is missing or not, byte for byte, the one that was published, there is `None`.
+    `None` where the file is missing or is not, byte for byte, the one that was published. It has
+    528 MB and is not downloaded: `keras.applications.VGG16()` puts it there.
     """
     file = _cache() / CLASSIFIER_FILE
     if not file.is_file() or hashlib.md5(file.read_bytes()).hexdigest() != CLASSIFIER_MD5:

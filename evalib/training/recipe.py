@@ -8,6 +8,7 @@ import operator
 import platform
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -264,16 +265,40 @@ def initialize(model: keras.Model, seed: int) -> None:
     if not model.trainable_variables:
         raise ValueError(f"expected weights to train, got none: {model.name!r} is frozen")
     keras.utils.set_random_seed(seed)
-    fresh = [pair for layer in model._flatten_layers() for pair in _fresh_values(layer)]
-    for variable, value in fresh:
-        variable.assign(value)
+    owners = {id(one): layer for layer in model._flatten_layers() for one in _own_variables(layer)}
+    weights = {id(variable) for variable in model.weights}
+    for variable, new in _new_variables(model):
+        owner = owners[id(variable)]
+        normalizes = isinstance(owner, layers.BatchNormalization)
+        learns = owner.trainable and (normalizes or any(v.trainable for v in _own_variables(owner)))
+        # Random state, what learns, and what a layer that learns never meant to be trained.
+        if id(variable) not in weights or (learns and (variable.trainable or not new.trainable)):
+            variable.assign(new.value)
 
 
-def _fresh_values(layer: layers.Layer) -> list[tuple[Any, Any]]:
-    """A layer's own variables that begin anew, and what each begins with."""
-    own = _own_variables(layer)
-    if not own:
-        return []
+def _new_variables(layer: Any) -> list[tuple[Any, Any]]:
+    """Each variable in a layer beside a new one, made as its class makes it."""
+    own, inside = _own_variables(layer), layer._flatten_layers(include_self=False, recursive=False)
+    leaf = own or not isinstance(layer, keras.Model)
+    twin = _twin(layer) if leaf and layer.variables else None
+    for mine, made in (
+        (layer.variables, twin.variables if twin else []),
+        (own, _own_variables(twin) if twin else []),
+    ):
+        if [one.shape for one in mine] == [one.shape for one in made]:
+            pairs = list(zip(mine, made, strict=True))
+            rest = [] if len(mine) == len(layer.variables) else inside
+            return pairs + [pair for one in rest for pair in _new_variables(one)]
+    if any(variable.trainable for variable in own):
+        raise ValueError(
+            f"expected a layer whose weights can be drawn anew, got {layer.name!r} of class "
+            f"{type(layer).__name__}: give the class a get_config"
+        )
+    return [pair for one in inside for pair in _new_variables(one)]
+
+
+def _twin(layer: layers.Layer) -> Any:
+    """A layer built of the same configuration; None where it cannot be."""
     try:
         config = layer.get_config()
         try:
@@ -281,24 +306,11 @@ def _fresh_values(layer: layers.Layer) -> list[tuple[Any, Any]]:
         except TypeError:  # without a `get_config` of its own: what its `__init__` was given
             names = inspect.signature(type(layer).__init__).parameters
             twin = type(layer)(**{name: config[name] for name in names if name in config})
-        twin.build_from_config(layer.get_build_config())
-        pairs = list(zip(own, _own_variables(twin), strict=True))
-    except (TypeError, ValueError, NotImplementedError) as error:
-        if not any(variable.trainable for variable in own):
-            return []
-        raise ValueError(
-            f"expected a layer whose weights can be drawn anew, got {layer.name!r} of class "
-            f"{type(layer).__name__}: give the class a get_config"
-        ) from error
-    weights = {id(variable) for variable in layer.weights}
-    normalizes = isinstance(layer, layers.BatchNormalization)
-    learns = layer.trainable and (normalizes or any(variable.trainable for variable in own))
-    return [
-        (variable, new.value)
-        for variable, new in pairs
-        # Random state, what learns, and what a layer that learns never meant to be trained.
-        if id(variable) not in weights or (learns and (variable.trainable or not new.trainable))
-    ]
+        with warnings.catch_warnings(action="ignore"):  # of layers without a `build`
+            twin.build_from_config(layer.get_build_config())
+    except (TypeError, ValueError, NotImplementedError):
+        return None
+    return twin
 
 
 def _own_variables(layer: layers.Layer) -> list[Any]:
