@@ -12,25 +12,29 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from evalib import __version__
 from evalib.results import write_atomically
-from evalib.tools.grade.execute import STOPPED, end_kernels
-from evalib.tools.grade.read import Submission, printable, read_submission
-from evalib.tools.grade.rules import EXPECTED, grade_notebook
+from evalib.tools.grade.execute import STOPPED, end_children
+from evalib.tools.grade.read import printable, read_submission
+from evalib.tools.grade.rules import RULES, grade_notebook
 from evalib.tools.grade.source import parse
 
+# Path, status, reason, digest, warnings, and of each rule its status and its number; where they
+# were made just now also "grade", as JSON takes it, and "lines" of code.
 Row = dict[str, Any]
 
-STATUSES = ("passed", "failed", "needs a look", "unreadable")
+_STATUSES = ("passed", "failed", "needs a look", "unreadable")
 _COLUMNS = ["path", "status", "warnings", "reason", "digest"]
-_COLUMNS += [part for rule in EXPECTED for part in (rule, f"{rule} (number)")]
-_WORST_FIRST = ("fail", "cannot tell", "warn", "pass")
+_COLUMNS += [part for rule in RULES for part in (rule, f"{rule} (number)")]
+_WORST_LAST = ("pass", "warn", "cannot tell", "fail")
 _SAME = 0.9  # of the lines of two submissions, from which on they are reported
 _LEAST_LINES = 10  # of own code, to be compared
 _MOST_PAIRS = 50
@@ -38,11 +42,7 @@ _TEMPLATE = {"deprocess_image", "vis_img_in_filter"}  # functions of the course'
 
 
 def find_notebooks(paths: Iterable[Path]) -> list[Path]:
-    """List the notebooks among files and in folders, each once, without hidden folders.
-
-    Raises:
-        ValueError: A folder has none.
-    """
+    """List notebooks, those in folders too, each once; ValueError where a folder has none."""
     found: dict[Path, None] = {}
     for path in paths:
         inside = [path]
@@ -63,17 +63,14 @@ def grade_class(
     table: Path | None = None,
     resume: bool = False,
 ) -> list[Row]:
-    """Grade many submissions; one that cannot be read never stops the rest.
+    """Grade many submissions, one row each; one that cannot be read never stops the rest.
 
     Args:
         paths: The notebooks.
         options: What `grade_notebook` takes.
         jobs: How many at a time; by default one a core, and one where they are executed.
-        table: A CSV file for a row each; it is written after each submission.
+        table: A CSV file, which is written after each submission.
         resume: Keep the rows of the table whose notebooks and options are unchanged.
-
-    Returns:
-        A row for each submission, in their order, with its "grade" and its own "lines" of code.
 
     Raises:
         ValueError: There is no table to resume from, or the number of jobs is below 1.
@@ -83,15 +80,18 @@ def grade_class(
         raise ValueError("expected --csv FILE with --resume: it goes on after that file's rows")
     if jobs is not None and jobs < 1:
         raise ValueError(f"expected at least one job, got {jobs}")
-    kept = _read_table(table) if resume and table is not None and table.exists() else {}
+    kept: dict[str, Row] = {}
+    if resume and table is not None and table.exists():
+        with table.open(encoding="utf-8", newline="") as file:
+            kept = {row["path"]: row for row in csv.DictReader(file) if row.get("digest")}
     rows: dict[str, Row] = {}
-    with _progress(len(paths)) as show:
-        _write_table(table, rows.values())  # refused before work is lost
-        with contextlib.closing(_grade_all(paths, options, jobs, kept)) as finished:
-            for row in finished:
-                rows[row["path"]] = row
-                show(row)
-                _write_table(table, [rows[str(path)] for path in paths if str(path) in rows])
+    _write_table(table, kept.values())  # refused before work is lost
+    finished = _grade_all(paths, options, jobs, kept)
+    with _progress(len(paths)) as show, contextlib.closing(finished):
+        for row in finished:
+            rows[row["path"]] = row
+            show(row)
+            _write_table(table, [rows[str(path)] for path in paths if str(path) in rows])
     return [rows[str(path)] for path in paths]
 
 
@@ -100,9 +100,10 @@ def _grade_all(
 ) -> Generator[Row, None, None]:
     """Give the rows as they are finished."""
     STOPPED.clear()
-    with _executor(bool(options.get("execute")), jobs or 0) as executor:
+    executes = bool(options.get("execute"))
+    broken = []
+    with _executor(executes, jobs) as executor:
         tasks = {executor.submit(_grade_one, p, options, kept.get(str(p))): p for p in paths}
-        broken = []
         try:
             for task in futures.as_completed(tasks):
                 try:
@@ -112,27 +113,27 @@ def _grade_all(
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             STOPPED.set()
-            while options.get("execute") and not all(task.done() for task in tasks):
-                end_kernels()
+            while executes and not all(task.done() for task in tasks):
+                end_children(psutil.Process())
                 time.sleep(0.1)
             raise
     for path in broken:  # one of them has ended the process that read it
+        row: Row = {"path": str(path), "status": "unreadable"}
+        row["reason"] = "reading it ended the process"
         with (
             _executor(False, 1) as executor,
             contextlib.suppress(futures.process.BrokenProcessPool),
         ):
-            yield executor.submit(_grade_one, path, options, None).result()
-            continue
-        yield {"path": str(path), "status": "unreadable", "reason": "reading it ended the process"}
+            row = executor.submit(_grade_one, path, options, None).result()
+        yield row
 
 
-def _executor(executes: bool, jobs: int) -> futures.Executor:
-    if executes:  # each run has its own process already
+def _executor(executes: bool, jobs: int | None) -> futures.Executor:
+    if executes:  # each run has a process of its own already
         return futures.ThreadPoolExecutor(jobs or 1)
     context = multiprocessing.get_context("spawn")
-    return futures.ProcessPoolExecutor(
-        jobs or os.cpu_count(), context, signal.signal, (signal.SIGINT, signal.SIG_IGN)
-    )
+    deaf = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started them
+    return futures.ProcessPoolExecutor(jobs or os.cpu_count(), context, signal.signal, deaf)
 
 
 def _grade_one(path: Path, options: Mapping[str, Any], kept: Row | None) -> Row:
@@ -140,29 +141,23 @@ def _grade_one(path: Path, options: Mapping[str, Any], kept: Row | None) -> Row:
     try:
         asked = json.dumps([__version__, *sorted(options.items())])
         row["digest"] = hashlib.sha256(path.read_bytes() + asked.encode()).hexdigest()
-        row["lines"] = _code_lines(read_submission(path))
+        lines: Counter[str] = Counter()  # written alike, without comments and magics
+        for tree in (parse(cell.source).tree for cell in read_submission(path).cells):
+            own = [n for n in tree.body if getattr(n, "name", "") not in _TEMPLATE] if tree else []
+            with contextlib.suppress(RecursionError):
+                lines.update(part.strip() for n in own for part in ast.unparse(n).split("\n"))
+        del lines["pass"]
+        row["lines"] = lines
         if kept is not None and kept["digest"] == row["digest"]:
-            return kept | {"lines": row["lines"]}
+            return kept | {"lines": lines}
         grade = grade_notebook(path, **options)
     except Exception as error:  # whatever a stranger's file brings about
         reason = str(error) if isinstance(error, (ValueError, OSError)) else repr(error)
         return row | {"reason": printable(reason, 300)}
     row |= {"status": grade.status, "warnings": len(grade.warnings), "grade": grade.as_dict()}
-    for check in sorted(grade.checks, key=lambda c: _WORST_FIRST.index(c.status), reverse=True):
+    for check in sorted(grade.checks, key=lambda check: _WORST_LAST.index(check.status)):
         row |= {check.rule: check.status, f"{check.rule} (number)": check.number}
     return row
-
-
-def _code_lines(submission: Submission) -> Counter[str]:
-    """The lines of a submission's code, written alike, without comments and without magics."""
-    lines: Counter[str] = Counter()
-    for cell in submission.cells:
-        tree = parse(cell.source).tree
-        body = [n for n in tree.body if getattr(n, "name", "") not in _TEMPLATE] if tree else []
-        with contextlib.suppress(RecursionError):
-            lines.update(line.strip() for node in body for line in ast.unparse(node).split("\n"))
-    del lines["pass"]
-    return lines
 
 
 def find_similar(rows: Sequence[Row]) -> list[tuple[float, int, str, str]]:
@@ -181,8 +176,7 @@ def find_similar(rows: Sequence[Row]) -> list[tuple[float, int, str, str]]:
         both = sizes[one] + sizes[two]
         if 2 * min(sizes[one], sizes[two]) >= _SAME * both:
             share = 2 * (kept[one] & kept[two]).total() / both
-            if share >= _SAME:
-                found.append((share, max(sizes[one], sizes[two]), one, two))
+            found += [(share, max(sizes[one], sizes[two]), one, two)] if share >= _SAME else []
     return sorted(found, key=lambda pair: (-pair[0], -pair[1], pair[2:]))
 
 
@@ -191,21 +185,17 @@ def format_class(rows: Sequence[Row]) -> str:
     lines = [f"{'':12}  {'parameters':>10}  {'score':>6}  notebook"]
     for row in rows:
         count, score = (row.get(f"{rule} (number)") or "" for rule in ("parameters", "score"))
-        wrong = [f"{rule}: {row[rule]}" for rule in EXPECTED if row.get(rule, "pass") != "pass"]
-        count = f"{int(float(count)):,}" if count else "-"
-        score = f"{float(score):.4f}" if score else "-"
-        reason = row.get("reason") or ", ".join(wrong)
-        name = printable(row["path"], 200)
-        lines.append(f"{row['status']:12}  {count:>10}  {score:>6}  {name}  {reason}".rstrip())
+        count, score = f"{int(count):,}" if count else "-", f"{float(score):.4f}" if score else "-"
+        wrong = [f"{rule}: {row[rule]}" for rule in RULES if (row.get(rule) or "pass") != "pass"]
+        line = f"{row['status']:12}  {count:>10}  {score:>6}  {printable(row['path'], 200)}  "
+        lines.append((line + (row.get("reason") or ", ".join(wrong))).rstrip())
     counts = Counter(row["status"] for row in rows)
-    summary = ", ".join(f"{counts[status]} {status}" for status in STATUSES)
-    lines += ["", f"{len(rows)} submissions: {summary}"]
+    summary = ", ".join(f"{counts[status]} {status}" for status in _STATUSES)
     pairs = find_similar(rows)
+    lines += ["", f"{len(rows)} submissions: {summary}; {len(pairs)} pairs of nearly the same code"]
     for share, size, one, two in pairs[:_MOST_PAIRS]:
         lines.append(f"{share:.2f} of {size} lines alike: {printable(one)}, {printable(two)}")
-    if len(pairs) > _MOST_PAIRS:
-        lines.append(f"and {len(pairs) - _MOST_PAIRS} more pairs")
-    return "\n".join(lines)
+    return "\n".join(lines + ["..."] * (len(pairs) > _MOST_PAIRS))
 
 
 def class_as_dict(rows: Sequence[Row]) -> dict[str, Any]:
@@ -218,24 +208,18 @@ def class_as_dict(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _read_table(table: Path) -> dict[str, Row]:
-    with table.open(encoding="utf-8", newline="") as file:
-        return {row["path"]: dict(row) for row in csv.DictReader(file) if row.get("digest")}
-
-
 def _write_table(table: Path | None, rows: Iterable[Row]) -> None:
-    if table is None:
-        return
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(table, text.getvalue())
+    if table is not None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(table, text.getvalue())
 
 
 @contextlib.contextmanager
-def _progress(total: int) -> Iterator[Any]:
-    """In a terminal, a bar with the numbers of each status; gives what takes the next row."""
+def _progress(total: int) -> Iterator[Callable[[Row], None]]:
+    """In a terminal, a bar with the number of each status; gives what takes the next row."""
     if not sys.stderr.isatty():
         yield lambda row: None
         return

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,35 +86,23 @@ _evalib_ask()
 
 @dataclass(frozen=True)
 class Execution:
-    """What became of a run.
+    """What became of a run."""
 
-    Attributes:
-        submission: The notebook with the counts and outputs of this run alone.
-        end: "finished", "error" (a cell raised one), "timeout" or "kernel died".
-        cell: The cell at which it ended.
-        models: The parameters of each model of Keras or PyTorch that the kernel held at the end,
-            by its name; None for a model without weights. Empty where it could not be asked.
-        refused: The commands that would have installed something.
-        seconds: How long it took.
-    """
-
-    submission: Submission
-    end: str
-    cell: int
+    submission: Submission  # the notebook with the counts and outputs of this run alone
+    end: str  # "finished", "error" (a cell raised one), "timeout" or "kernel died"
+    cell: int  # at which it ended
+    # The parameters of each model of Keras or PyTorch that the kernel held at the end, by its name;
+    # None for a model without weights. Empty where it could not be asked.
     models: dict[str, int | None]
-    refused: tuple[str, ...] = ()
-    seconds: float = 0.0
+    refused: tuple[str, ...]  # the commands that would have installed something
+    seconds: float
 
 
 def run_submission(submission: Submission, *, timeout: float) -> Execution:
-    """Run a notebook's code cells in order, up to the first error.
+    """Run a notebook's code cells in order, up to the first error, for at most `timeout` seconds.
 
     The kernel runs in a temporary folder that holds a copy of the notebook. At the end this folder
     is removed and the processes that the notebook has started are killed.
-
-    Args:
-        submission: The notebook.
-        timeout: Seconds for the whole notebook, the kernel's start included.
 
     Raises:
         ValueError: The timeout is not above 0, or is far too long.
@@ -141,14 +129,18 @@ def run_submission(submission: Submission, *, timeout: float) -> Execution:
 def _run(nodes: list[Any], home: Path, deadline: float) -> tuple[str, int, dict[str, int | None]]:
     """Run cells in a kernel of their own; give how and where it ended, and the models."""
     from nbclient.exceptions import CellExecutionError, DeadKernelError
+    from nbformat import v4
 
-    environment = kernel_environment(home, variables={"TMPDIR": str(home / "tmp"), **_GUARDS})
-    for name, folder in (("PATH", "bin"), ("PYTHONPATH", "modules")):
-        values = [str(home / folder), environment.get(name, "")]
-        environment[name] = os.pathsep.join(filter(None, values))
-    client = _make_client(nodes, home, deadline)
-    number = 0
-    with _kernel(client, home, environment):
+    def ask() -> dict[str, int | None]:
+        client.timeout_func = lambda _: _PATIENCE
+        with contextlib.suppress(Exception):  # it is busy, or gone
+            client.execute_cell(last, len(nodes))
+        found = [output.get("data", {}).get(_TYPE) for output in last.outputs]
+        return next(filter(None, found), {})
+
+    number, last = 0, v4.new_code_cell(_ASK)
+    client = _make_client(v4.new_notebook(cells=[*nodes, last]), home, deadline)
+    with _kernel(client, home):
         for number, node in enumerate(nodes, start=1):
             if STOPPED.is_set():
                 raise RuntimeError("stopped")
@@ -159,20 +151,18 @@ def _run(nodes: list[Any], home: Path, deadline: float) -> tuple[str, int, dict[
                 return "kernel died", number, {}
             if time.monotonic() > deadline - 0.5:
                 node.outputs = [o for o in node.outputs if o.get("ename") != "KeyboardInterrupt"]
-                return "timeout", number, _ask(client)
+                return "timeout", number, ask()
             failed = any(output.output_type == "error" for output in node.outputs)
             if failed and "raises-exception" not in node.metadata.tags:
-                return "error", number, _ask(client)
-        return "finished", number, _ask(client)
+                return "error", number, ask()
+        return "finished", number, ask()
 
 
-def _make_client(nodes: list[Any], home: Path, deadline: float) -> Any:
+def _make_client(notebook: Any, home: Path, deadline: float) -> Any:
+    """A client that keeps the end of a cell's output where there is too much of it."""
     from nbclient import NotebookClient
-    from nbformat import v4
 
     class Client(NotebookClient):
-        """A client that keeps the end of a cell's output where there is too much of it."""
-
         def output(self, outs: Any, msg: Any, display_id: Any, cell_index: int) -> Any:
             out = super().output(outs, msg, display_id, cell_index)
             data = out.get("data", {}) if out is not None else {}
@@ -188,7 +178,7 @@ def _make_client(nodes: list[Any], home: Path, deadline: float) -> Any:
             return out
 
     logger = logging.Logger("evalib", logging.CRITICAL)
-    client: Any = Client(v4.new_notebook(cells=[*nodes]), kernel_name="python3", log=logger)
+    client: Any = Client(notebook, kernel_name="python3", log=logger)
     client.timeout_func = lambda _: max(0.1, deadline - time.monotonic())
     client.interrupt_on_timeout = True
     client.error_on_timeout = {"ename": "TimeoutError", "evalue": "", "traceback": []}
@@ -200,64 +190,49 @@ def _make_client(nodes: list[Any], home: Path, deadline: float) -> Any:
     return client
 
 
-def _ask(client: Any) -> dict[str, int | None]:
-    """The parameters of the models that the kernel holds, by their names."""
-    from nbformat import v4
-
-    cell = v4.new_code_cell(_ASK)
-    client.nb.cells.append(cell)
-    client.timeout_func = lambda _: _PATIENCE
-    with contextlib.suppress(Exception):  # it is busy, or gone
-        client.execute_cell(cell, len(client.nb.cells) - 1)
-    found = [output.get("data", {}).get(_TYPE) for output in cell.outputs]
-    return next(filter(None, found), {})
-
-
 @contextlib.contextmanager
 def _folder(notebook: Path) -> Iterator[Path]:
     """A temporary folder with a copy of the notebook in `work`, and what refuses to install."""
     with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as name:
         home = Path(name).resolve()
         log, startup = home / "refused.log", home / "ipython" / "profile_default" / "startup"
-        for folder in (home / "work", home / "tmp", home / "bin", home / "modules", startup):
-            folder.mkdir(parents=True)
+        for folder in ("work", "tmp", "bin", "modules/pip", "modules/ensurepip", startup):
+            (home / folder).mkdir(parents=True)
         shutil.copyfile(notebook, home / "work" / notebook.name)
         log.touch()
         for program in (*_INSTALLERS, *(f"pip3.{minor}" for minor in range(8, 16))):
             (home / "bin" / program).write_text(_PROGRAM.format(log=log))
             (home / "bin" / program).chmod(0o755)
-        for module in ("pip", "ensurepip"):
-            (home / "modules" / module).mkdir()
+        for module in (home / "modules").iterdir():
             for file in ("__init__.py", "__main__.py"):
-                (home / "modules" / module / file).write_text(_MODULE.format(log=str(log)))
+                (module / file).write_text(_MODULE.format(log=str(log)))
         (startup / "refuse.py").write_text(_MAGICS)
         yield home
 
 
 @contextlib.contextmanager
-def _kernel(client: Any, home: Path, environment: dict[str, str]) -> Iterator[None]:
+def _kernel(client: Any, home: Path) -> Iterator[None]:
     """A running kernel, of which no process stays behind, also none of another environment."""
+    environment = kernel_environment(home, variables={"TMPDIR": str(home / "tmp"), **_GUARDS})
+    for name, folder in (("PATH", "bin"), ("PYTHONPATH", "modules")):
+        values = [str(home / folder), environment.get(name, "")]
+        environment[name] = os.pathsep.join(filter(None, values))
+    # What the kernel's processes write by themselves must not come among our own output.
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
-        # What the kernel's processes write by themselves must not come among our own output.
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         client.start_new_kernel(cwd=str(home / "work"), env=environment, **quiet)
         client.start_new_kernel_client()
         yield
     finally:
         with contextlib.suppress(psutil.Error, AttributeError):
-            kernel = psutil.Process(client.km.provisioner.pid)
-            _kill([*kernel.children(recursive=True), kernel])
+            end_children(psutil.Process(client.km.provisioner.pid))
         end_processes(home)
         if client.kc is not None:
             client.kc.stop_channels()
 
 
-def end_kernels() -> None:
-    """Kill all kernels of this process, with what they have started: their runs end by that."""
-    _kill(psutil.Process().children(recursive=True))
-
-
-def _kill(processes: Iterable[psutil.Process]) -> None:
-    for process in processes:
+def end_children(process: psutil.Process) -> None:
+    """Kill all that a process has started, which may be a kernel: its run ends by that."""
+    for child in process.children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            process.kill()
+            child.kill()

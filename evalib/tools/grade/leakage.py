@@ -62,7 +62,7 @@ def find_leakage(submission: Submission, flow: Flow, score: Score) -> list[Findi
         fits = [f for f in fits if f.functions or flow.model_at(f.receiver, f) == own] or fits
     return [
         *_choices_on_test_images(flow, fits),
-        *_best_epochs(flow),
+        *_best_epochs(flow, fits, score),
         *_repeated_fits(flow, fits),
         *_trained_before(submission, flow, fits),
         *_another_training(submission, flow, fits, score),
@@ -124,18 +124,22 @@ def _chooses(place: Place) -> bool:
     return bool(ends and acts and (looks or "evaluate" in names))
 
 
-def _best_epochs(flow: Flow) -> Iterator[Finding]:
+def _best_epochs(flow: Flow, fits: Sequence[Call], score: Score) -> Iterator[Finding]:
+    if score.source.startswith("the best") and score.cell is not None:
+        yield Finding("best epoch", (score.cell,), "the score is called the best of several")
+    others = {id(fit.call) for fit in flow.fits} - {id(fit.call) for fit in fits}
     drawing = [c for c in flow.calls if c.receiver.split(".")[0].split("[")[0] in _DRAWING]
     drawn = {id(inner) for call in drawing for inner in calls_in(call.call)}
     for call in flow.named(*_EXTREMES):
         values = call.call.args[:1]
         if isinstance(call.call.func, ast.Attribute):
             values = [call.call.func.value, *values]
-        origins = (origin for value in values for origin, _ in flow.origins(value, call))
+        origins = [origin for value in values for origin, _ in flow.origins(value, call)]
+        of_other = any(id(inner) in others for origin in origins for inner in calls_in(origin))
         keys = [history_key(origin, _VALIDATION_KEY) for origin in origins]
         keys += [v.id for v in values if isinstance(v, ast.Name) and _TEST_NAME.fullmatch(v.id)]
         key = next(filter(None, keys), None)
-        if key is not None and id(call.call) not in drawn:
+        if key is not None and id(call.call) not in drawn and not of_other:
             what = f"{call.name}() picks the best epoch's {printable(key, 40)}"
             yield _finding("best epoch", what, call)
 

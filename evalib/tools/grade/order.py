@@ -9,15 +9,13 @@ from itertools import pairwise
 from evalib.tools.grade.read import Cell, Submission
 from evalib.tools.grade.source import is_comment_only
 
-Verdict = tuple[str, str, tuple[int, ...]]  # a status, what was found, the cells where it is
 
-
-def judge_counts(submission: Submission) -> Verdict:
-    """Judge the order in which cells ran: "pass", "fail" or "cannot tell"."""
+def judge_counts(submission: Submission) -> tuple[str, str, tuple[int, ...]]:
+    """Judge the order: "pass", "fail" or "cannot tell", what was found, the cells where it is."""
     cells = [cell for cell in submission.cells if not cell.is_empty or cell.count]
     known = [cell for cell in cells if cell.count]
     for first, second in pairwise(known):
-        if second.count <= first.count:  # type: ignore[operator]
+        if (second.count or 0) <= (first.count or 0):
             what = f"cell {first.number} has count {first.count} and cell {second.number} after it "
             what += f"{second.count}: they ran in another order"
             return "fail", what, (first.number, second.number)
@@ -29,9 +27,7 @@ def judge_counts(submission: Submission) -> Verdict:
     if missing:
         late = missing[0] > known[-1].number
         return "fail", "did not run" if late else "did not run: the next count is too low", missing
-    inside = [jump for jump in jumps if jump[0].number]
-    if inside:
-        first, second = inside[0]
+    for first, second in [jump for jump in jumps if jump[0].number][:1]:
         what = f"the kernel was not fresh, or cells ran again: cell {first.number} has count "
         what += f"{first.count} and cell {second.number} after it {second.count}"
         return "fail", what, (first.number, second.number)
@@ -40,13 +36,9 @@ def judge_counts(submission: Submission) -> Verdict:
     if jumps:
         what = "in their order, without a gap, but from a kernel that was not fresh (first count "
         return "fail", f"{what}{known[0].count}){note}", (known[0].number,)
-    if len(known) == len(cells):
-        return "pass", f"execution counts 1 to {len(cells)}{note}", ()
-    return (
-        "pass",
-        f"the {len(known)} execution counts that were kept are the cells' places{note}",
-        (),
-    )
+    kept = f"the {len(known)} execution counts that were kept are the cells' places"
+    every = f"execution counts 1 to {len(cells)}"
+    return "pass", (every if len(known) == len(cells) else kept) + note, ()
 
 
 def _compare(cells: list[Cell]) -> tuple[tuple[int, ...], list[tuple[Cell, Cell]]]:
@@ -57,24 +49,21 @@ def _compare(cells: list[Cell]) -> tuple[tuple[int, ...], list[tuple[Cell, Cell]
         where the first of a pair may be one of number 0, for the kernel's start.
     """
     missing: list[int] = []
+    waiting: list[int] = []
     jumps = []
-    last, waiting, free, drops = Cell(0, "", 0), [], 0, False
+    last, free, drops = Cell(0, "", 0), 0, False
     for cell in cells:
         if not cell.count:
             drops |= cell.count == 0 or bool(cell.outputs)
-            if is_comment_only(cell.source):
-                free += 1
-            else:
-                waiting.append(cell)
+            alone = is_comment_only(cell.source)
+            free, waiting = free + alone, [*waiting, *([] if alone else [cell.number])]
             continue
         between = cell.count - (last.count or 0) - 1
         if between < len(waiting):
-            missing += [other.number for other in waiting]
+            missing += waiting
         elif between > len(waiting) + free:
             jumps.append((last, cell))
         else:
             drops |= bool(waiting)  # null where a cell has run: counts are not kept here
         last, waiting, free = cell, [], 0
-    if not drops:
-        missing += [cell.number for cell in waiting]
-    return tuple(missing), jumps
+    return (*missing, *([] if drops else waiting)), jumps

@@ -26,6 +26,7 @@ _LEAST = 0.9  # a smaller number that is not called an accuracy may be a loss, o
 _EVALUATES = ("evaluate", "evaluate_generator")
 _NO_SCORES = {"fit", "fit_generator", "predict", "print", "summary", "compile"}
 _OF_TRAINING = (50_000, 60_000)  # images
+_LEAST_IMAGES = 500  # that a share is one of: fewer are batches or epochs
 _MOST_VALUES = 6  # of an evaluation: a longer list is something else
 # Progress bars and logs of epochs: their numbers are not the score.
 _PROGRESS = re.compile(
@@ -208,12 +209,14 @@ def _from_words(cells: Mapping[int, Cell], flow: Flow) -> Score | None:
     for cell in cells.values():
         lines = _lines(cell, "stdout", "stderr", "result")
         shares = [s for line in lines if not _OF_ONE_CLASS.search(line) for s in _read(line)]
-        shares = [share for share in shares if "acc" in share.label and share.is_accuracy]
-        found += [(cell.number, share) for share in shares]
-    fractions = [item for item in found if item[1].images]
-    of_test = [item for item in found if re.search("test|val", item[1].label)]
-    for number, share in (fractions or of_test or found)[-1:]:
-        return Score(share.value, number, None, "the last accuracy printed in words", share.step)
+        named = [s for s in shares if ("acc" in s.label or s.images) and s.is_accuracy]
+        found += [(cell.number, share) for share in named]
+    of_last = [item for item in found if not re.search("best|max|high", item[1].label)]
+    fractions = [item for item in of_last or found if item[1].images]
+    of_test = [item for item in of_last or found if re.search("test|val", item[1].label)]
+    for number, share in (fractions or of_test or of_last or found)[-1:]:
+        source = f"the {'last' if of_last else 'best'} accuracy printed in words"
+        return Score(share.value, number, None, source, share.step)
     return None
 
 
@@ -252,14 +255,17 @@ def _read(line: str) -> Iterator[Share]:
     for hit in _NUMBER.finditer(line):
         label = line[start : hit.start()][-200:].lower()
         number = float(hit[1].replace(",", ""))
-        if hit[2] and "acc" in label and not re.search(r"(?:epoch|batch)\W{0,9}$", label):
-            images = max(1, _integer(hit[2]))
+        images = _integer(hit[2] or "0")
+        counts = re.search("acc|correct|test|val", label) and images >= _LEAST_IMAGES
+        if counts and not re.search(r"(?:epoch|batch|\[)\W{0,9}$", label):
             yield Share(label, number / images, images=images)
         elif "." in hit[1] or "e" in hit[1] or hit[3]:
             decimals = len(hit[1].partition(".")[2])
             scale = 0.01 if hit[3] or 1 < number <= 100 else 1.0
             rounded = scale < 1 or decimals < 3
-            yield Share(label, number * scale, scale * 10.0**-decimals if rounded else 0.0)
+            yield Share(
+                label, round(number * scale, 12), scale * 10.0**-decimals if rounded else 0.0
+            )
         else:
             continue
         start = hit.end()
@@ -293,18 +299,17 @@ def find_parameters(submission: Submission, flow: Flow, score: Score) -> Paramet
     found = [p for cell in submission.written for p in _counts(cell, flow)]
     found = found or [p for cell in submission.cells for p in _counts(cell, flow)]
     found = [p for p in found if p.model != model or (p.cell or 0) < until]
+    own = [p for p in found if model and p.model == model and (p.cell or 0) >= since]
     if not found:
         return Parameters(None, model, None, "nothing", "no cell shows a summary or a count")
-    own = [p for p in found if model and p.model == model and (p.cell or 0) >= since]
     if own and score.place is not None:
         others = sorted({p.cell for p in found if p.cell and p.cell != own[-1].cell})
         also = f"; also shown: cell {', '.join(map(str, others))}" if others else ""
         return replace(own[-1], reason=f"`{model}` is the model that was scored{also}")
     before = [p for p in found if score.cell is None or (p.cell or 0) <= score.cell]
-    which = "the last one before the score" if before and score.cell else "the last one"
     why = f"no summary is known to be of the scored model `{model}`"
     why = why if model else "which model was scored is not seen"
-    return replace((before or found)[-1], reason=f"{which}, for {why}")
+    return replace((before or found)[-1], reason=f"the last one before the score, for {why}")
 
 
 def choose_model(
@@ -326,31 +331,37 @@ def choose_model(
         why = f"another model is called `{name}` by then" if replaced else "it has no weights"
         is_shown = shown.count is not None and shown.model == name
         return shown if is_shown or not models else Parameters(None, name, None, source, why)
-    reason = f"`{name}` is the model that was scored"
-    if name not in built:
-        name, reason = built[-1], "it is the only model"
-        if len(built) > 1:
-            reason = f"it is the last of {len(built)} models; which was scored is not seen"
-    return Parameters(models[name], name, None, source, reason)
+    if name in built:
+        return Parameters(
+            models[name], name, None, source, f"`{name}` is the model that was scored"
+        )
+    reason = f"it is the last of {len(built)} models; which was scored is not seen"
+    return Parameters(models[built[-1]], built[-1], None, source, reason)
 
 
 def _counts(cell: Cell, flow: Flow) -> Iterator[Parameters]:
     """The summaries and counts that a cell shows."""
     text, number = cell.text(), cell.number
     totals = list(_TOTAL.finditer(text))
-    described = [_described(call) for call in flow.named("summary") if call.cell == number]
+    described = []  # the model of `model.summary()`, or of torchsummary's `summary(model, shape)`
+    for call in flow.named("summary"):
+        of_function = call.call.args and re.match("torch|$", call.receiver)
+        name = dotted(call.call.args[0]) if of_function else call.receiver
+        described += [name] if call.cell == number else []
     ends = [*(total.start() for total in totals[1:]), len(text)]
     for index, (total, end) in enumerate(zip(totals, ends, strict=False)):
         rest = text[total.end() : min(end, total.end() + _SUMMARY_END)]
         count = _integer(total[1]) - sum(map(_integer, _OF_OPTIMIZER.findall(rest)[:1]))
-        name = described[index] if len(described) == len(totals) else None
-        name = described[0] if len(set(described)) == 1 else name
-        yield Parameters(count, name or None, number, "the stored summary", "")
+        model = described[index] if len(described) == len(totals) else None
+        model = described[0] if len(set(described)) == 1 else model
+        yield Parameters(count, model or None, number, "the stored summary", "")
     if totals:
         return
+    # Printed counts: of as many models as there are numbers, each print's words left out.
     shown = [item for item in flow.prints if item[0].cell == number]
-    models = [model for place, value in shown for model in _counted(flow, value, place)]
-    words = tuple(filter(None, (first_words(p.node) for p, v in shown if _counted(flow, v, p))))
+    counted = [(place, _counted(flow, value, place)) for place, value in shown]
+    models = [model for _, own in counted for model in own]
+    words = tuple(filter(None, (first_words(place.node) for place, own in counted if own)))
     lines = [line for line in _lines(cell) if line.lstrip().startswith(words or "")]
     for own in words:
         lines = [line.replace(own, " ", 1) for line in lines]
@@ -359,14 +370,8 @@ def _counts(cell: Cell, flow: Flow) -> Iterator[Parameters]:
         numbers = [n for line in lines for n in _INTEGER.findall(line)]
         numbers = numbers if len(numbers) == len(models) else []
     names = models if len(models) == len(numbers) else [None] * len(numbers)
-    for name, digits in zip(names, numbers, strict=True):
-        yield Parameters(_integer(digits), name, number, "the printed count", "")
-
-
-def _described(call: Call) -> str:
-    """The model of `model.summary()`, or of `summary(model, (1, 28, 28))` of torchsummary."""
-    of_function = not call.receiver or call.receiver.startswith("torch")
-    return dotted(call.call.args[0]) if of_function and call.call.args else call.receiver
+    for model, digits in zip(names, numbers, strict=True):
+        yield Parameters(_integer(digits), model, number, "the printed count", "")
 
 
 def _counted(flow: Flow, expression: ast.expr, place: Place) -> list[str]:

@@ -20,34 +20,35 @@ from evalib.tools.grade.outputs import Parameters, Score, choose_model, find_par
 from evalib.tools.grade.read import Submission, printable, read_submission
 from evalib.tools.grade.source import comment_kind, comment_texts, explains, parse
 
-PARAMETERS_BELOW = 20_000  # the first number that is too many
-SCORE_ABOVE = 0.994  # the last one that is too low
-TIMEOUT = 1800.0  # seconds for a whole notebook
 PASS, WARN, FAIL, CANNOT_TELL = "pass", "warn", "fail", "cannot tell"
-# In the order of the report. The rules after "errors" warn; the last three only where they apply.
-EXPECTED = {
-    "comments": "a comment in words in every code cell",
-    "parameters": "fewer than {:,} parameters",
-    "score": "a score above {:g}",
-    "order": "cells run in their order from a fresh kernel",
-    "errors": "no error outputs",
-    "choice": "nothing is chosen by how the test images are recognized",
-    "best epoch": "no best epoch is picked",
-    "one training": "each model is trained once, from fresh weights",
-    "passes": "an epoch shows each training image once",
-    "test images": "test images are for the score, and for nothing else",
-    "readable": "cells of Python 3, as the checks above can read them",
-    "same comment": "a comment of its own in each cell",
-    "installation": "nothing is installed: the run uses this Python's packages",
-    "old calls": "calls that mean today what they meant",
-}
-_REPAIRS = {
-    "choice": "Choose by training images held back (validation_split=0.1), score test images once",
-    "best epoch": "Report the score after the last epoch: the best of many is partly luck",
-    "one training": "Build the model anew before each fit, and run all cells in a fresh kernel",
-    "passes": "Let an epoch show each of the 60,000 images once, or say how many were shown",
-    "test images": "Train on training images alone; score = model.evaluate(x_test, y_test)",
-}
+# What each rule asks for, and what to do where it is broken, in the order of the report. Those
+# after "errors" warn, and those after "readable" appear only where they do.
+RULES = {
+    "comments": ("a comment in words in every code cell",
+                 "Say in each what it is for: # 1x1 convolution: mixes 32 channels down to 10"),
+    "parameters": ("fewer than {:,} parameters",
+                   "Use fewer kernels, 1x1 convolutions, and average pooling at the end"),
+    "score": ("a score above {:g}",
+              "Train longer, or with batch normalization, a falling learning rate or moved images"),
+    "order": ("cells run in their order from a fresh kernel",
+              "Restart the kernel, run all cells once, and save"),
+    "errors": ("no error outputs", "Repair it and run all again"),
+    "choice": ("nothing is chosen by how the test images are recognized",
+               "Choose by training images that are held back: validation_split=0.1"),
+    "best epoch": ("no best epoch is picked",
+                   "Report the score after the last epoch: the best of many is partly luck"),
+    "one training": ("each model is trained once, from fresh weights",
+                     "Build the model anew before each fit, and run all cells in a fresh kernel"),
+    "passes": ("an epoch shows each training image once", "Say how many images were shown"),
+    "test images": ("test images are for the score, and for nothing else",
+                    "Train on training images alone; score = model.evaluate(x_test, y_test)"),
+    "readable": ("cells of Python 3, as the checks above can read them",
+                 "Look at these cells yourself: the checks may have missed what they do"),
+    "same comment": ("a comment of its own in each cell", "Say what is particular to each cell"),
+    "installation": ("nothing to install", "The run used the packages of this Python"),
+    "old calls": ("calls that mean today what they meant",
+                  "This run's network is another than the one that was written"),
+}  # fmt: skip
 _COMMENTLESS = {
     "none": "no comment",
     "template": "only the course's own comment, or a link",
@@ -66,38 +67,27 @@ _TODAY = {
     "predict_classes": "model.predict(x).argmax(axis=1)",
     "border_mode|subsample": "padding and strides",
     r"K\.(?:gradients|function)": "keras.Model(inputs, outputs) and a gradient tape",
-    "tensorflow_version": "no %tensorflow_version",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """What became of one rule.
-
-    Attributes:
-        rule: Its name.
-        status: "pass", "warn", "fail" or "cannot tell".
-        found: What the notebook has.
-        cells: The cells where it is, counting code cells from 1.
-        repair: What to do; empty where nothing is to be done.
-        number: The parameters, the score, or how many cells are concerned.
-        expected: What the rule asks for.
-    """
+    """What became of one rule."""
 
     rule: str
-    status: str
+    status: str  # "pass", "warn", "fail" or "cannot tell"
     found: str
-    cells: tuple[int, ...] = ()
-    repair: str = ""
-    number: float | None = None
+    cells: tuple[int, ...] = ()  # where it is, counting code cells from 1
+    number: float | None = None  # the parameters, the score, or how many cells or findings
+    repair: str | None = None  # what to do; by default what `RULES` says
     expected: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Grade:
-    """What became of a submission: its file's name, whether it was run, its numbers, its checks."""
+    """What became of a submission."""
 
-    notebook: str
+    notebook: str  # the file's name
     executed: bool
     parameters: Parameters
     score: Score
@@ -133,19 +123,11 @@ def grade_notebook(
     path: str | Path,
     *,
     execute: bool = False,
-    timeout: float = TIMEOUT,
-    parameters_below: int = PARAMETERS_BELOW,
-    score_above: float = SCORE_ABOVE,
+    timeout: float = 1800.0,
+    parameters_below: int = 20_000,
+    score_above: float = 0.994,
 ) -> Grade:
-    """Grade a notebook by the rules of the S3 assignment.
-
-    Args:
-        path: The notebook. It is read, and never written.
-        execute: Also run a copy of it, and judge that run instead of the stored outputs. This
-            runs somebody else's code with your rights: `evalib grade --help` says more.
-        timeout: Seconds for the whole run.
-        parameters_below: The first number of parameters that is too many.
-        score_above: The last score that is too low, between 0 and 1.
+    """Grade a notebook, which is never written; options are those of `evalib grade`.
 
     Raises:
         ValueError: It is not a notebook, or the timeout is not above 0.
@@ -164,7 +146,7 @@ def grade_notebook(
         _check_comments(stored),
         _check_parameters(parameters, parameters_below),
         _check_score(score, score_above, stored),
-        _check_run(run, timeout) if run else _check_counts(stored),
+        _check_order(stored, run, timeout),
         _check_errors(submission, run),
         *_check_leakage(submission, flow, score),
         _check_source(stored, flow),
@@ -176,9 +158,13 @@ def grade_notebook(
         values = {"score": shown.value, "parameters": find_parameters(stored, flow, shown).count}
         checks = [_not_reached(check, run, values) for check in checks]
     limits = {"parameters": parameters_below, "score": score_above}
-    expected = {rule: text.format(limits.get(rule)) for rule, text in EXPECTED.items()}
-    done = tuple(dataclasses.replace(c, expected=expected[c.rule]) for c in checks)
-    return Grade(printable(stored.path.name), run is not None, parameters, score, done)
+    done = []
+    for check in checks:
+        expected, repair = RULES[check.rule]
+        repair = (repair if check.status != PASS else "") if check.repair is None else check.repair
+        expected = expected.format(limits.get(check.rule))
+        done.append(dataclasses.replace(check, expected=expected, repair=repair))
+    return Grade(printable(stored.path.name), run is not None, parameters, score, tuple(done))
 
 
 def format_grade(grade: Grade) -> str:
@@ -186,18 +172,19 @@ def format_grade(grade: Grade) -> str:
     how = "executed in a fresh kernel" if grade.executed else "read, not executed"
     lines = [f"{grade.notebook}: {how}"]
     for check in grade.checks:
-        place = (
-            f"cell{'s' * (len(check.cells) > 1)} {_listed(check.cells)}: " if check.cells else ""
-        )
+        place = f"cell {_listed(check.cells)}: " if check.cells else ""
+        place = place.replace("cell", "cells") if len(check.cells) > 1 else place
         mark = {FAIL: "FAIL", CANNOT_TELL: "?"}.get(check.status, check.status)
         line = f"{mark:<4}  {check.rule:<12}  {place}{check.found}"
         line += f"; expected: {check.expected}" if check.status != PASS else ""
         lines.append(line + (f". {check.repair}" if check.repair else ""))
-    counts = {s: sum(c.status == s for c in grade.checks) for s in (FAIL, CANNOT_TELL, WARN)}
-    failed = f": {counts[FAIL]} of {len(grade.checks)} rules" if counts[FAIL] else ""
-    unknown = f", {counts[CANNOT_TELL]} cannot be told" if counts[CANNOT_TELL] else ""
-    warnings = f", {counts[WARN]} warning{'s' * (counts[WARN] != 1)}"
-    return "\n".join([*lines, grade.status + failed + unknown + warnings])
+    failed, unknown, warned = (
+        sum(check.status == status for check in grade.checks)
+        for status in (FAIL, CANNOT_TELL, WARN)
+    )
+    parts = [f"{grade.status}: {failed} of {len(lines) - 1} rules" if failed else grade.status]
+    parts += [f"{unknown} cannot be told"] if unknown else []
+    return "\n".join([*lines, ", ".join([*parts, f"{warned} warning{'s' * (warned != 1)}"])])
 
 
 def _not_reached(check: Check, run: Execution, values: dict[str, float | None]) -> Check:
@@ -213,49 +200,38 @@ def _not_reached(check: Check, run: Execution, values: dict[str, float | None]) 
 
 def _check_comments(submission: Submission) -> Check:
     cells = submission.written
-    if not cells:
-        return Check("comments", FAIL, "there is no code", (), "Submit the code, too")
     kinds = {cell.number: comment_kind(cell.source) for cell in cells}
     wrong = {number: kind for number, kind in kinds.items() if kind != "real"}
     if not wrong:
-        return Check("comments", PASS, f"{len(cells)} of {len(cells)} code cells", number=0)
+        found = f"{len(cells)} of {len(cells)} code cells" if cells else "there is no code"
+        return Check("comments", PASS if cells else FAIL, found, number=0)
     places = {kind: [n for n, k in wrong.items() if k == kind] for kind in wrong.values()}
     several = len(places) > 1
     texts = (_COMMENTLESS[k] + f" ({_listed(ns)})" * several for k, ns in places.items())
     found = ", ".join(texts)
-    beside = _count_explained(submission, set(wrong))
+    # A text cell explains the code cell after it, or before it where it is not used yet.
+    above = [*(cell.before for cell in submission.cells), submission.after]
+    beside, free = 0, True
+    for number, (before, after) in enumerate(pairwise(above), start=1):
+        by_before = number in wrong and free and explains(before)
+        by_after = number in wrong and not by_before and explains(after)
+        beside, free = beside + (by_before or by_after), not by_after
     if beside:
         found += f"; text cells stand beside {beside} of {len(wrong)} bare code cells"
-    repair = "Say in each what it is for: # 1x1 convolution: mixes 32 channels down to 10"
-    status = WARN if beside == len(wrong) else FAIL
-    return Check("comments", status, found, tuple(wrong), repair, len(wrong))
-
-
-def _count_explained(submission: Submission, bare: set[int]) -> int:
-    """How many bare cells have a text cell before them, or one after them that is not another's."""
-    texts = [*(cell.before for cell in submission.cells), submission.after]
-    count, free = 0, True  # whether the text before a cell is not used yet
-    for number, (before, after) in enumerate(pairwise(texts), start=1):
-        by_before = number in bare and free and explains(before)
-        by_after = number in bare and not by_before and explains(after)
-        count += by_before or by_after
-        free = not by_after
-    return count
+    return Check(
+        "comments", WARN if beside == len(wrong) else FAIL, found, tuple(wrong), len(wrong)
+    )
 
 
 def _check_parameters(parameters: Parameters, below: int) -> Check:
     cells = (parameters.cell,) if parameters.cell else ()
-    if parameters.count is None:
+    count, reason = parameters.count, parameters.reason
+    if count is None:
         repair = "Call model.summary() in a cell of its own, and run it"
-        return Check("parameters", CANNOT_TELL, f"unknown: {parameters.reason}", cells, repair)
+        return Check("parameters", CANNOT_TELL, f"unknown: {reason}", cells, repair=repair)
     of = f" of `{printable(parameters.model, 40)}`" if parameters.model else ""
-    found = f"{parameters.count:,}{of}, from {parameters.source} ({parameters.reason})"
-    if parameters.count < below:
-        return Check("parameters", PASS, found, cells, "", parameters.count)
-    repair = (
-        "Use fewer kernels, 1x1 convolutions, and average pooling in place of a large last layer"
-    )
-    return Check("parameters", FAIL, found, cells, repair, parameters.count)
+    found = f"{count:,}{of}, from {parameters.source} ({reason})"
+    return Check("parameters", PASS if count < below else FAIL, found, cells, count)
 
 
 def _check_score(score: Score, above: float, submission: Submission) -> Check:
@@ -264,37 +240,32 @@ def _check_score(score: Score, above: float, submission: Submission) -> Check:
         repair = "Print the accuracy on the test images after the last epoch"
         if not any(re.search(r"(?:import|from) torch", cell.source) for cell in submission.cells):
             repair = "Compile with metrics=['accuracy'], print(model.evaluate(x_test, y_test))"
-        return Check("score", CANNOT_TELL, score.reason, cells, repair)
+        return Check("score", CANNOT_TELL, score.reason, cells, repair=repair)
     found = f"{score.value:.6g}, from {score.source}"
     least, most = score.value - score.step / 2, score.value + score.step
     if score.step > 0.0005 and least <= above < most:
         found += ", which is rounded"
-        return Check("score", CANNOT_TELL, found, cells, "Print more digits", score.value)
-    if score.value > above:
-        return Check("score", PASS, found, cells, "", score.value)
-    repair = "Train longer, or with batch normalization, a falling learning rate or moved images"
-    return Check("score", FAIL, found, cells, repair, score.value)
+        return Check("score", CANNOT_TELL, found, cells, score.value, "Print more digits")
+    return Check("score", PASS if score.value > above else FAIL, found, cells, score.value)
 
 
-def _check_run(run: Execution, timeout: float) -> Check:
+def _check_order(submission: Submission, run: Execution | None, timeout: float) -> Check:
+    if run is None:
+        status, found, cells = judge_counts(submission)
+        repair = "Use --execute to find out" if status == CANNOT_TELL else None
+        return Check("order", status, found, cells, repair=repair)
     if run.end == "finished":
         return Check("order", PASS, f"all ran in their order, in {run.seconds:.0f} s")
-    found = f"time was up, {timeout:g} s" if run.end == "timeout" else "the run ended"
-    repair = "Give it more time with --timeout" if run.end == "timeout" else ""
-    return Check("order", CANNOT_TELL, f"{found}, in cell {run.cell}", (), repair)
-
-
-def _check_counts(submission: Submission) -> Check:
-    status, found, cells = judge_counts(submission)
-    repair = "Restart the kernel, run all cells once, and save" if status == FAIL else ""
-    repair = "Use --execute to find out" if status == CANNOT_TELL else repair
-    return Check("order", status, found, cells, repair)
+    if run.end == "timeout":
+        found = f"time was up, {timeout:g} s, in cell {run.cell}"
+        return Check("order", CANNOT_TELL, found, repair="Give it more time with --timeout")
+    return Check("order", CANNOT_TELL, f"the run ended in cell {run.cell}", repair="")
 
 
 def _check_errors(submission: Submission, run: Execution | None) -> Check:
     if run and run.end == "kernel died":
         repair = "See whether its memory suffices"
-        return Check("errors", FAIL, "the kernel died", (run.cell,), repair, 1)
+        return Check("errors", FAIL, "the kernel died", (run.cell,), 1, repair)
     shown = [(cell, o) for cell in submission.written for o in cell.outputs if o.kind == "error"]
     wrong = [(cell, error) for cell, error in shown if "raises-exception" not in cell.tags]
     if not shown:
@@ -303,22 +274,16 @@ def _check_errors(submission: Submission, run: Execution | None) -> Check:
     cells = tuple(dict.fromkeys(cell.number for cell, _ in wrong or shown))
     found = f"{first.error}: {printable(first.text)}"
     found += f" (the first of {len(cells)})" if len(cells) > 1 else ""
+    lacks = re.match(r"No module named '(\w+)", first.text)
+    offline = re.search("URL fetch failure|urlopen error|name resolution", first.text)
     if not wrong:
-        repair = "Look whether it belongs there: the tag raises-exception says so"
-        return Check("errors", WARN, found, cells, repair, len(cells))
-    if run and _is_of_this_machine(first.error, first.text):
-        repair = "Grade it where this is to be had: nothing is installed for a run"
-        return Check("errors", CANNOT_TELL, found, cells, repair, len(cells))
-    today = "; ".join(_old_calls(submission)[:5])
-    repair = f"This is code for Keras 2; today: {today}" if today else "Repair it and run all again"
-    return Check("errors", FAIL, found, cells, repair, len(cells))
-
-
-def _is_of_this_machine(error: str, text: str) -> bool:
-    """Whether an error says that this Python lacks a package, or that there is no network."""
-    name = re.match(r"No module named '(\w+)", text) if error == "ModuleNotFoundError" else None
-    offline = re.search("URL fetch failure|urlopen error|name resolution|HTTPConnection", text)
-    return offline is not None or (name is not None and find_spec(name[1]) is None)
+        status, repair = WARN, "Look whether it belongs there: the tag raises-exception says so"
+    elif run and (offline or (lacks and find_spec(lacks[1]) is None)):
+        status, repair = CANNOT_TELL, "Grade it where that is to be had: nothing is installed here"
+    else:
+        today = "; ".join(_old_calls(submission)[:5])
+        status, repair = FAIL, f"This is code for Keras 2; today: {today}" if today else None
+    return Check("errors", status, found, cells, len(cells), repair)
 
 
 def _old_calls(submission: Submission) -> list[str]:
@@ -331,12 +296,11 @@ def _old_calls(submission: Submission) -> list[str]:
 def _check_leakage(submission: Submission, flow: Flow, score: Score) -> Iterator[Check]:
     """A check for each rule that nothing was found about, and one for each finding."""
     findings = list(dict.fromkeys(find_leakage(submission, flow, score)))
-    for rule, repair in _REPAIRS.items():
+    for rule in ("choice", "best epoch", "one training", "passes", "test images"):
         own = [finding for finding in findings if finding.rule == rule]
-        for finding in own:
-            yield Check(rule, WARN, finding.what, finding.cells, repair, len(own))
+        yield from (Check(rule, WARN, f.what, f.cells, len(own)) for f in own)
         if not own:
-            yield Check(rule, PASS, EXPECTED[rule], number=0)
+            yield Check(rule, PASS, RULES[rule][0], number=0)
 
 
 def _check_source(submission: Submission, flow: Flow) -> Check:
@@ -346,8 +310,7 @@ def _check_source(submission: Submission, flow: Flow) -> Check:
     if not wrong:
         return Check("readable", PASS, "every cell could be read", number=0)
     found = next(iter(wrong.values())) + f" (the first of {len(wrong)})" * (len(wrong) > 1)
-    repair = "Look at these cells yourself: the checks may have missed what they do"
-    return Check("readable", WARN, found, tuple(sorted(wrong)), repair, len(wrong))
+    return Check("readable", WARN, found, tuple(sorted(wrong)), len(wrong))
 
 
 def _check_repeated_comments(submission: Submission) -> Iterator[Check]:
@@ -359,19 +322,17 @@ def _check_repeated_comments(submission: Submission) -> Iterator[Check]:
     text, cells = max(places.items(), key=lambda item: len(item[1]), default=("", []))
     if len(cells) > 2:
         found = f"the same comment in {len(cells)} cells: {printable(text, 40)}"
-        repair = "Say what is particular to each cell"
-        yield Check("same comment", WARN, found, tuple(cells), repair, len(cells))
+        yield Check("same comment", WARN, found, tuple(cells), len(cells))
 
 
 def _check_surroundings(submission: Submission, run: Execution | None) -> Iterator[Check]:
     """Warnings about a run that could not be what its author had."""
     if run and run.refused:
         found = f"refused: {'; '.join(run.refused[:3])}"
-        yield Check("installation", WARN, found, (), "", len(run.refused))
+        yield Check("installation", WARN, found, number=len(run.refused))
     old = [call for call in _old_calls(submission) if "stride" in call]
     if run and old and run.end == "finished":
-        repair = "This run's network is another than the one that was written"
-        yield Check("old calls", WARN, old[0], (), repair, len(old))
+        yield Check("old calls", WARN, old[0], number=len(old))
 
 
 def _listed(numbers: Sequence[int], most: int = 12) -> str:
