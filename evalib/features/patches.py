@@ -91,7 +91,7 @@ def strongest_patch(
         parts = [field.region(corner)[axis] for corner in corners]
         end, size = photos.shape[1 + axis], field.size[axis]
         inside.append([part.stop - part.start == size and part.stop <= end for part in parts])
-    whole = np.outer(*inside)
+    whole = np.outer(np.array(inside[0]), np.array(inside[1]))
     ranked = np.where(whole if whole.any() else True, maps, -np.inf)
     photo, row, column = (int(i) for i in np.unravel_index(ranked.argmax(), ranked.shape))
     return photos[photo][field.region((row, column))], (photo, row, column)
