@@ -276,6 +276,7 @@ def _check_errors(submission: Submission, run: Execution | None) -> Check:
     found += f" (the first of {len(cells)})" if len(cells) > 1 else ""
     lacks = re.match(r"No module named '(\w+)", first.text)
     offline = re.search("URL fetch failure|urlopen error|name resolution", first.text)
+    repair: str | None
     if not wrong:
         status, repair = WARN, "Look whether it belongs there: the tag raises-exception says so"
     elif run and (offline or (lacks and find_spec(lacks[1]) is None)):

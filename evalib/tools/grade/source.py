@@ -22,7 +22,8 @@ _LONGEST_STATEMENT = 12  # lines of commented-out code that are parsed together
 _PYTHON_MAGICS = {"capture", "prun", "py", "pypy", "python", "python3", "time", "timeit"}
 _PROGRAM_MAGICS = {"bash", "file", "perl", "ruby", "script", "sh", "writefile"}
 _LIBRARIES = {"cv2", "keras", "matplotlib", "np", "numpy", "pandas", "PIL", "plt", "pylab", "scipy",
-              "skimage", "sklearn", "tensorflow", "tf", "torch", "torchvision", "vis"}  # fmt: skip
+              "skimage", "sklearn", "tensorflow", "tf", "torch", "torchvision", "vis",
+              *sys.stdlib_module_names}  # fmt: skip
 # Comments and titles of the course's own notebook: they are not the student's.
 _TEMPLATE = {
     "import libraries and modules", "load pre-shuffled mnist data into train and test sets",
@@ -94,14 +95,12 @@ def comment_kind(source: str) -> str:
     """
     kinds = {_kind(block) for block in _comments(source)}
     tree = parse(source).tree
-    defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    nodes = [node for node in ast.walk(tree) if isinstance(node, defined)] if tree else []
-    if any(_says_something(ast.get_docstring(node) or "") for node in nodes):
-        kinds.add("real")
-    for kind in ("real", "template", "code", "empty"):
-        if kind in kinds:
-            return kind
-    return "string" if tree and ast.get_docstring(tree) else "none"
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            says = _says_something(ast.get_docstring(node) or "")
+            kinds |= {"string" if node is tree else "real"} if says else set()
+    worth = ("real", "template", "code", "empty", "string")
+    return next((kind for kind in worth if kind in kinds), "none")
 
 
 def comment_texts(source: str) -> list[str]:
@@ -184,18 +183,16 @@ def _says_something(text: str) -> bool:
 def _is_code(lines: Sequence[str]) -> bool:
     """Whether lines without their hashes are code: a call, an assignment, an import, a loop."""
     tree = _tree(textwrap.dedent("\n".join(lines)).strip())
-    return tree is not None and any(_does_something(node) for node in ast.walk(tree))
-
-
-def _does_something(node: ast.AST) -> bool:
-    if isinstance(node, ast.Import):
-        # "import libraries" is a comment in words; "import numpy as np" is not.
-        known = _LIBRARIES | sys.stdlib_module_names
-        return any(part.asname or part.name.split(".")[0] in known for part in node.names)
-    if isinstance(node, ast.AnnAssign):
-        return node.value is not None
     kinds = (ast.Call, ast.Assign, ast.AugAssign, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
-    return isinstance(node, (*kinds, ast.For, ast.While, ast.With))
+    for node in ast.walk(tree) if tree else ():
+        imported = node.names if isinstance(node, ast.Import) else []
+        # "import libraries" is a comment in words; "import numpy as np" is not.
+        if any(part.asname or part.name.split(".")[0] in _LIBRARIES for part in imported):
+            return True
+        noted = isinstance(node, ast.AnnAssign) and node.value is not None
+        if noted or isinstance(node, (*kinds, ast.For, ast.While, ast.With)):
+            return True
+    return False
 
 
 def _tree(text: str) -> ast.Module | None:

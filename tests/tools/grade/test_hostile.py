@@ -56,33 +56,11 @@ def test_long_outputs(path: Path) -> None:
     ["[", "1,", "acc", " ", "9", "9.", "\n", "Total params: ", "Total params: 9\n", "-", "\x1b[",
      "accuracy: ", "np.float(", "Epoch 1/2", "[0.1, ", " \n", "acc 9/", "param ", "val_acc: 0.9"],
 )  # fmt: skip
-@pytest.mark.parametrize("shown_by", ["model", "fit", "print"])
-def test_hostile_outputs_take_no_time(path: Path, part: str, shown_by: str) -> None:
-    source = dict(zip(("model", "fit", "print"), (made.MODEL, made.FIT, made.PRINT), strict=True))
-    if shown_by == "model":
-        source["model"] = made.MODEL.replace("summary()", "count_params()")
+def test_hostile_outputs_take_no_time(path: Path, part: str) -> None:
     hostile = part * (180_000 // len(part)) + "!"
-    assert seconds(write(path, changed(**{shown_by: (source[shown_by], hostile)}))) < 5
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "score = model.evaluate(x_test)\nprint(score)\n",
-        "x = x\nprint(x)\n",
-        "while x:\n  model = f()\n  model.fit(x, epochs=1)\n  model.evaluate(x_test)\n",
-        "model.fit(x, epochs=1)\n",
-        "# x = f()\n",
-        "# # # x\n",
-        "print     x    y    \n",
-        "x = [" * 50 + "]" * 50 + "\n",
-        "max(v['val_acc'])\n",
-        "model.set_weights(model.get_weights())\nmodel.fit(x, epochs=1)\n",
-    ],
-)
-def test_hostile_sources_take_little_time(path: Path, source: str) -> None:
-    cell = source * (15_000 // len(source))
-    assert seconds(write(path, [(cell, "0.9\n")] * 10)) < 20
+    model = (made.MODEL.replace("summary()", "count_params()"), hostile)
+    cells = changed(model=model, fit=(made.FIT, hostile), print=(made.PRINT, hostile))
+    assert seconds(write(path, cells)) < 10
 
 
 def sums(name: str, levels: int) -> str:
@@ -90,21 +68,33 @@ def sums(name: str, levels: int) -> str:
     return name if levels == 0 else f"({sums(name, levels - 1)} + {sums(name, levels - 1)})"
 
 
+LONG = "x = [" + "0, " * 25_000 + "]"
+
+
 @pytest.mark.parametrize(
     ("first", "line"),
     [
-        ("x = [" + "0, " * 25_000 + "]\nscore = evaluate(x)", "print(x)"),
-        ("x = [" + "0, " * 25_000 + "]", "max(x)"),
-        ("x = [" + "0, " * 25_000 + "]", "m.fit(x, epochs=1, steps_per_epoch=9, callbacks=x)"),
-        ("x = [" + "0, " * 25_000 + "]\nn = m.count_params()", "print(x, n)"),
+        ("", "score = model.evaluate(x_test)\nprint(score)"),
+        ("", "x = x\nprint(x)"),
+        ("", "while x:\n  model = f()\n  model.fit(x, epochs=1)\n  model.evaluate(x_test)"),
+        ("", "model.fit(x, epochs=1)"),
+        ("", "# x = f()"),
+        ("", "# # # x"),
+        ("", "print     x    y    "),
+        ("", "max(v['val_acc'])"),
+        ("", "model.set_weights(model.get_weights())\nmodel.fit(x, epochs=1)"),
+        (f"{LONG}\nscore = evaluate(x)", "print(x)"),
+        (LONG, "max(x)"),
+        (LONG, "m.fit(x, epochs=1, steps_per_epoch=9, callbacks=x)"),
+        (f"{LONG}\nn = m.count_params()", "print(x, n)"),
         ("a = " * 8_000 + "[" + "0, " * 8_000 + "]", "print(a)"),
         (f"a = {sums('1', 9)}\nb = {sums('a', 9)}", "m.fit(g, steps_per_epoch=b)"),
     ],
-    ids=["print", "max", "fit", "count", "names", "sum"],
+    ids=lambda text: text[-20:].replace("\n", " "),
 )
-def test_one_long_value_that_is_used_often(path: Path, first: str, line: str) -> None:
-    cells: made.Cells = [(first, None), *[(f"{line}\n" * 1_000, "0.9\n")] * 3]
-    assert seconds(write(path, cells)) < 15
+def test_hostile_sources_take_little_time(path: Path, first: str, line: str) -> None:
+    repeated = f"{line}\n" * (15_000 // len(line))
+    assert seconds(write(path, [(first, None), *[(repeated, "0.9\n")] * 5])) < 20
 
 
 def test_nothing_of_a_submission_is_run(path: Path, tmp_path: Path) -> None:

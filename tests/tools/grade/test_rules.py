@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
 import tests.tools.grade.made as made
@@ -26,6 +27,8 @@ def test_a_good_submission_passes(path: Path) -> None:
     assert text.startswith("submission.ipynb: read, not executed\npass  comments ")
     assert "\npass  parameters    cell 3: 12,345 of `model`, from the stored summary" in text
     assert text.endswith("\npassed, 0 warnings")
+    nbformat.write(nbformat.convert(nbformat.read(path, 4), 3), path)
+    assert grade_notebook(path).status == "passed"
 
 
 def test_the_repository_s_own_notebook_passes(repository: Path) -> None:
@@ -40,13 +43,10 @@ def test_the_repository_s_own_notebook_passes(repository: Path) -> None:
 
 
 def test_keras_3_and_a_functional_model(path: Path) -> None:
-    model = (
-        "# the network\ninputs = keras.Input((28, 28, 1))\n"
-        "x = layers.Conv2D(8, 3)(inputs)\nnet = keras.Model(inputs, x)\nnet.summary(line_length=80)"
-    )
-    rename = {"X_": "x_", "Y_": "labels_", "model.": "net.", "nb_epoch": "epochs"}
+    model = "# the network\ninputs = keras.Input((28, 28, 1))\nx = layers.Conv2D(8, 3)(inputs)\n"
+    model += "net = keras.Model(inputs, x)\nnet.summary(line_length=80)"
     cells = changed(model=(model, made.summary_of(12_345)))
-    for old, new in rename.items():
+    for old, new in {"X_": "x_", "Y_": "y_", "model.": "net.", "nb_epoch": "epochs"}.items():
         cells = [(source.replace(old, new), shown) for source, shown in cells]
     grade = grade_notebook(write(path, cells))
     assert (grade.status, grade.warnings) == ("passed", ())
@@ -56,7 +56,6 @@ def test_keras_3_and_a_functional_model(path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "kind"),
     [
-        ("# load it\nx = 1", "real"),
         ("x = 1  # the count", "real"),
         ("!pip install keras  # the library", "real"),
         ("%%time\n# how long?\nx = 1", "real"),
@@ -68,7 +67,6 @@ def test_keras_3_and_a_functional_model(path: Path) -> None:
         ("# import libraries\nimport os", "real"),
         ("# import numpy as np\nx = 1", "code"),
         ("# note: this is slow\nx = 1", "real"),
-        ("# Größe der Bilder\nx = 1", "real"),
         ("# खोज परिणाम\nx = 1", "real"),
         ("# noqa\nx = 1", "empty"),
         ("# --- 26\nx = 1", "empty"),
@@ -77,7 +75,6 @@ def test_keras_3_and_a_functional_model(path: Path) -> None:
         ("## pip install -q keras\nx = 1", "code"),
         ("#!/usr/bin/env python3\nx = 1", "empty"),
         ("# !important: the images are 28x28\nx = 1", "real"),
-        ("# !!! run this once only\nx = 1", "real"),
         ("# -*- coding: utf-8 -*-\nx = 1", "empty"),
         ("# for i in range(3):\n#     print(i)\nx = 1", "code"),
         ("# # model.add(Conv2D(\n# #     32, 3))\nx = 1", "code"),
@@ -85,12 +82,11 @@ def test_keras_3_and_a_functional_model(path: Path) -> None:
         ("# clip to [0, 1]\n# model.add(Conv2D(2, 3))\nx = 1", "template"),
         ("# https://keras.io/\nx = 1", "template"),
         ("# from https://keras.io/\nx = 1", "real"),
-        ("def f():\n    '''A docstring.'''\n    return '# no'", "real"),
+        ("class A:\n  def f():\n    '''A docstring.'''", "real"),
         ("def f():\n    return '# no'", "none"),
         ("'''the loss'''\nx = 1", "string"),
         ('"""unclosed\n# a comment?', "real"),
         ('print "x"  # of Python 2', "real"),
-        ("x = 'a#b'", "none"),
         ("if x:\n    !ls  # the files", "real"),
     ],
 )
@@ -98,16 +94,13 @@ def test_kinds_of_comments(source: str, kind: str) -> None:
     assert comment_kind(source) == kind
 
 
-def test_cells_are_listed_by_what_they_lack(path: Path) -> None:
+def test_comments_are_listed_by_what_they_lack(path: Path) -> None:
     cells = changed(
         compile="model.compile(metrics=['acc'])", print="print(score) #", fit="#\nx = 1"
     )
     check = assert_only(grade_notebook(write(path, cells)), FAIL, "comments")
     assert check.found == "no comment (4), a comment without words (5, 7)"
     assert (check.cells, check.number) == ((4, 5, 7), 3)
-
-
-def test_one_comment_for_all_cells_is_noticed(path: Path) -> None:
     cells = good()
     for place in (1, 2, 3, 5):
         source, shown = cells[place]
@@ -126,7 +119,7 @@ def test_error_outputs(path: Path) -> None:
     assert assert_only(grade_notebook(path), WARN, "errors").cells == (8,)
 
 
-@pytest.mark.parametrize("magic", ["%%writefile train.py", "%%bash", "%%script python"])
+@pytest.mark.parametrize("magic", ["%%writefile train.py", "%%script python"])
 def test_a_program_in_a_cell_is_not_read(path: Path, magic: str) -> None:
     cells = [*good(), (f"{magic}\n# train on all\nmodel.fit(X_test, Y_test, epochs=9)", None)]
     check = assert_only(grade_notebook(write(path, cells)), WARN, "readable")
@@ -137,7 +130,6 @@ def test_a_program_in_a_cell_is_not_read(path: Path, magic: str) -> None:
     ("content", "message"),
     [
         (b"not JSON", "is JSON"),
-        (b"", "is JSON"),
         (b"\xff\xfe\x00", "is JSON"),
         (b"[" * 200_000, "nested too deeply"),
         (b"9" * 5000, "is JSON"),
@@ -146,9 +138,13 @@ def test_a_program_in_a_cell_is_not_read(path: Path, magic: str) -> None:
         (b'{"cells": [3]}', "item 1 is no cell"),
         (b'{"cells": [{"cell_type": "code", "source": 3}]}', "item 1 is no cell"),
         (b'{"worksheets": []}', "malformed"),
+        (b" " * (50 * 2**20 + 1), "at most 50 MB, it has more"),
+        (json.dumps({"cells": [{"cell_type": "code", "source": "x = 1\n" * 90_000}]}).encode(),
+         "at most 500,000 characters of code"),
         (None, "found no file at"),
     ],
-)
+    ids=lambda value: str(value)[:20],
+)  # fmt: skip
 def test_what_is_no_notebook_is_refused(
     path: Path, content: bytes | None, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,24 +158,6 @@ def test_what_is_no_notebook_is_refused(
     assert captured.err.count("\n") == 1
 
 
-def test_files_that_are_too_large(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with path.open("wb") as file:
-        file.truncate(50 * 2**20 + 1)
-    assert main(["grade", str(path)]) == 2
-    assert "at most 50 MB, it has more" in capsys.readouterr().err
-    write(path, [("x = 1\n" * 10_000, None)] * 20)
-    assert main(["grade", str(path)]) == 2
-    assert "at most 500,000 characters of code" in capsys.readouterr().err
-
-
-def test_format_3_is_read(path: Path) -> None:
-    import nbformat
-
-    notebook = nbformat.convert(nbformat.read(write(path, good()), 4), 3)
-    nbformat.write(notebook, path)
-    assert grade_notebook(path).status == "passed"
-
-
 @pytest.mark.parametrize(
     "cell",
     [
@@ -187,7 +165,6 @@ def test_format_3_is_read(path: Path) -> None:
         {"cell_type": "code", "source": "# why\n", "outputs": 3, "execution_count": "x"},
         {"cell_type": "code", "source": ["# why"], "outputs": [3, {}, {"output_type": "stream"}]},
         {"cell_type": "code", "source": "x", "metadata": [], "outputs": [{"output_type": "error"}]},
-        {"cell_type": "code", "source": "x", "outputs": [{"output_type": "display_data"}]},
         {"cell_type": "code", "source": "x", "metadata": {"tags": [3]}, "execution_count": True},
         {"cell_type": "raw", "source": "x"},
     ],
@@ -195,8 +172,7 @@ def test_format_3_is_read(path: Path) -> None:
 def test_odd_cells_are_marked_not_refused(path: Path, cell: dict[str, Any]) -> None:
     path.write_text(json.dumps({"cells": [cell]}))
     grade = grade_notebook(path)
-    assert grade.status != "passed"
-    assert grade.score.value is None
+    assert (grade.status != "passed", grade.score.value) == (True, None)
 
 
 def test_the_command(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
