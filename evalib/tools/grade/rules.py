@@ -264,8 +264,8 @@ def _check_order(submission: Submission, run: Execution | None, timeout: float) 
 
 def _check_errors(submission: Submission, run: Execution | None) -> Check:
     if run and run.end == "kernel died":
-        repair = "See whether its memory suffices"
-        return Check("errors", FAIL, "the kernel died", (run.cell,), 1, repair)
+        hint = "See whether its memory suffices"
+        return Check("errors", FAIL, "the kernel died", (run.cell,), 1, hint)
     shown = [(cell, o) for cell in submission.written for o in cell.outputs if o.kind == "error"]
     wrong = [(cell, error) for cell, error in shown if "raises-exception" not in cell.tags]
     if not shown:
@@ -274,16 +274,16 @@ def _check_errors(submission: Submission, run: Execution | None) -> Check:
     cells = tuple(dict.fromkeys(cell.number for cell, _ in wrong or shown))
     found = f"{first.error}: {printable(first.text)}"
     found += f" (the first of {len(cells)})" if len(cells) > 1 else ""
-    lacks = re.match(r"No module named '(\w+)", first.text)
+    lacks = re.match(r"No module named '(?:google\.(?=colab))?(\w+)", first.text)
     offline = re.search("URL fetch failure|urlopen error|name resolution", first.text)
-    repair: str | None
     if not wrong:
         status, repair = WARN, "Look whether it belongs there: the tag raises-exception says so"
     elif run and (offline or (lacks and find_spec(lacks[1]) is None)):
         status, repair = CANNOT_TELL, "Grade it where that is to be had: nothing is installed here"
     else:
         today = "; ".join(_old_calls(submission)[:5])
-        status, repair = FAIL, f"This is code for Keras 2; today: {today}" if today else None
+        repair = f"This is code for Keras 2; today: {today}" if today else RULES["errors"][1]
+        status = FAIL
     return Check("errors", status, found, cells, len(cells), repair)
 
 
