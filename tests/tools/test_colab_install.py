@@ -104,5 +104,5 @@ def test_the_first_cell_installs_evalib_and_nothing_else(
     assert found["shapes"] == [[60000, 28, 28], [10000, 28, 28]]
     assert found["seeds"] > 0
     assert {"study/size.keras", "activations/study.json"} <= set(found["results"])
-    uninstall = [colab.python, "-m", "pip", "uninstall", "--yes", "--quiet", "evalib"]
+    uninstall = [str(colab.python), "-m", "pip", "uninstall", "--yes", "--quiet", "evalib"]
     subprocess.run(uninstall, check=True, env=variables(colab.clone))
