@@ -98,9 +98,10 @@ def maximize_activation(
         images.copy(picture)
     if movement is None:
         movement = default_movement(min(shape[:2]), seed)
-    config = movement.get_config()  # its own random state would go on from call to call
-    config |= {"seed": seed if movement.seed is None else movement.seed, "dtype": "float32"}
-    ascent = _Ascent(images, values, RandomAffine.from_config(config), prepare)
+    config = movement.get_config() | {"dtype": "float32"}
+    config["seed"] = seed if config["seed"] is None else config["seed"]
+    movement = type(movement).from_config(config)  # its own random state would go on
+    ascent = _Ascent(images, values, movement, prepare)
     ascent.chosen, ascent.penalty = np.eye(count, dtype="float32")[chosen], penalty
     trainer = keras.Sequential([keras.Input((1,), dtype="float32"), ascent])
     trainer.compile(optimizer=_Adam(rate))
