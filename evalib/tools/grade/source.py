@@ -36,6 +36,7 @@ _TEMPLATE = {
     "this function returns the loss and grads given the input picture",
     "step size for gradient ascent",
 }  # fmt: skip
+_MAGIC = re.compile(r"%{1,2}[A-Za-z]|[!?]")  # a line of `% score[1])` goes on with the one above
 _LINK = re.compile(r"\bhttps?://\S+")
 # "# !pip install keras" is a command, "# !important: 28x28 images" is not.
 _COMMAND = re.compile(
@@ -74,10 +75,8 @@ def parse(source: str) -> Parsed:
             note = "hands its text to another program" if of_program else None
             return Parsed(source, None, note, is_python=False)
         source = "\n" + rest
-    # A line of `% score[1])` may go on with the one above: it is no magic if all is Python so.
-    close = "\n".join(_without_magics(source.split("\n"), r"%{1,2}[A-Za-z]|[!?]"))
-    blanked = "\n".join(_without_magics(source.split("\n"), "[%!?]"))
-    for text in (source, close, blanked, textwrap.dedent(blanked)):
+    blanked = "\n".join(_without_magics(source.split("\n")))
+    for text in (source, blanked, textwrap.dedent(blanked)):
         tree = _tree(text)
         if tree is not None:
             return Parsed(text, tree)
@@ -204,13 +203,8 @@ def _tree(text: str) -> ast.Module | None:
         return None
 
 
-def _without_magics(lines: Sequence[str], begin: str) -> Iterator[str]:
-    """The lines with `pass` in place of magics, shell commands and questions for help.
-
-    Args:
-        lines: The lines of a cell.
-        begin: A pattern of how magics and commands begin.
-    """
+def _without_magics(lines: Sequence[str]) -> Iterator[str]:
+    """The lines with `pass` in place of magics, shell commands and questions for help."""
     goes_on = False
     for line in lines:
         content = line.strip()
@@ -218,7 +212,7 @@ def _without_magics(lines: Sequence[str], begin: str) -> Iterator[str]:
         assigned = re.match(r"([\w., ]{1,80}?) {0,4}= {0,4}[!%]", content)
         if goes_on:
             yield ""
-        elif re.match(begin, content) or re.fullmatch(r"[\w.]+\?\??", content):
+        elif re.match(_MAGIC, content) or re.fullmatch(r"[\w.]+\?\??", content):
             goes_on = content.endswith("\\")
             yield f"{indent}pass"
             continue
@@ -266,14 +260,8 @@ def dotted(node: ast.AST | None) -> str:
 
 def first_words(shown: ast.AST) -> str:
     """The words that a call of `print` begins its line with; empty where it begins with a value."""
-    first = shown.args[0] if isinstance(shown, ast.Call) and shown.args else None
-    while first is not None and not isinstance(first, ast.Constant):
-        if isinstance(first, ast.BinOp):  # "..." % value
-            first = first.left
-        elif isinstance(first, ast.Call) and isinstance(first.func, ast.Attribute):
-            first = first.func.value  # "...".format(value)
-        else:
-            first = first.values[0] if isinstance(first, ast.JoinedStr) and first.values else None
-    text = first.value if first is not None and isinstance(first.value, str) else ""
+    first = shown.args[:1] if isinstance(shown, ast.Call) else []
+    constants = (n.value for a in first for n in ast.walk(a) if isinstance(n, ast.Constant))
+    text = next((value for value in constants if isinstance(value, str)), "")
     words = re.split("[%{]", text)[0].strip().split("\n")[-1].strip()
     return words if len(words) > 2 else ""
