@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ def application_names() -> list[str]:
     return [name for name in dir(keras.applications) if name[:1].isupper()]
 
 
-def application_graph(name: str, **options: object) -> keras.Model:
+def application_graph(name: str, *, values: bool = False, **options: object) -> keras.Model:
     """Build a network of `keras.applications` without giving its weights values.
 
     Its layers, shapes and parameter counts are all there, in a fraction of a second and without the
@@ -25,10 +26,11 @@ def application_graph(name: str, **options: object) -> keras.Model:
 
     Args:
         name: such as "ResNet50", see `application_names`.
+        values: whether its weights get random values after all.
         options: what the network's function takes, `input_shape` or `include_top` for example.
 
     Raises:
-        ValueError: Keras knows no such network.
+        ValueError: Keras knows no such network, or it does not take these options.
     """
     names = application_names()
     if name not in names:
@@ -36,7 +38,7 @@ def application_graph(name: str, **options: object) -> keras.Model:
         raise ValueError(
             f"expected a network of keras.applications such as {', '.join(close)}, got {name!r}"
         )
-    with _no_values():
+    with contextlib.nullcontext() if values else _no_values():
         return getattr(keras.applications, name)(weights=None, **options)
 
 
@@ -56,24 +58,36 @@ def _no_values() -> Iterator[None]:
         del waiting[known:]
 
 
-def load_or_build(name: str) -> keras.Model:
+def load_or_build(name: str, *, values: bool = False, **options: object) -> keras.Model:
     """A saved model if the name is a file's, else a network of `keras.applications`.
 
     Args:
-        name: "VGG16" for example, which comes without values for its weights, or the path of a
-            `.keras` file.
+        name: "VGG16" for example, or the path of a `.keras` file.
+        values: whether the weights of such a network get random values.
+        options: for such a network, as in `application_graph`.
 
     Raises:
-        ValueError: there is neither such a network nor such a file, or the file holds no model.
+        ValueError: there is neither such a network nor such a file, or the file holds no model
+            that can be read, in one line.
     """
     path = Path(name)
+    if path.is_dir():
+        expected = "a network or a .keras file, which model.save writes"
+        kind = "a SavedModel, which keeps no layers" if list(path.glob("*.pb")) else "a folder"
+        raise ValueError(f"expected {expected}, got {name}: {kind}")
     if not path.is_file():
-        if path.suffix in (".keras", ".h5"):
+        if path.suffix or len(path.parts) > 1:
             raise ValueError(f"expected a model file, but there is none at {name}")
-        return application_graph(name)
+        return application_graph(name, values=values, **options)
+    if options:
+        raise ValueError(f"expected no {', '.join(options)} for {name}: a saved model has its own")
     try:
         return keras.models.load_model(path, compile=False)
     except (OSError, TypeError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"expected a Keras model in {name}, but it cannot be read: {error}"
-        ) from error
+        reason = str(error).strip().partition("\n")[0][:200]
+        unknown = re.search(r"Could not locate class '(\w+)'", str(error))
+    if unknown:
+        reason = f"import the module that registers its class {unknown[1]} (--import MODULE)"
+    elif path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        reason = "it is no .keras archive, or it was cut off"
+    raise ValueError(f"expected a Keras model in {name}, but it cannot be read: {reason}")

@@ -126,8 +126,10 @@ def _named_calls(
 
 
 def has_graph(layer: Any) -> bool:
-    """Whether a layer is a model that is made of other layers' calls."""
-    return isinstance(layer, keras.Model) and bool(getattr(layer, "inputs", None))
+    """Whether a layer is a model that is made of other layers' calls, and adds nothing to them."""
+    owner = next((kind for kind in type(layer).__mro__ if "call" in vars(kind)), object)
+    is_built = isinstance(layer, keras.Model) and bool(getattr(layer, "inputs", None))
+    return is_built and owner.__module__.startswith("keras.")
 
 
 def tensors(model: keras.Model, which: str) -> list[keras.KerasTensor]:
@@ -139,9 +141,15 @@ def tensors(model: keras.Model, which: str) -> list[keras.KerasTensor]:
             f"expected a model with an input shape, got {model.name!r} without one: begin it with "
             "keras.Input(...), or call its build(...) first"
         )
+    built = bool(getattr(model, "inputs", None))
     raise ValueError(
         f"expected a Sequential or functional Keras model, got {model!r} of class "
-        f"{type(model).__name__}, which has no graph of layers to follow"
+        f"{type(model).__name__}, "
+        + (
+            "whose call may do more than its graph"
+            if built
+            else "which has no graph of layers to follow"
+        )
     )
 
 
@@ -200,7 +208,7 @@ def _key(tensor: keras.KerasTensor) -> tuple[int, int]:
 
 
 def sibling_paths(tensors: Sequence[keras.KerasTensor]) -> list[str]:
-    """How each of several tensors comes from what they all come from, as a text of layer names."""
+    """How each of several tensors comes from what they all come from: names of layers, in short."""
     common = set.intersection(*(_ancestors(tensor) for tensor in tensors))
     return [_path(tensor, common) for tensor in tensors]
 
@@ -222,8 +230,8 @@ def _path(tensor: keras.KerasTensor, common: set[int]) -> str:
     names: list[str] = []
     while True:
         layer, index, _ = tensor._keras_history
-        names.append(layer.name)
+        names.insert(0, layer.name)
         inputs = layer._inbound_nodes[index].input_tensors
         if id(tensor) in common or not inputs:
-            return " > ".join(reversed(names))
+            return " > ".join(names if len(names) < 5 else [*names[:2], "...", *names[-2:]])
         tensor = inputs[0]

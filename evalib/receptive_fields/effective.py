@@ -39,7 +39,14 @@ def effective_field(
         ValueError: the images do not fit the model, the layer is not in it or has no positions,
             the index lies outside its output, or no pixel has a finite influence above zero.
     """
-    features = _features(model, layer)
+    if len(getattr(model, "inputs", None) or ()) != 1:
+        raise ValueError("expected a functional or Sequential model with one input")
+    names = [each.name for each in model.layers]
+    if layer not in names:
+        raise ValueError(f"expected one of the layers {', '.join(names)}, got {layer!r}")
+    output = model.get_layer(layer).output
+    if len(output.shape) != 4:
+        raise ValueError(f"expected a layer with positions, got {layer!r} of shape {output.shape}")
 
     def middle(values: keras.KerasTensor) -> keras.KerasTensor:
         height, width = values.shape[1:3]
@@ -49,7 +56,7 @@ def effective_field(
             raise ValueError(f"expected an index in the {extent}, got {index}")
         return values[:, row, column]
 
-    gradient = input_gradient(features, images, output=middle)
+    gradient = input_gradient(keras.Model(model.inputs[0], output), images, output=middle)
     field = np.abs(gradient).mean(axis=(0, 3), dtype="float64")
     if not 0 < field.max() < np.inf:
         found = f"at most {field.max():g}: a ReLU may shut {layer!r} in every image"
@@ -107,19 +114,6 @@ def gaussian_fit(field: np.ndarray) -> GaussianFit:
     bell *= (bell * weights).sum() / np.square(bell).sum()
     unexplained = np.square(weights - bell).sum() / np.square(weights - weights.mean()).sum()
     return GaussianFit((sigmas[0], sigmas[1]), float(1 - unexplained))
-
-
-def _features(model: keras.Model, name: str) -> keras.Model:
-    """A model from the one input to a layer's output, which has positions."""
-    if len(getattr(model, "inputs", None) or ()) != 1:
-        raise ValueError("expected a functional or Sequential model with one input")
-    names = [layer.name for layer in model.layers]
-    if name not in names:
-        raise ValueError(f"expected one of the layers {', '.join(names)}, got {name!r}")
-    output = model.get_layer(name).output
-    if len(output.shape) != 4:
-        raise ValueError(f"expected a layer with positions, got {name!r} of shape {output.shape}")
-    return keras.Model(model.inputs[0], output)
 
 
 def _check_field(field: np.ndarray) -> None:

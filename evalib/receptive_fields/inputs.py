@@ -1,29 +1,27 @@
-"""Which input and which layer of a model a question is about."""
+"""Which input and which layer of a model a question is about, and where positions lie in it."""
 
+import difflib
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import keras
 
-from evalib.networks.graph import has_graph
+from evalib.networks.graph import Call, has_graph, run_through_graph
+from evalib.receptive_fields.axis_maps import AxisMap
+from evalib.receptive_fields.rules import follow
+from evalib.receptive_fields.tensor_fields import Operand, TensorField, channels_first
 
 Value = TypeVar("Value")
-_MOST_NAMES = 40
+_ANY_SIZE = 256  # stands for an unknown size where the answer does not depend on it
 
 
-def choose_sources(
-    model: keras.Model, inputs: Sequence[keras.KerasTensor], source: str | None
-) -> list[int]:
-    """The numbers of the inputs that count as the image.
-
-    Args:
-        model: the model, for its name.
-        inputs: its symbolic inputs.
-        source: the name of one input; without it, all inputs of the highest rank.
+def choose_sources(model: keras.Model, source: str | None) -> list[int]:
+    """The numbers of the inputs that count as the image: the one named, or all of highest rank.
 
     Raises:
         ValueError: there is no such input, or the sizes of several images differ.
     """
+    inputs = model.inputs
     names = [tensor.name for tensor in inputs]
     if source is not None:
         if source not in names:
@@ -31,29 +29,78 @@ def choose_sources(
         return [names.index(source)]
     rank = max(len(tensor.shape) for tensor in inputs)
     images = [number for number, tensor in enumerate(inputs) if len(tensor.shape) == rank]
-    sizes = {
-        tuple(inputs[n].shape[axis] for axis in position_axes(model, inputs[n])) for n in images
-    }
-    if len(sizes) > 1:
+    sizes = [tuple(inputs[n].shape[a] for a in position_axes(model, n)) for n in images]
+    if len(set(sizes)) > 1:
+        listed = ", ".join(names)
         raise ValueError(
-            f"the inputs of {model.name!r} differ in size: name one with source=, of "
-            + ", ".join(names)
+            f"the inputs of {model.name!r} differ in size: name one with source=, of {listed}"
         )
     return images
 
 
-def position_axes(model: keras.Model, tensor: keras.KerasTensor) -> tuple[int, ...]:
-    """The axes of an input that hold positions: all but the batch and the channels."""
-    rank = len(tensor.shape)
+def source_operand(tensor: keras.KerasTensor, size: int, axes: Sequence[int] | None) -> Operand:
+    """An input of a model, of this size if its own is not known. Each pixel sees itself, along
+    these axes of positions; `None` for an input that is not looked back to."""
+    shape = (None, *(size if length is None else length for length in tensor.shape[1:]))
+    if axes is None:
+        return Operand(shape, None, tensor.dtype)
+    others = [axis for axis in range(1, len(shape)) if axis not in axes]
+    maps = tuple(AxisMap.identity(axis, shape) for axis in axes)
+    channel = others[-1] if others else 1 if len(shape) == 2 else None
+    return Operand(shape, TensorField(maps, channel), tensor.dtype)
+
+
+class _Found(Exception):
+    """Ends a walk through a graph."""
+
+
+def position_axes(model: keras.Model, number: int) -> tuple[int, ...]:
+    """The axes of an input that hold positions: all but the batch and the channels.
+
+    Which axis holds channels is told by the first layer that has to know, such as a convolution:
+    its axis of channels is followed back to the input, unless it is a new one.
+    """
+    rank = len(model.inputs[number].shape)
+    channel = 1 if keras.config.image_data_format() == "channels_first" and rank > 3 else rank - 1
+    mixed = [channel]
+
+    def visit(call: Call, operands: list[Operand]) -> list[Operand]:
+        field, axis = operands[0].field, channel_axis_of(call.layer, len(operands[0].shape))
+        if axis is not None and isinstance(field, TensorField):
+            on = [each.depends_on() for each in field.maps]
+            mixed[:] = [n for n, axes in enumerate(on, start=1) if axes in ([], [axis])]
+            raise _Found
+        return follow(call, operands)
+
     if rank <= 2:
         return tuple(range(1, rank))
-    return tuple(range(2, rank)) if _channels_first(model) else tuple(range(1, rank - 1))
+    operands = [
+        source_operand(each, _ANY_SIZE, range(1, len(each.shape)) if n == number else None)
+        for n, each in enumerate(model.inputs)
+    ]
+    try:
+        if has_graph(model):
+            run_through_graph(model, operands, visit)
+    except _Found:
+        channel = channel if channel in mixed else mixed[-1] if mixed else 0
+    return tuple(axis for axis in range(1, rank) if axis != channel)
+
+
+def channel_axis_of(layer: Any, rank: int) -> int | None:
+    """Where a layer expects the channels of a tensor, if it says so, or the one that it wraps."""
+    for name in ("forward_layer", "layer", "cell"):
+        layer = getattr(layer, name, layer)
+    if getattr(layer, "data_format", None) is None:
+        return None
+    size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
+    positions = len(size) if isinstance(size, (tuple, list)) else rank - 2
+    return rank - 1 - positions if channels_first(layer) else rank - 1
 
 
 def choose_layer(
     layer: str | None, found: Mapping[str, Value], outputs: Sequence[tuple[str, Value]]
 ) -> list[Value]:
-    """What was found for a layer, once for each of its calls, or for the model's outputs.
+    """What was found for a layer, once for each of its calls, or for the model's output.
 
     Args:
         layer: a name as in the table, or the end of one: "conv" finds "outer/conv" and "conv#2".
@@ -63,37 +110,21 @@ def choose_layer(
     Raises:
         ValueError: there is no such layer, or none is named and the model has several outputs.
     """
+    if layer is None and len(outputs) > 1:
+        names = ", ".join(name for name, _ in outputs)
+        raise ValueError(f"the model has several outputs: name one with layer=, of {names}")
     if layer is None:
-        if len(outputs) > 1:
-            names = ", ".join(name for name, _ in outputs)
-            raise ValueError(f"the model has several outputs: name one with layer=, of {names}")
         return [outputs[0][1]]
-    if layer in found:
-        return [found[layer]]
-    values = [
-        value
-        for name, value in found.items()
-        if any(part == layer for part in (name.split("#")[0], *_endings(name)))
-    ]
+    values = [value for name, value in found.items() if layer == name]
+    values = values or [v for name, v in found.items() if layer in _short_names(name)]
     if not values:
-        known = list(found)
-        listed = ", ".join(known[:_MOST_NAMES]) + (", ..." if len(known) > _MOST_NAMES else "")
-        raise ValueError(f"expected one of the layers {listed}, got {layer!r}")
+        names = ", ".join(difflib.get_close_matches(layer, found, 3, 0.4) or [*found][:8])
+        raise ValueError(f"expected the name of a layer such as {names}; got {layer!r}")
     return values
 
 
-def _endings(name: str) -> list[str]:
+def _short_names(name: str) -> list[str]:
     """What a nested layer may be called for short, with or without the number of the call."""
     parts = name.split("/")
-    tails = ["/".join(parts[start:]) for start in range(1, len(parts))]
+    tails = ["/".join(parts[start:]) for start in range(len(parts))]
     return tails + [tail.split("#")[0] for tail in tails]
-
-
-def _channels_first(model: keras.Model) -> bool:
-    """Whether a layer anywhere in the model counts channels before positions."""
-    return any(
-        _channels_first(layer)
-        if has_graph(layer)
-        else getattr(layer, "data_format", None) == "channels_first"
-        for layer in model.layers
-    )

@@ -1,14 +1,15 @@
 """Receptive fields by experiment: change a row of pixels, and look which outputs change.
 
 A trained network would fool such an experiment: weights may be zero, an influence may be too small
-for float32, a maximum may hide a change, a ReLU may be off. So each layer runs with positive random
-weights, and after each one every value is set afresh: unchanged values to one random number,
-changed values to a clearly larger and, in a second copy, to a clearly smaller one. An influence is
-then either there or not, however deep the network.
+to see, a maximum may hide a change, a ReLU may be off, a sigmoid saturated. So only *what* has
+changed goes from layer to layer. Each layer runs twice with random weights and values of its own,
+in float64 where it can: once with changed values clearly larger, once clearly smaller.
 """
 
+import dataclasses
+import math
+import re
 import sys
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,12 +17,24 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from evalib.networks.graph import Call, run_through_graph, tensors
-from evalib.receptive_fields.arithmetic import AxisField, Interval, ReceptiveField, Stride
-from evalib.receptive_fields.inputs import choose_layer, choose_sources, position_axes
+from evalib.networks.graph import Call, has_graph, run_through_graph, tensors
+from evalib.receptive_fields.arithmetic import ReceptiveField
+from evalib.receptive_fields.axis_maps import FAR, AxisMap
+from evalib.receptive_fields.inputs import (
+    channel_axis_of,
+    choose_layer,
+    choose_sources,
+    position_axes,
+)
 
-_VALUES_AT_ONCE = 1 << 23  # of the input; the layers behind it may hold some times as many
-_ROUNDING = 1e-5
+_VALUES_AT_ONCE = 1 << 22
+_ROUNDING = {"float64": 1e-10, "float32": 1e-5}
+# In a network of these layers alone one channel is as good as many, but for a softmax.
+_ANY_CHANNELS = re.compile(
+    "InputLayer|(Depthwise|Separable)?Conv[123]D(Transpose)?|(Global)?(Max|Average)Pooling[123]D|"
+    "BatchNormalization|Activation|(Leaky|P)?ReLU|ELU|(Spatial)?Dropout([123]D)?|Add|Concatenate|"
+    "Flatten|Dense|(UpSampling|ZeroPadding|Cropping)[123]D"
+)
 
 
 def measure_receptive_field(
@@ -30,10 +43,11 @@ def measure_receptive_field(
     """Find by experiment which input pixels change an output pixel.
 
     The model's weights stay as they are; its layers run with others, on any backend. What a layer
-    does need not be known, so this also answers for a `Lambda` or a layer of one's own.
+    does need not be known, so this also answers for a `Lambda` or a layer of one's own. Within
+    one layer an influence below rounding stays unseen: recurrent layers are refused.
 
     Args:
-        model: a Sequential or functional model with an input of known size.
+        model: a Sequential or functional model with an input of known size, or a subclass of one.
         layer: the layer's name; the model's output unless told otherwise.
         source: the name of the input to change; all inputs of the same size by default.
 
@@ -44,202 +58,234 @@ def measure_receptive_field(
         output pixel that sees the whole image cannot be told from a global one.
 
     Raises:
-        ValueError: the model has no graph, the input's size is not known, or the layer or the
-            input is not in the model.
+        ValueError: the model has no graph, the input's size is not known, the layer or the
+            input is not in the model, a layer cannot be measured, or nothing changes the output.
     """
-    inputs = tensors(model, "inputs")
-    chosen = choose_sources(model, inputs, source)
-    first = inputs[chosen[0]]
-    axes = position_axes(model, first)
-    if None in first.shape[1:]:
+    inputs = list(getattr(model, "inputs", None) or tensors(model, "inputs"))
+    chosen = choose_sources(model, source)
+    first, axes = inputs[chosen[0]], position_axes(model, chosen[0])
+    if any(None in tensor.shape[1:] for tensor in inputs):
         raise ValueError(f"expected an input of known size, got {first.shape}: build it with one")
-    target, needed = _find_target(model, layer)
-    experiment = _Experiment(target, needed)
+    experiment = _Experiment(model, inputs, layer)
     pokes = [(axis, place) for axis in axes for place in range(first.shape[axis])]
-    at_once = max(1, _VALUES_AT_ONCE // (2 * int(np.prod(first.shape[1:]))))
-    batches = [pokes[start : start + at_once] for start in range(0, len(pokes), at_once)]
-    changed = []
-    for batch in tqdm(batches, "measuring", leave=False, disable=not sys.stderr.isatty()):
-        images = [
-            _images(tensor, batch if number in chosen else [], len(batch))
-            for number, tensor in enumerate(inputs)
-        ]
-        run_through_graph(model, images, experiment.visit)
-        changed.append(experiment.changed)
-    reached = np.concatenate(changed)
+    starts = range(0, len(pokes), experiment.at_once)
+    for start in tqdm(starts, "measuring", leave=False, disable=not sys.stderr.isatty()):
+        some = pokes[start : start + experiment.at_once]
+        experiment.run([_poked(t, some, n in chosen) for n, t in enumerate(inputs)])
+    reached = np.concatenate(experiment.changed)
     # A pixel has changed if any of its channels has; a vector is one pixel.
-    channels = set(range(1, reached.ndim)) - set(axes)
-    if reached.ndim != len(first.shape):
-        channels = {reached.ndim - 1}
-    return _summarize(reached.any(axis=tuple(channels)), [first.shape[axis] for axis in axes])
-
-
-def _find_target(model: keras.Model, layer: str | None) -> tuple[str, frozenset[str]]:
-    """The name of the call that is asked for, and of those that it depends on."""
-    before: dict[str, frozenset[str]] = {}
-
-    def visit(call: Call, values: list[frozenset[str]]) -> list[frozenset[str]]:
-        before[call.name] = frozenset({call.name}).union(*values)
-        return [before[call.name]] * len(call.outputs)
-
-    results = run_through_graph(model, [frozenset[str]()] * len(model.inputs), visit)
-    names = [tensor._keras_history.operation.name for tensor in tensors(model, "outputs")]
-    needed = choose_layer(layer, before, list(zip(names, results, strict=True)))[-1]
-    return next(name for name, calls in before.items() if calls == needed), needed
+    channel = channel_axis_of(experiment.target.layer, reached.ndim)
+    if channel is None:
+        rest = set(range(1, reached.ndim)) - set(axes)
+        same = reached.ndim == len(first.shape) and len(rest) == 1
+        channel = rest.pop() if same else reached.ndim - 1
+    reached = reached.any(axis=channel, keepdims=True)
+    return _summarize(reached, channel, [first.shape[axis] for axis in axes])
 
 
 class _Experiment:
-    """Runs the layers of a model on images of which each differs from the first in some pixels."""
+    """Runs a model's layers one by one, and keeps which values have changed.
 
-    def __init__(self, target: str, needed: frozenset[str]) -> None:
-        self.target, self.needed = target, needed
-        self.changed = np.zeros(0, bool)
+    A tensor is known by a boolean array, `(pokes, ...)`: where it differs from what it would be
+    if nothing had been poked.
+    """
 
-    def visit(self, call: Call, values: list[np.ndarray]) -> list[np.ndarray]:
-        """Run one call and set its values afresh."""
+    def __init__(self, model: keras.Model, inputs: Sequence[Any], layer: str | None) -> None:
+        self.model, self.inputs = model, inputs
+        self.copies: dict[tuple[int, str], Any] = {}
+        self.failed: dict[tuple[int, str], str] = {}
+        self.changed: list[np.ndarray] = []
+        before: dict[str, frozenset[str]] = {}
+        calls: dict[str, Call] = {}
+
+        def visit(call: Call, values: list[frozenset[str]]) -> list[frozenset[str]]:
+            calls[call.name] = call
+            before[call.name] = frozenset({call.name}).union(*values)
+            return [before[call.name]] * len(call.outputs)
+
+        results = self._walk([frozenset()] * len(inputs), visit)
+        names = [tensor._keras_history.operation.name for tensor in model.outputs]
+        self.needed = choose_layer(layer, before, list(zip(names, results, strict=True)))[-1]
+        self.target = calls[next(name for name, each in before.items() if each == self.needed)]
+        used = [calls[name] for name in self.needed]
+        self.thin = all(_any_channels(call.layer) for call in used)
+        shapes = [[n or 1 for n in call.outputs[0].shape[1:]] for call in used]
+        most = max(math.prod(shape[:-1] if self.thin else shape) for shape in shapes)
+        self.at_once = max(1, _VALUES_AT_ONCE // most)
+
+    def run(self, changed: list[np.ndarray]) -> None:
+        """Keep which values of the layer that is asked for change with these inputs."""
+        self._walk(changed, self._visit)
+
+    def _walk(self, values: list[Any], visit: Any) -> list[Any]:
+        if has_graph(self.model):
+            return run_through_graph(self.model, values, visit)
+        read = self.inputs[0] if len(self.inputs) == 1 else list(self.inputs)
+        ends = tuple(self.inputs), tuple(self.model.outputs)
+        return visit(Call(self.model, self.model.name, *ends, ((read,), {})), values)
+
+    def _visit(self, call: Call, values: list[np.ndarray]) -> list[np.ndarray]:
         if call.name not in self.needed:
-            return [np.zeros(0)] * len(call.outputs)
-        known = dict(zip(map(id, call.inputs), values, strict=True))
-        arguments, options = keras.tree.map_structure(
-            lambda value: known.get(id(value), value), call.arguments
-        )
-        results = keras.tree.flatten(_run(call.layer, arguments, options))
-        fresh = []
-        for number, result in enumerate(results):
-            changed = _changed(keras.ops.convert_to_numpy(result))
-            if call.name == self.target and number == 0:
-                self.changed = changed
-            fresh.append(_set_afresh(changed, f"{call.name}:{number}"))
-        return fresh
+            return [np.zeros(0, bool)] * len(call.outputs)
+        inner = getattr(call.layer, "layer", call.layer)
+        if isinstance(inner, (keras.layers.RNN, keras.layers.Bidirectional)):
+            raise ValueError(
+                f"expected layers whose influence does not fade, got the recurrent {call.name!r}: "
+                "receptive_field computes what it sees"
+            )
+        both = [self._changes(call, values, sign) for sign in (1, -1)]
+        results = [up | down for up, down in zip(*both, strict=True)]
+        if call.name == self.target.name:
+            self.changed.append(results[0])
+        return results
+
+    def _changes(self, call: Call, values: list[np.ndarray], sign: int) -> list[np.ndarray]:
+        """Which results change, with weights and values that depend on nothing but the sign."""
+        for dtype in ("float32",) if self.thin else ("float64", "float32"):
+            if (id(call.layer), dtype) in self.failed:
+                continue
+            random = np.random.default_rng(1 + sign)
+            fresh = {
+                id(tensor): _fresh(changed, tensor.dtype, dtype, random, sign)
+                for changed, tensor in zip(values, call.inputs, strict=True)
+            }
+            args, kwargs = keras.tree.map_structure(
+                lambda value, known=fresh: known.get(id(value), value), call.arguments
+            )
+            try:
+                results = keras.tree.flatten(self._run(call.layer, args, kwargs, dtype, random))
+                return [_differs(keras.ops.convert_to_numpy(result)) for result in results]
+            except Exception as error:  # some layers and backends know no float64
+                self.failed[id(call.layer), dtype] = str(error).strip().splitlines()[0]
+        reason = self.failed[id(call.layer), "float32"]
+        raise ValueError(f"expected layers that can run alone, but {call.name!r} cannot: {reason}")
+
+    def _run(self, layer: Any, args: Any, kwargs: Any, dtype: str, random: Any) -> Any:
+        """Call a layer, or a copy of it, with random numbers in place of its weights."""
+        if not isinstance(layer, keras.layers.Layer):
+            return layer(*args, **kwargs)
+        key = (id(layer), dtype)
+        if key not in self.copies:
+            self.copies[key] = _copy(layer, dtype, self.thin)
+        copy = self.copies[key]
+        if copy is not None:
+            if not copy.built:
+                copy(*args, **kwargs)
+            for variable in copy.variables:
+                variable.assign(_random_weight(variable, random))
+            return copy(*args, **kwargs)
+        variables = layer.trainable_variables, layer.non_trainable_variables
+        weights = [[_random_weight(each, random) for each in some] for some in variables]
+        return layer.stateless_call(*weights, *args, **kwargs)[0]
 
 
-def _run(layer: Any, arguments: Any, options: dict[str, Any]) -> Any:
-    """Call a layer with positive random numbers in place of its weights, which stay as they are."""
-    if not getattr(layer, "variables", None):
-        return layer(*arguments, **options)
-    random = np.random.default_rng(zlib.crc32(layer.name.encode()))
-    trainable, others = (
-        [_positive(variable, random) for variable in variables]
-        for variables in (layer.trainable_variables, layer.non_trainable_variables)
-    )
-    results, _ = layer.stateless_call(trainable, others, *arguments, **options)
-    return results
+def _any_channels(layer: Any) -> bool:
+    softmax = "softmax" in getattr(getattr(layer, "activation", None), "__name__", "")
+    plain = getattr(layer, "groups", 1) == 1 and type(layer).__module__.startswith("keras.")
+    return plain and not softmax and bool(_ANY_CHANNELS.fullmatch(type(layer).__name__))
 
 
-def _positive(variable: keras.Variable, random: np.random.Generator) -> Any:
-    """Random numbers for a weight; the state of a random generator stays what it is."""
+def _copy(layer: Any, dtype: str, thin: bool) -> Any:
+    """A layer of Keras in this dtype, with one channel if that will do; `None` for others."""
+    known = type(layer).__module__.split(".")[0] in ("keras", "evalib")
+    if not known or isinstance(layer, keras.layers.Lambda):
+        return None
+    try:
+        config = {**layer.get_config(), "dtype": dtype}
+        config |= {name: 1 for name in ("filters", "units") if thin and name in config}
+        return type(layer).from_config(config)
+    except (TypeError, ValueError, NotImplementedError):
+        return None
+
+
+def _random_weight(variable: keras.Variable, random: np.random.Generator) -> Any:
+    """Positive numbers that keep sums near one; the state of a random generator stays."""
     if not keras.backend.is_float_dtype(variable.dtype):
         return variable.value
-    return keras.ops.convert_to_tensor(random.uniform(0.5, 1.5, variable.shape), variable.dtype)
+    numbers = random.uniform(0.5, 1.5, variable.shape) / max(1, math.prod(variable.shape[:-1]))
+    return keras.ops.convert_to_tensor(numbers, variable.dtype)
 
 
-def _images(tensor: keras.KerasTensor, pokes: Sequence[tuple[int, int]], count: int) -> np.ndarray:
-    """The image, and two for each poke in which the pixels at one place of one axis differ."""
-    changed = np.zeros((count, *(size or 1 for size in tensor.shape[1:])), bool)
-    for number, (axis, place) in enumerate(pokes):
+def _poked(tensor: Any, pokes: Sequence[tuple[int, int]], chosen: bool) -> np.ndarray:
+    """Which values of an input are changed: all at one place of one axis for each poke."""
+    changed = np.zeros((len(pokes), *tensor.shape[1:]), bool)
+    for number, (axis, place) in enumerate(pokes if chosen else ()):
         np.moveaxis(changed, axis, 1)[number, place] = True
-    return _set_afresh(changed, tensor.name)
+    return changed
 
 
-def _set_afresh(changed: np.ndarray, name: str) -> np.ndarray:
-    """Values that depend on nothing but the name, and on what is changed: up once, down once."""
-    random = np.random.default_rng(zlib.crc32(name.encode()))
-    plain = random.uniform(1, 2, changed.shape[1:]).astype("float32")
-    change = random.uniform(2, 3, changed.shape[1:]).astype("float32")
-    return np.concatenate([plain[np.newaxis], plain + changed * change, plain - changed * change])
+def _fresh(
+    changed: np.ndarray, kind: str, dtype: str, random: np.random.Generator, sign: int
+) -> np.ndarray:
+    """A first image of random values, then one for each poke, moved where it is changed."""
+    if not keras.backend.is_float_dtype(kind):  # one number or another: a class, a token, a choice
+        first = np.full((1, *changed.shape[1:]), sign > 0)
+        return np.concatenate([first, changed ^ first]).astype(kind)
+    first = random.uniform(1, 2, (1, *changed.shape[1:]))
+    moved = first + changed * (sign * random.uniform(2, 3, changed.shape[1:]))
+    return np.concatenate([first, moved]).astype(dtype)
 
 
-def _changed(results: np.ndarray) -> np.ndarray:
-    """Where the copies differ from the first image by more than rounding can do."""
-    plain = results[:1].astype("float32")
-    copies = results[1:].reshape(2, -1, *results.shape[1:])
-    tolerance = _ROUNDING * np.abs(plain).max(initial=0)
-    # Written so that NaN counts as a change.
-    return ~(np.abs(copies - plain) <= tolerance).all(axis=0)
+def _differs(results: np.ndarray) -> np.ndarray:
+    """Where the others differ from the first by more than rounding can do."""
+    if not np.issubdtype(results.dtype, np.inexact):
+        return np.asarray(results[1:] != results[:1])
+    if str(results.dtype) not in _ROUNDING:
+        raise ValueError(f"its results are {results.dtype}")
+    tolerance = _ROUNDING[str(results.dtype)] * np.abs(results[:1]).max(initial=0)
+    return ~(np.abs(results[1:] - results[:1]) <= tolerance)  # NaN counts as a change
 
 
-def _summarize(positions: np.ndarray, input_size: Sequence[int]) -> ReceptiveField:
-    """The receptive field from which pixels each poke changed, shape `(pokes, *positions)`."""
-    shape = positions.shape[1:]
-    middle = tuple(size // 2 for size in shape)
-    same_axes = len(shape) == len(input_size)
-    summaries = []
-    for axis, poked in enumerate(np.split(positions, np.cumsum(input_size)[:-1])):
-        here = axis if same_axes else None
-        reach = _along(poked, here, middle)
+def _summarize(reached: np.ndarray, channel: int, pixels: Sequence[int]) -> ReceptiveField:
+    """The receptive field from which outputs each poke changed, shape `(pokes, *outputs)`."""
+    places = [n for n in range(1, reached.ndim) if n != channel]
+    maps, sizes = [], []
+    for number, poked in enumerate(np.split(reached, np.cumsum(pixels)[:-1])):
+        axis = places[number] if len(places) == len(pixels) else None
+        index = [slice(None)] + [n // 2 for n in reached.shape[1:]]
+        if axis is not None:
+            index[axis] = slice(None)
+            if not poked[
+                tuple(index)
+            ].any():  # the middle lies in a gap of a transposed convolution
+                poked = poked.any(tuple(n for n in places if n != axis), keepdims=True)
+                index = [slice(None) if n in (0, axis) else 0 for n in range(reached.ndim)]
+        reach = poked[tuple(index)].reshape(pixels[number], -1).T
         if not reach.any():
-            # The middle lies in a gap that a transposed convolution left: look beside it.
-            others = tuple(n for n in range(1, poked.ndim) if here is None or n != 1 + here)
-            reach = _along(poked.any(axis=others, keepdims=True), here, (0,) * len(shape))
-        summaries.append(_summarize_axis(reach, middle[axis] if same_axes else 0))
-    if all(summary is None for summary in summaries):
-        return ReceptiveField.from_axes([None] * len(input_size), input_size)
-    return ReceptiveField(
-        size=tuple(s[0] if s else n for s, n in zip(summaries, input_size, strict=True)),
-        stride=tuple(s[1] if s else 0 for s in summaries),
-        padding=tuple(s[2] if s else 0 for s in summaries),
-        axes=tuple(s[3] if s else None for s in summaries),
-    )
+            raise ValueError("expected some pixel to change the output, but none does")
+        middle = len(reach) // 2
+        maps.append(_axis_map(reach, axis or 1, reached.ndim, middle))
+        seen = np.flatnonzero(reach[middle])
+        found = int(seen[-1] - seen[0] + 1) if len(seen) else 0
+        sizes.append(found if maps[-1].axis is None else maps[-1].extent)
+    return dataclasses.replace(ReceptiveField.from_maps(maps), size=tuple(sizes))
 
 
-def _along(poked: np.ndarray, axis: int | None, middle: Sequence[int]) -> np.ndarray:
-    """Which pokes reach which outputs on the line through the middle, shape `(outputs, pokes)`."""
-    line: list[Any] = [slice(None), *middle]
-    if axis is not None:
-        line[1 + axis] = slice(None)
-    return poked[tuple(line)].reshape(len(poked), -1).T
+def _axis_map(reach: np.ndarray, axis: int, rank: int, middle: int) -> AxisMap:
+    """What the outputs on a line see, and the period of those around the middle off the border.
 
-
-AxisSummary = tuple[int, Stride | None, int | None, AxisField]
-
-
-def _summarize_axis(reach: np.ndarray, middle: int) -> AxisSummary | None:
-    """Size, stride, padding and regions along one axis; `None` if every output sees all of it."""
+    Args:
+        reach: which pixels reach which outputs, shape `(outputs, pixels)`.
+        axis: the output's axis along which they lie, of so many axes.
+        rank: the number of the output's axes.
+        middle: the output in the middle.
+    """
+    outputs, pixels = reach.shape
+    shape = [outputs if n == axis else 1 for n in range(1, rank)]
+    found = np.stack([reach.argmax(1), reach[:, ::-1].argmax(1) + 1 - pixels])
+    found = np.where(reach.any(axis=1), found, FAR)
+    clipped = found.reshape(2, *shape).astype(np.int32)
     if reach.all():
-        return None
-    pixels = reach.shape[1]
-    starts = np.where(reach.any(axis=1), reach.argmax(axis=1), pixels)
-    stops = np.where(reach.any(axis=1), pixels - 1 - reach[:, ::-1].argmax(axis=1), -1)
-    found = [(int(a), int(b)) for a, b in zip(starts, stops, strict=True)]
-    pattern = _pattern(found, middle, pixels)
-    if pattern is None:
-        as_found = AxisField(tuple(found), pixels, len(found), seen=np.stack([starts, stops]))
-        return max(0, found[middle][1] - found[middle][0] + 1), None, None, as_found
-    intervals, step = pattern
-    field = AxisField(intervals, step, len(found), seen=np.stack([starts, stops]))
-    return field.extent, field.stride, field.padding, field
-
-
-def _pattern(
-    found: Sequence[Interval], middle: int, pixels: int
-) -> tuple[tuple[Interval, ...], int] | None:
-    """The shortest period that repeats along the outputs around the middle that see no border."""
-    inside = [0 < each[0] <= each[1] < pixels - 1 or _empty(each) for each in found]
-    if not inside[middle]:
-        return None
-    first, last = middle, middle
-    while first > 0 and inside[first - 1]:
-        first -= 1
-    while last < len(found) - 1 and inside[last + 1]:
-        last += 1
-    for period in range(1, (last - first + 1) // 2 + 1):
-        pairs = [(found[i], found[i + period]) for i in range(first, last - period + 1)]
-        if any(_empty(earlier) != _empty(later) for earlier, later in pairs):
-            continue
-        seeing = [(earlier, later) for earlier, later in pairs if not _empty(earlier)]
-        steps = {later[end] - earlier[end] for earlier, later in seeing for end in (0, 1)}
-        if len(steps) == 1 and min(steps) > 0:
-            step = steps.pop()
-            return tuple(_moved(found, phase, first, period, step) for phase in range(period)), step
-    return None
-
-
-def _moved(found: Sequence[Interval], phase: int, first: int, period: int, step: int) -> Interval:
-    """What position `phase` would see without a border, told from one further on."""
-    periods = -(-(first - phase) // period)
-    start, stop = found[phase + periods * period]
-    return (start - periods * step, stop - periods * step) if start <= stop else (start, stop)
-
-
-def _empty(interval: Interval) -> bool:
-    return interval[0] > interval[1]
+        return AxisMap(
+            pixels, np.full([2] + [1] * (rank - 1), -FAR), clipped.min(axis, keepdims=True)
+        )
+    border = np.flatnonzero((found[0] == 0) | (found[1] == 1 - pixels))
+    first = max(border[border < middle] + 1, default=0)
+    inside = np.arange(first, min(border[border >= middle], default=outputs))
+    listed = AxisMap(pixels, found.reshape(2, *shape), clipped)
+    if len(inside) < 2:
+        return listed
+    run = dataclasses.replace(listed, endless=listed.endless.take(inside, axis)).evenly(axis)
+    if run.axis is None:
+        return listed
+    return dataclasses.replace(run, endless=run.at(np.arange(run.period) - first))

@@ -1,41 +1,52 @@
-"""What each kind of Keras layer reads: one rule a kind.
+"""Which rule says what a layer sees, and how far it is to be believed.
 
-A rule turns what the layer's inputs see into what its output sees.
+A rule turns a call and what its inputs see into what its outputs see. After every rule the number
+of positions that it predicts is compared with the real shape of the output; a mismatch means that
+the field is unknown.
 """
 
-import dataclasses
-import math
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
-from evalib.receptive_fields import axis_operations as windows
+from evalib.networks.graph import Call, has_graph, run_through_graph
+from evalib.receptive_fields import windows
 from evalib.receptive_fields.tensor_fields import (
-    AxisMap,
     LayerCall,
+    Operand,
+    Shape,
     TensorField,
-    apply_windows,
-    merge_branches,
-    reduce_axes,
-    sees_all,
-    single_input,
-    spatial_axes,
-    without_axes,
+    UnknownFieldError,
 )
 
-Rule = Callable[[LayerCall], TensorField]
+Rule = Callable[[LayerCall], Any]  # a field, or a list of one for each output
+
+LAYER_RULES: dict[str, Rule] = {}
+OPERATION_RULES: dict[str, Rule] = {}
 _registered: dict[Any, Rule] = {}
 
+# What a class may override and still compute what its parent computes.
+_HARMLESS = {"build", "get_config", "from_config", "compute_output_shape", "compute_output_spec"}
+_HARMLESS |= {"compute_mask", "get_build_config", "build_from_config"}
+_LIBRARIES = ("keras", "evalib", "tensorflow", "jax", "torch")
 
-def read(reading: LayerCall) -> TensorField:
-    """What a layer's output sees.
 
-    Raises:
-        ValueError: the layer's kind is not known, or its inputs do not fit together.
-        Misaligned: the inputs' strides or centers differ.
-    """
-    return _rule(reading.layer)(reading)
+class SizeError(UnknownFieldError):
+    """A layer that does not fit an input of the size that was tried."""
+
+
+def rule(layers: str = "", operations: str = "") -> Callable[[Rule], Rule]:
+    """Keep a rule for these classes of Keras, named without their modules."""
+
+    def keep(function: Rule) -> Rule:
+        LAYER_RULES.update(dict.fromkeys(layers.split(), function))
+        OPERATION_RULES.update(dict.fromkeys(operations.split(), function))
+        return function
+
+    return keep
 
 
 def register_layer(
@@ -48,6 +59,8 @@ def register_layer(
 ) -> None:
     """Tell what a layer reads that is not known here, such as a `Lambda` or one of your own.
 
+    If the layer turns out to have another number of outputs, its field is unknown all the same.
+
     Args:
         kind: a class, for all of its layers, or a single layer.
         kernel: the window's extent in positions, one number for all axes or one for each: 1 for
@@ -59,369 +72,173 @@ def register_layer(
     Raises:
         ValueError: a number is out of range, or the padding is none of these.
     """
-    for name, given, least in [
-        ("kernel", kernel, 1),
-        ("stride", stride, 1),
-        ("dilation", dilation, 1),
-        ("padding", None if isinstance(padding, str) else padding, 0),
-    ]:
-        if given is not None and min(_each(given, 1 if isinstance(given, int) else None)) < least:
-            raise ValueError(f"expected a {name} of at least {least}, got {given}")
-    if isinstance(padding, str) and padding not in ("valid", "same"):
+    for name, given in {"kernel": kernel, "stride": stride, "dilation": dilation}.items():
+        if given is not None and min(each(given)) < 1:
+            raise ValueError(f"expected a {name} of at least 1, got {given}")
+    if padding not in ("valid", "same") and (isinstance(padding, str) or min(each(padding)) < 0):
         raise ValueError(f'expected the padding "valid", "same" or numbers, got {padding!r}')
 
-    def rule(reading: LayerCall) -> TensorField:
+    def registered(call: LayerCall) -> TensorField:
         if kernel is None:
-            return sees_all(reading)
-        axes = spatial_axes(reading)
-        return apply_windows(
-            reading,
-            axes,
-            [
-                windows.sliding(k, s, d, p)
-                for k, s, d, p in zip(
-                    *(_each(value, len(axes)) for value in (kernel, stride, dilation, padding)),
-                    strict=True,
-                )
-            ],
-        )
+            ones = [1] * (len(call.shapes[0]) - 1)
+            whole = call.field.gather(call.all_axes).with_channel(None)
+            return whole.move(lambda b: b.reshape(2, *ones)).with_channel(len(ones))
+        return slide(call, kernel, stride, dilation, padding).mix_channels(call.channel)
 
-    _registered[kind] = rule
+    _registered[kind] = registered
 
 
-def _rule(layer: Any) -> Rule:
-    """The rule of a layer's kind: its own, or that of the class whose `call` it runs."""
-    if layer in _registered:
-        return _registered[layer]
-    known = _RULES if isinstance(layer, keras.layers.Layer) else _OPERATIONS
-    for kind in type(layer).__mro__:
-        if kind in _registered:
-            return _registered[kind]
-        if kind.__module__.split(".")[0] in ("keras", "evalib") and kind.__name__ in known:
-            return known[kind.__name__]
-        if "call" in vars(kind):
-            break
-    kind_name = type(layer).__name__
-    raise ValueError(
-        f"layer {layer.name!r} is of the kind {kind_name}, which is not known here: say what it "
-        f"reads with evalib.register_layer({kind_name}, kernel=3, stride=1, "
-        'padding="same"), or for this one layer with register_layer(layer, ...)'
-    )
-
-
-def _each(value: Any, count: int | None) -> tuple[Any, ...]:
-    """One value for each axis."""
+def each(value: Any, count: int | None = None) -> tuple[Any, ...]:
+    """One value for each of so many axes."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * (count or 1)
     if count is not None and len(values) != count:
         raise ValueError(f"expected {count} numbers, one for each axis, got {value}")
     return values
 
 
-def _convolution(reading: LayerCall) -> TensorField:
-    layer, axes = reading.layer, spatial_axes(reading)
-    values = zip(
-        *(_each(v, len(axes)) for v in (layer.kernel_size, layer.strides, layer.dilation_rate)),
-        strict=True,
-    )
-    return apply_windows(
-        reading, axes, [windows.sliding(k, s, d, layer.padding) for k, s, d in values]
-    )
+def slide(
+    call: LayerCall, *options: Any, window: Callable[..., Any] = windows.sliding
+) -> TensorField:
+    """Slide a window along all positions of the first input, with options for all or each axis."""
+    sizes = [call.shape[axis] for axis in call.positions]
+    values = zip(sizes, *(each(option, len(sizes)) for option in options), strict=True)
+    moves = [window(*numbers) for numbers in values]
+    return call.field.slide(dict(zip(call.positions, moves, strict=True)))
 
 
-def _transposed_convolution(reading: LayerCall) -> TensorField:
-    layer, axes = reading.layer, spatial_axes(reading)
-    of_layer = (layer.kernel_size, layer.strides, layer.dilation_rate, layer.output_padding)
-    values = zip(*(_each(value, len(axes)) for value in of_layer), strict=True)
-    slides = [windows.transposed(k, s, d, layer.padding, extra) for k, s, d, extra in values]
-    return apply_windows(reading, axes, slides)
+def evaluate(layer: Any, operands: Sequence[Operand], shapes: Sequence[Shape]) -> list[TensorField]:
+    """What a layer inside another one sees, a model included; an error where that is unknown."""
+    if has_graph(layer):
+        findings: list[Any] = [one.field for one in run_through_graph(layer, operands, follow)]
+    else:
+        findings = _apply(LayerCall(layer, tuple(operands), {}, tuple(shapes)))
+    for finding in findings:
+        if isinstance(finding, UnknownFieldError):
+            raise finding
+    return findings
 
 
-def _pooling(reading: LayerCall) -> TensorField:
-    layer, axes = reading.layer, spatial_axes(reading)
-    strides = layer.pool_size if layer.strides is None else layer.strides
-    values = zip(*(_each(v, len(axes)) for v in (layer.pool_size, strides)), strict=True)
-    return apply_windows(
-        reading, axes, [windows.sliding(k, s, 1, layer.padding) for k, s in values]
-    )
+def follow(call: Call, operands: Sequence[Operand]) -> list[Operand]:
+    """What the tensors see that a call in a model's graph gives: `visit` of `run_through_graph`.
 
-
-def _adaptive_pooling(reading: LayerCall) -> TensorField:
-    axes = spatial_axes(reading)
-    return apply_windows(
-        reading, axes, [windows.adaptive(n) for n in _each(reading.layer.output_size, len(axes))]
-    )
-
-
-def _global_pooling(reading: LayerCall) -> TensorField:
-    return reduce_axes(reading, spatial_axes(reading), keep=reading.layer.keepdims)
-
-
-def _zero_padding(reading: LayerCall) -> TensorField:
-    pairs = _pairs(reading.layer.padding)
-    return apply_windows(
-        reading, spatial_axes(reading), [windows.shifted(-a, a + b) for a, b in pairs]
-    )
-
-
-def _cropping(reading: LayerCall) -> TensorField:
-    pairs = _pairs(reading.layer.cropping)
-    return apply_windows(
-        reading, spatial_axes(reading), [windows.shifted(a, -a - b) for a, b in pairs]
-    )
-
-
-def _crop_images(reading: LayerCall) -> TensorField:
-    """`keras.ops.image.crop_images`: what goes before, what goes after, or how much stays."""
-    layer, axes = reading.layer, spatial_axes(reading)
-    before = (layer.top_cropping, layer.left_cropping)
-    after = (layer.bottom_cropping, layer.right_cropping)
-    slides = []
-    for axis, first, last in zip(axes, before, after, strict=True):
-        size, kept = reading.shape[axis], reading.output_shape[axis]
-        if first is not None and last is not None:
-            lost = first + last
-        elif size is None or kept is None:
-            raise ValueError(f"layer {layer.name!r}: expected a known size to crop, got {size}")
-        else:
-            lost = size - kept
-            first = lost - last if first is None else first
-        slides.append(windows.shifted(first, -lost))
-    return apply_windows(reading, axes, slides)
-
-
-def _join(reading: LayerCall) -> TensorField:
-    """Concatenation: along channels a merge, along positions a new order."""
-    axis = reading.layer.axis % len(reading.shape)
-    along = [
-        view
-        for tensor_field in reading.fields
-        for view in tensor_field
-        if view.axis == axis and view.field
+    A field may be an `UnknownFieldError`, which is handed on.
+    """
+    known = dict(zip(map(id, call.inputs), operands, strict=True))
+    args, kwargs = keras.tree.map_structure(lambda v: known.get(id(v), v), call.arguments)
+    shapes = [tuple(tensor.shape) for tensor in call.outputs]
+    fields: list[Any] = [operand.field for operand in operands]
+    errors = [field for field in fields if isinstance(field, UnknownFieldError)]
+    as_built = [tuple(tensor.shape) for tensor in call.inputs] == [o.shape for o in operands]
+    findings: list[Any] = [None] * len(shapes)
+    try:
+        if not as_built or any(None in shape[1:] for shape in shapes):
+            shapes = _real_shapes(call.layer, args, kwargs)
+        if any(fields) and not errors:
+            findings = _apply(LayerCall(call.layer, args, kwargs, tuple(shapes)))
+    except SizeError as error:
+        errors.append(error)
+    return [
+        Operand(shape, errors[0] if errors else finding, tensor.dtype)  # type: ignore[arg-type]
+        for shape, finding, tensor in zip(shapes, findings, call.outputs, strict=True)
     ]
-    if not along:
-        return merge_branches(reading)
-    if len(reading.fields) > 1:
-        raise ValueError(
-            f"layer {reading.layer.name!r} joins positions end to end: no one field describes them"
-        )
-    return tuple(
-        dataclasses.replace(view, order_lost=view.order_lost or view.axis == axis)
-        for view in reading.fields[0]
+
+
+def _apply(call: LayerCall) -> list[Any]:
+    """What each output of a call sees, or why that is not known."""
+    name, count = call.layer.name, len(call.shapes)
+    try:
+        result = _find_rule(call.layer)(call)
+        fields = result if isinstance(result, list) else [_activated(call.layer, result)]
+        for field, shape in zip(fields, call.shapes, strict=False):
+            _check_positions(field, shape)
+    except UnknownFieldError as error:
+        return [UnknownFieldError(f"layer {name!r}: {error}")] * count
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        reason = f"layer {name!r} of class {call.kind} cannot be followed: {error}"
+        return [UnknownFieldError(reason)] * count
+    rest = UnknownFieldError(f"layer {name!r}: only its first output is known")
+    return [*fields, *[rest] * (count - len(fields))]
+
+
+def _real_shapes(layer: Any, args: Any, kwargs: Any) -> list[Shape]:
+    """The shapes of a call's outputs for operands of other sizes than those in the graph."""
+
+    def symbolic(value: Any) -> Any:
+        return keras.KerasTensor(value.shape, value.dtype) if isinstance(value, Operand) else value
+
+    args, kwargs = keras.tree.map_structure(symbolic, (args, kwargs))
+    try:
+        spec = layer.compute_output_spec(*args, **kwargs)
+        if any(None in tensor.shape[1:] for tensor in keras.tree.flatten(spec)):
+            spec = keras.Operation.compute_output_spec(layer, *args, **kwargs)
+        shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(spec)]
+        if any(size is None or size < 1 for shape in shapes for size in shape[1:]):
+            raise ValueError("nothing would be left of it")
+    except Exception as error:  # Keras and its backends raise what they like here
+        reason = str(error).strip().splitlines()[0]
+        sizes = keras.tree.flatten((args, kwargs))
+        given = " and ".join(str(t.shape[1:]) for t in sizes if isinstance(t, keras.KerasTensor))
+        text = f"layer {layer.name!r} does not take an input of shape {given}: {reason}"
+        raise SizeError(text) from error
+    return shapes
+
+
+def _find_rule(layer: Any) -> Rule:
+    """The rule of a layer, of its class, or of the class whose computation it inherits."""
+    is_layer = isinstance(layer, keras.layers.Layer)
+    known = LAYER_RULES if is_layer else OPERATION_RULES
+    for kind, parent in itertools.pairwise([layer, *type(layer).__mro__]):
+        name = getattr(kind, "__name__", "")
+        if kind in _registered:
+            return _registered[kind]
+        if name in known and kind.__module__.split(".")[0] in ("keras", "evalib"):
+            return known[name]
+        own = [n for n in vars(kind).keys() - _HARMLESS if n == "__call__" or n[:2] != "__"]
+        if name and any(callable(getattr(parent, attribute, None)) for attribute in own):
+            break
+    name, measure = type(layer).__name__, "ev.measure_receptive_field finds out by experiment"
+    if not is_layer:
+        raise UnknownFieldError(f"the operation {name} is not known here; {measure}")
+    raise UnknownFieldError(
+        f"its class {name} is not known here; say what it reads with ev.register_layer({name}, "
+        "...): kernel=1 if it works pixel by pixel, kernel=None if it sees everything; or "
+        + measure
     )
 
 
-def _pairs(amounts: Any) -> list[tuple[int, int]]:
-    """`(before, after)` of each axis; the 1-D layers hold one bare pair."""
-    return [amounts] if isinstance(amounts[0], int) else list(amounts)
-
-
-def _upsampling(reading: LayerCall) -> TensorField:
-    axes, interpolation = spatial_axes(reading), getattr(reading.layer, "interpolation", "nearest")
-    factors = _each(reading.layer.size, len(axes))
-    return apply_windows(
-        reading, axes, [windows.resized(None, factor, interpolation) for factor in factors]
+def _activated(layer: Any, field: TensorField) -> TensorField:
+    """What is seen after a layer's activation function, which may mix channels."""
+    function = getattr(layer, "activation", None)
+    name = getattr(function, "__name__", type(function).__name__)
+    if name in ("softmax", "log_softmax", "sparsemax"):
+        return field.gather([field.rank - 1])
+    module = getattr(function, "__module__", "") or type(function).__module__
+    if function is None or module.split(".")[0] in _LIBRARIES:
+        return field
+    # A function of somebody's own is tried: each of a few values may change its own result only.
+    values = np.random.default_rng(0).normal(size=3 ** (field.rank - 1))
+    moved = values * (1 - 4 * np.eye(len(values) + 1, len(values)))
+    shape = (len(moved), *[3] * (field.rank - 1))
+    results = keras.ops.convert_to_numpy(
+        function(keras.ops.convert_to_tensor(moved.reshape(shape)))
     )
+    changed = results.reshape(len(moved), -1) != results[-1].reshape(1, -1)
+    if changed.shape != moved.shape or (changed[:-1] & ~np.eye(len(values), dtype=bool)).any():
+        raise UnknownFieldError(f"its activation {name!r} does not work value by value")
+    return field
 
 
-def _sub_pixel(reading: LayerCall) -> TensorField:
-    """Channels become pixels: each of a square reads the one pixel that it was made from."""
-    axes = spatial_axes(reading)
-    return apply_windows(
-        reading, axes, [windows.resized(None, reading.layer.factor, "nearest")] * len(axes)
-    )
-
-
-def _resizing(reading: LayerCall) -> TensorField:
-    layer = reading.layer
-    if layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio or layer.antialias:
-        raise ValueError(f"layer {layer.name!r}: only plain resizing without antialiasing is known")
-    sizes = (layer.height, layer.width)
-    slides = [windows.resized(size, None, layer.interpolation) for size in sizes]
-    return apply_windows(reading, spatial_axes(reading), slides)
-
-
-def _dense(reading: LayerCall) -> TensorField:
-    return reduce_axes(reading, [-1], keep=True)
-
-
-def _over_its_axes(reading: LayerCall) -> TensorField:
-    """Normalization and softmax mix the axes that they name; over channels that is no position."""
-    axis = getattr(reading.layer, "axis", -1)
-    axes = range(1, len(reading.shape)) if axis is None else _each(axis, None)
-    return reduce_axes(reading, axes, keep=True)
-
-
-def _activation(reading: LayerCall) -> TensorField:
-    softmax = getattr(reading.layer.activation, "__name__", "") in ("softmax", "log_softmax")
-    return reduce_axes(reading, [-1], keep=True) if softmax else single_input(reading)
-
-
-def _over_positions(reading: LayerCall) -> TensorField:
-    """Group normalization: every position enters every other one's mean and variance."""
-    return reduce_axes(reading, spatial_axes(reading), keep=True)
-
-
-def _over_time(reading: LayerCall) -> TensorField:
-    """Attention and recurrent layers: a step is influenced by the others along the sequence."""
-    axes = getattr(reading.layer, "attention_axes", None) or [1]
-    keep = len(reading.output_shape) == len(reading.shape)
-    return reduce_axes(reading, axes, keep=keep)
-
-
-def _flatten(reading: LayerCall) -> TensorField:
-    return reduce_axes(reading, range(1, len(reading.shape)), keep=False)
-
-
-def _reshape(reading: LayerCall) -> TensorField:
-    """Axes that keep their place and size stay; others are mixed up, or become channels."""
-    shape, new_shape = reading.shape, reading.output_shape
-
-    def view(old: AxisMap) -> AxisMap:
-        if old.axis is None or old.field is None:
-            return AxisMap(None, old.field)
-        before = _product(shape[1 : old.axis])
-        size = old.field.size
-        for axis in range(1, len(new_shape)):
-            same_place = shape[1 : old.axis] == new_shape[1:axis] or (
-                before is not None and before == _product(new_shape[1:axis])
+def _check_positions(field: TensorField | None, shape: Shape) -> None:
+    """Compare the positions that a rule predicts with the real ones."""
+    for found in field.maps if field else ():
+        if found.endless.ndim != len(shape):
+            raise UnknownFieldError(
+                f"expected {found.endless.ndim} axes, but it gives {len(shape)}"
             )
-            if same_place and new_shape[axis] == shape[old.axis] and axis < len(new_shape) - 1:
-                return AxisMap(axis, old.field, old.order_lost)
-        if size == 1:
-            return AxisMap(None, old.field)
-        # In a vector, or in the last axis, positions have become channels: they count as one.
-        covered = 1
-        for axis, length in enumerate(new_shape[1:], start=1):
-            covered *= length or 1
-            if before is not None and covered > before and axis < len(new_shape) - 1:
-                return AxisMap(axis, old.field, order_lost=True)
-        return AxisMap(None, None)
-
-    return tuple(map(view, single_input(reading)))
-
-
-def _product(lengths: Sequence[int | None]) -> int | None:
-    return None if None in lengths else math.prod(lengths)  # type: ignore[arg-type]
-
-
-def _permute(reading: LayerCall) -> TensorField:
-    order = [0, *reading.layer.dims]
-    return tuple(
-        view if view.axis is None else dataclasses.replace(view, axis=order.index(view.axis))
-        for view in single_input(reading)
-    )
-
-
-def _dot(reading: LayerCall) -> TensorField:
-    """A product over an axis: positions along it are gathered, others would be paired."""
-    axes = _each(reading.layer.axes, len(reading.fields))
-    gathered = [
-        reduce_axes(dataclasses.replace(reading, fields=(tensor_field,)), [axis], keep=False)
-        for axis, tensor_field in zip(axes, reading.fields, strict=True)
-    ]
-    if any(
-        view.axis is not None and view.field for tensor_field in gathered for view in tensor_field
-    ):
-        raise ValueError(f"layer {reading.layer.name!r} pairs positions: no one field describes it")
-    return tuple(AxisMap(None, view.field) for view in gathered[0])
-
-
-def _time_distributed(reading: LayerCall) -> TensorField:
-    """The wrapped layer works on each step of axis 1 alone."""
-    held = [dataclasses.replace(v, axis=None) if v.axis == 1 else v for v in single_input(reading)]
-    inner = dataclasses.replace(
-        reading,
-        layer=reading.layer.layer,
-        fields=(without_axes(tuple(held), {1}),),
-        shape=(reading.shape[0], *reading.shape[2:]),
-        output_shape=(reading.output_shape[0], *reading.output_shape[2:]),
-    )
-    results = read(inner)
-    return tuple(
-        view
-        if view.axis == 1
-        else dataclasses.replace(result, axis=None if result.axis is None else result.axis + 1)
-        for view, result in zip(single_input(reading), results, strict=True)
-    )
-
-
-def _wrapped(reading: LayerCall) -> TensorField:
-    return read(dataclasses.replace(reading, layer=reading.layer.layer))
-
-
-def _reduction(reading: LayerCall) -> TensorField:
-    """`keras.ops.mean` and the like, over the axes that were given."""
-    axis = reading.layer.axis
-    axes = range(1, len(reading.shape)) if axis is None else _each(axis, None)
-    return reduce_axes(reading, axes, keep=bool(getattr(reading.layer, "keepdims", False)))
-
-
-def _indexing(reading: LayerCall) -> TensorField:
-    """`tensor[:, 1:-1, ::2]`: slices of positive step move and thin out positions."""
-    keys = reading.arguments[1]
-    keys = list(keys) if isinstance(keys, (tuple, list)) else [keys]
-    if Ellipsis in keys:
-        place = keys.index(Ellipsis)
-        keys[place : place + 1] = [slice(None)] * (len(reading.shape) - len(keys) + 1)
-    slides = {}
-    for axis, key in enumerate(keys):
-        if not isinstance(key, slice) or (key.step or 1) < 1:
-            raise ValueError(
-                f"layer {reading.layer.name!r}: only slices of positive step are known"
-            )
-        slides[axis] = windows.strided(key)
-    return apply_windows(reading, list(slides), list(slides.values()))
-
-
-_LAYER_KINDS: dict[Rule, str] = {
-    _convolution: "Conv1D Conv2D Conv3D DepthwiseConv1D DepthwiseConv2D SeparableConv1D "
-    "SeparableConv2D",
-    _transposed_convolution: "Conv1DTranspose Conv2DTranspose Conv3DTranspose",
-    _pooling: "MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D "
-    "AveragePooling3D",
-    _adaptive_pooling: "AdaptiveAveragePooling1D AdaptiveAveragePooling2D "
-    "AdaptiveAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D",
-    _global_pooling: "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D "
-    "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D",
-    _zero_padding: "ZeroPadding1D ZeroPadding2D ZeroPadding3D",
-    _cropping: "Cropping1D Cropping2D Cropping3D",
-    _upsampling: "UpSampling1D UpSampling2D UpSampling3D",
-    _sub_pixel: "SubPixel",
-    _resizing: "Resizing",
-    _dense: "Dense",
-    _over_its_axes: "LayerNormalization RMSNormalization UnitNormalization Softmax",
-    _over_positions: "GroupNormalization",
-    _over_time: "Attention AdditiveAttention MultiHeadAttention GroupQueryAttention "
-    "Bidirectional RNN LSTM GRU SimpleRNN",
-    _activation: "Activation",
-    _flatten: "Flatten RepeatVector",
-    _reshape: "Reshape",
-    _permute: "Permute",
-    _join: "Concatenate",
-    _dot: "Dot",
-    _time_distributed: "TimeDistributed",
-    _wrapped: "SpectralNormalization",
-    # Pixel by pixel, at inference: several inputs are merged position by position.
-    merge_branches: "Identity ActivityRegularization Masking Dropout SpatialDropout1D "
-    "SpatialDropout2D SpatialDropout3D AlphaDropout GaussianDropout GaussianNoise "
-    "BatchNormalization Normalization Rescaling Embedding ReLU LeakyReLU PReLU ELU "
-    "RandomAffine RandomFlip RandomRotation RandomTranslation RandomZoom RandomShear "
-    "RandomContrast RandomBrightness LayerScale StochasticDepth "
-    "CustomScaleLayer Add Subtract Multiply Average Maximum Minimum",
-}
-_OPERATION_KINDS: dict[Rule, str] = {
-    _pooling: "MaxPool AveragePool",
-    _over_its_axes: "Softmax LogSoftmax",
-    _reduction: "Mean Sum Max Min Amax Amin Prod Std Var Logsumexp",
-    _indexing: "GetItem",
-    _crop_images: "CropImages",
-    _reshape: "Reshape",
-    _join: "Concatenate",
-    merge_branches: "Add Subtract Multiply Divide TrueDivide Maximum Minimum Power Negative "
-    "Absolute Square Sqrt Rsqrt Exp Log Log1p Tanh Sigmoid Relu Relu6 Softplus Softsign "
-    "Silu LeakyRelu HardSigmoid HardSilu HardTanh Elu Selu Gelu Celu Clip Sign Erf Where",
-}
-_RULES, _OPERATIONS = (
-    {name: rule for rule, names in kinds.items() for name in names.split()}
-    for kinds in (_LAYER_KINDS, _OPERATION_KINDS)
-)
+        for axis in found.depends_on():
+            size = found.clipped.shape[axis]
+            size = size if axis == found.axis else max(size, found.endless.shape[axis])
+            if size != shape[axis]:
+                raise UnknownFieldError(
+                    f"expected {size} positions on axis {axis}, but it gives {shape[axis]}"
+                )

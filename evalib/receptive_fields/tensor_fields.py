@@ -1,163 +1,263 @@
-"""What tensors see, and the three ways in which layers change it: slide, gather, merge.
-
-A tensor's `TensorField` says, for each axis of the model's input, which axis of the tensor carries
-its positions and what they see.
-"""
+"""What whole tensors see, and the ways in which layers change it: slide, gather, merge, move."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from evalib.receptive_fields.arithmetic import AxisField, center, union
-from evalib.receptive_fields.axis_operations import AxisOperation
+import keras
+import numpy as np
 
-Shape = tuple[int | None, ...]
+from evalib.receptive_fields import axis_maps, windows
+from evalib.receptive_fields.axis_maps import FAR, AxisMap, Window
+
+_MOST_LISTED = 1 << 22
+Shape = tuple[Any, ...]  # of numbers; `None` for the batch
+
+
+class UnknownFieldError(ValueError):
+    """Says why it is not known what a layer sees."""
 
 
 @dataclasses.dataclass(frozen=True)
-class AxisMap:
-    """How one axis of the input is seen by a tensor.
+class TensorField:
+    """What a tensor sees.
 
     Attributes:
-        axis: the axis of the tensor that carries the positions, counted with the batch; `None`
-            if there is none, because everything was gathered or only one position was left.
-        field: what the positions see; `None` if each of them sees the whole axis.
-        mixed_up: whether the positions no longer lie in their order, after a reshape.
+        maps: one for each axis of the input that holds positions.
+        channel: the tensor's axis of channels, which together are one position.
+        note: where branches met that do not align, empty if none did.
+        blurred: whether single channels may see less, after branches were joined along channels
+            that are too many to follow each.
     """
 
-    axis: int | None
-    field: AxisField | None
-    order_lost: bool = False
+    maps: tuple[AxisMap, ...]
+    channel: int | None
+    note: str = ""
+    blurred: bool = False
+
+    @property
+    def rank(self) -> int:
+        """The number of the tensor's axes, with the batch."""
+        return self.maps[0].endless.ndim
+
+    def each(self, change: Callable[[AxisMap], AxisMap]) -> "TensorField":
+        """The same change along each axis of the input."""
+        return dataclasses.replace(self, maps=tuple(change(each) for each in self.maps))
+
+    def slide(self, moves: Mapping[int, Window]) -> "TensorField":
+        """Move a window along each of these axes of the tensor."""
+        return self.each(
+            lambda each: functools.reduce(lambda old, move: old.slide(*move), moves.items(), each)
+        )
+
+    def gather(self, axes: Iterable[int]) -> "TensorField":
+        """Let each output see all positions along these axes, which stay."""
+        listed = list(axes)
+        return self.each(lambda each: functools.reduce(AxisMap.gather, listed, each))
+
+    def accumulate(self, axis: int) -> "TensorField":
+        """Let every position along an axis also see what those before it see."""
+        return self.each(lambda each: each.accumulate(axis))
+
+    def with_channel(self, axis: int | None) -> "TensorField":
+        """The same with other channels."""
+        return dataclasses.replace(self, channel=axis)
+
+    def move(self, change: Callable[[np.ndarray], np.ndarray]) -> "TensorField":
+        """Follow an operation that adds, removes or reorders axes, as NumPy does it."""
+        channel = axis_maps.moved_axis(self.channel, self.rank, change)
+        return self.each(lambda each: each.move(change)).with_channel(channel)
+
+    def remove(self, axes: Iterable[int]) -> "TensorField":
+        """Gather these axes and take them from the tensor."""
+        removed = tuple(axes)
+        field = self.with_channel(None if self.channel in removed else self.channel)
+        return field.gather(removed).move(lambda b: b.squeeze(removed))
+
+    def insert(self, axis: int) -> "TensorField":
+        """Give the tensor a new axis of length 1 at this place."""
+        return self.move(lambda b: np.expand_dims(b, axis))
+
+    def transpose(self, order: Sequence[int]) -> "TensorField":
+        """Put the axes in another order, that of the batch included."""
+        return self.move(lambda b: b.transpose(order))
+
+    def select(self, axis: int, index: Any) -> "TensorField":
+        """Take positions along an axis in the order of an index."""
+        if self.blurred and axis == self.channel:
+            raise UnknownFieldError("it takes some of too many channels to follow each")
+        window = windows.chosen(np.asarray(index, np.int64))
+        return self.each(
+            lambda each: (each if window.step else each.as_listed(axis)).slide(axis, window)
+        )
+
+    def reshape(self, old: Shape, new: Shape) -> "TensorField":
+        """Follow a reshape; channels that are joined with positions, or split, are the last."""
+        channel = None
+        for before, after in axis_maps.blocks(old, new):
+            channel = after[-1] if self.channel in before else channel
+            if self.blurred and self.channel in before and len(before) + len(after) > 2:
+                raise UnknownFieldError("it rearranges too many channels to follow each")
+        channel = len(new) - 1 if len(new) == 2 or new[-1] == 1 else channel
+        return self.each(lambda each: each.reshape(old, new)).with_channel(channel)
+
+    def mix_channels(
+        self, axis: int, groups: int = 1, size: int = 1, outputs: int = 1
+    ) -> "TensorField":
+        """Let each of so many output channels read the channels of its group."""
+        if groups == 1:
+            return dataclasses.replace(self.gather([axis]), channel=axis, blurred=False)
+        if self.blurred and groups < size:
+            raise UnknownFieldError("it reads groups of too many channels to follow each")
+        starts = np.arange(outputs) // max(outputs // groups, 1) * (size // groups)
+        window = Window(starts, np.full(outputs, size // groups), 0, outputs)
+        return self.each(lambda each: each.as_listed(axis).slide(axis, window)).with_channel(axis)
 
 
-TensorField = tuple[AxisMap, ...]
+@dataclasses.dataclass(frozen=True)
+class Operand:
+    """A tensor that a layer reads: its shape with the batch, and what it sees, if anything."""
+
+    shape: Shape
+    field: TensorField | None
+    dtype: str = "float32"
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerCall:
-    """What a rule needs to know of one call.
+    """What a rule needs to know of one call of a layer.
 
     Attributes:
         layer: the layer or operation.
-        sights: what each input tensor sees; those that see nothing are left out.
-        shape: the shape of the first input tensor, with the batch.
-        output_shape: the shape of the first output tensor, with the batch.
-        arguments: the call's positional arguments.
-        input_size: the size of the model's input along each axis, `None` where unknown.
-        check_alignment: whether siblings whose centers differ are refused.
+        args, kwargs: its arguments, with an `Operand` in place of each tensor of the graph.
+        shapes: of the tensors that it gives, with the batch.
     """
 
     layer: Any
-    fields: tuple[TensorField, ...]
-    shape: Shape
-    output_shape: Shape
-    arguments: tuple[Any, ...]
-    input_size: tuple[int | None, ...]
-    check_alignment: bool
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    shapes: tuple[Shape, ...]
+
+    @property
+    def kind(self) -> str:
+        """The name of the layer's class."""
+        return type(self.layer).__name__
+
+    @property
+    def operands(self) -> list[Operand]:
+        """All tensors of the graph among the arguments, in their order."""
+        leaves = keras.tree.flatten((self.args, dict(self.kwargs)))
+        return [leaf for leaf in leaves if isinstance(leaf, Operand)]
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the first tensor."""
+        return self.operands[0].shape
+
+    @property
+    def field(self) -> TensorField:
+        """What the first tensor sees, where it is the only one that sees anything."""
+        first, *others = self.operands
+        if first.field is None or any(other.field is not None for other in others):
+            raise UnknownFieldError("it reads the source through more than its first input")
+        return first.field
+
+    @property
+    def channel(self) -> int:
+        """The axis of the first tensor that holds channels."""
+        return 1 if channels_first(self.layer) else len(self.shape) - 1
+
+    @property
+    def all_axes(self) -> list[int]:
+        """The axes of the first tensor after the batch."""
+        return list(range(1, len(self.shape)))
+
+    @property
+    def positions(self) -> list[int]:
+        """The axes of the first tensor that hold positions."""
+        return [axis for axis in self.all_axes if axis != self.channel] or [1]
+
+    def argument(self, name: str) -> Any:
+        """An argument of the call by its name, `None` if it is not given."""
+        bound = inspect.signature(self.layer.call).bind(*self.args, **self.kwargs)
+        return bound.arguments.get(name)
+
+    def axis(self, more: int = 0) -> int:
+        """The axis that an operation names, counted from the front; of a tensor with `more`."""
+        if self.layer.axis is None:
+            raise UnknownFieldError("it works on all axes at once, the batch among them")
+        return int(self.layer.axis % (len(self.shape) + more))
 
 
-class MisalignedError(ValueError):
-    """Siblings do not see the same place; whoever knows the graph names their paths."""
+def channels_first(layer: Any) -> bool:
+    """Whether a layer counts channels before positions."""
+    given = getattr(layer, "data_format", "channels_last") or keras.config.image_data_format()
+    return bool(given == "channels_first")
 
 
-def single_input(reading: LayerCall) -> TensorField:
-    """The sight of a layer's one input, or of its inputs together."""
-    return reading.fields[0] if len(reading.fields) == 1 else merge_branches(reading)
-
-
-def spatial_axes(reading: LayerCall) -> list[int]:
-    """The axes of the first input that hold positions, not channels."""
-    rank = len(reading.shape)
-    if getattr(reading.layer, "data_format", None) == "channels_first" and rank > 2:
-        return list(range(2, rank))
-    return list(range(1, max(rank - 1, 2)))
-
-
-def apply_windows(
-    reading: LayerCall, axes: Sequence[int], windows: Sequence[AxisOperation]
-) -> TensorField:
-    """Move a window along axes of the tensor."""
-    by_axis = dict(zip(axes, windows, strict=True))
-    return tuple(_apply_to_axis(reading, view, by_axis) for view in single_input(reading))
-
-
-def _apply_to_axis(reading: LayerCall, view: AxisMap, windows: dict[int, AxisOperation]) -> AxisMap:
-    if view.field is None or view.axis not in windows:
-        return view
-    try:
-        taps, size = windows[view.axis](view.field.size)
-        if view.order_lost and taps.offsets != ((0,),):
-            raise ValueError("it slides along positions that a reshape took out of their order")
-        if size is not None and size < 1:
-            raise ValueError(f"its window is larger than the {view.field.size} positions before it")
-        return AxisMap(view.axis, view.field.through(taps, size), view.order_lost)
-    except ValueError as error:
-        raise ValueError(f"layer {reading.layer.name!r}: {error}") from error
-
-
-def reduce_axes(reading: LayerCall, axes: Iterable[int], *, keep: bool) -> TensorField:
-    """Let every output see all positions along these axes; a single position stays what it is."""
-    gathered = {axis % len(reading.shape) for axis in axes}
-
-    def view(old: AxisMap) -> AxisMap:
-        if old.axis not in gathered:
-            return old
-        single = old.field is not None and old.field.size == 1
-        return AxisMap(old.axis if keep else None, old.field if single else None)
-
-    return without_axes(tuple(map(view, single_input(reading))), set() if keep else gathered)
-
-
-def without_axes(tensor_field: TensorField, removed: set[int]) -> TensorField:
-    """Count the tensor's axes anew after some of them are gone."""
-
-    def axis(old: int | None) -> int | None:
-        return None if old is None else old - sum(each < old for each in removed)
-
-    return tuple(dataclasses.replace(view, axis=axis(view.axis)) for view in tensor_field)
-
-
-def sees_all(reading: LayerCall) -> TensorField:
-    """All that the input sees on any axis is seen by every output."""
-    return tuple(AxisMap(view.axis, None) for view in single_input(reading))
-
-
-def merge_branches(reading: LayerCall) -> TensorField:
-    """Element by element: each output sees what the same position of each input sees."""
-    return tuple(
-        _merge_axis_maps(reading, views, input_size)
-        for *views, input_size in zip(*reading.fields, reading.input_size, strict=True)
+def join(fields: Sequence[TensorField]) -> TensorField:
+    """Position by position: each output sees what the same position of each input sees."""
+    pairs = list(zip(*(field.maps for field in fields), strict=True))
+    notes = [field.note for field in fields] + [_misaligned(maps) for maps in pairs]
+    return TensorField(
+        maps=tuple(axis_maps.union(maps) for maps in pairs),
+        channel=next((field.channel for field in fields if field.channel is not None), None),
+        note=next(filter(None, notes), ""),
+        blurred=any(field.blurred for field in fields),
     )
 
 
-def _merge_axis_maps(
-    reading: LayerCall, views: Sequence[AxisMap], input_size: int | None
-) -> AxisMap:
-    axis = next((view.axis for view in views if view.axis is not None), None)
-    fields = [view.field for view in views if view.field is not None]
-    if len(views) == 1:
-        return views[0]
-    if len(fields) < len(views) or _shares_all(fields, input_size):
-        return AxisMap(axis, None)
-    if len({view.axis for view in views}) > 1 or len({view.order_lost for view in views}) > 1:
-        raise MisalignedError("their positions lie along different axes")
-    try:
-        together = union(fields)
-    except ValueError as error:
-        raise MisalignedError(str(error)) from error
-    if reading.check_alignment and together.offset_known and together.size != 1:
-        centers = [center(field) for field in fields]
-        # Half a step is what padding "same" has to round by: the nearest position still matches.
-        if max(centers) - min(centers) > float(together.stride) / 2:
-            places = ", ".join(f"{place:g}" for place in centers)
-            raise MisalignedError(f"the centers of what their first positions see differ: {places}")
-    return AxisMap(axis, together, views[0].order_lost)
+def merge(call: LayerCall) -> TensorField:
+    """Element by element, with the smaller inputs broadcast."""
+    shape, fields = call.shapes[0], []
+    for operand in call.operands:
+        if operand.field is not None:
+            more = len(shape) - len(operand.shape)
+            old, field = (None, *[1] * more, *operand.shape[1:]), operand.field
+            for _ in range(more):
+                field = field.insert(1)
+            fields.append(field.gather(n for n in range(1, len(shape)) if old[n] != shape[n]))
+    return join(fields)
 
 
-def _shares_all(fields: Sequence[AxisField], input_size: int | None) -> bool:
-    """Whether a single position that sees the whole axis is shared by many positions."""
-    single = [field for field in fields if field.size == 1 and field.seen is not None]
-    return 0 < len(single) < len(fields) and any(
-        field.seen[0, 0] == 0 and field.seen[1, 0] == input_size - 1  # type: ignore[index, operator]
-        for field in single
-    )
+def end_to_end(operands: Sequence[Operand], axis: int) -> TensorField:
+    """Tensors joined along an axis, of channels or of positions."""
+    fields = [operand.field for operand in operands if operand.field is not None]
+    sizes, first = [operand.shape[axis] for operand in operands], fields[0]
+    along = [each.clipped.size // each.clipped.shape[axis] for f in fields for each in f.maps]
+    if axis == first.channel and max(along) * sum(sizes) > _MOST_LISTED:
+        whole = join([field.gather([axis]) for field in fields])
+        return dataclasses.replace(whole, blurred=len(operands) > 1)
+    blank = np.full((2, *[1] * (first.rank - 1)), FAR)
+    notes, maps = [field.note for field in fields], []
+    for number, pattern in enumerate(first.maps):
+        nothing = AxisMap(pattern.pixels, blank, blank.astype(np.int32))
+        pieces = [o.field.maps[number] if o.field else nothing for o in operands]
+        notes.append(_misaligned(pieces) if axis == first.channel else "")
+        maps.append(axis_maps.concatenate(pieces, sizes, axis))
+    note, blurred = next(filter(None, notes), ""), any(field.blurred for field in fields)
+    return TensorField(tuple(maps), first.channel, note, blurred)
+
+
+def _misaligned(maps: Sequence[AxisMap]) -> str:
+    """Why positions that meet do not see the same place, or nothing if they do."""
+    even = [each for each in maps if each.axis is not None and each.clipped.shape[each.axis] > 1]
+    even = [each for each in even if each.step and not (each.endless == -FAR).any()]
+    strides = sorted({each.stride for each in even})
+    if len(strides) > 1:
+        return f"their strides differ: {', '.join(map(str, strides))}"
+    centers = sorted({_center(each) for each in even})
+    # Half a step is what padding "same" has to round by: the nearest position still matches.
+    if centers and centers[-1] - centers[0] > abs(strides[0]) / 2:
+        first = ", ".join(f"{center:g}" for center in centers)
+        return f"the centers of what their first positions see differ: {first}"
+    return ""
+
+
+def _center(each: AxisMap) -> float:
+    """The middle of what the first position sees, on average over a period."""
+    bounds = np.moveaxis(each.endless, each.axis or 0, -1)
+    centers = (bounds[0] - bounds[1]) / 2 - np.arange(each.period) * float(each.stride)
+    return float(centers[bounds[0] < FAR].mean())

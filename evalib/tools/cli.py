@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
+from evalib.tools.rf import add_rf
+
 # A subcommand imports what it needs when it runs: help stays quick, and one that needs only the
 # standard library works before anything is installed.
 
@@ -27,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(subparsers)
     _add_grade(subparsers)
-    _add_rf(subparsers)
+    add_rf(subparsers)
     _add_sweep(subparsers)
     _add_colab(subparsers)
     _add_claims(subparsers)
@@ -232,35 +234,6 @@ def _grade(arguments: argparse.Namespace) -> int:
     if set(statuses) == {"unreadable"}:
         return 2
     return 0 if set(statuses) == {"passed"} else 3
-
-
-def _add_rf(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = subparsers.add_parser(
-        "rf",
-        help="print the receptive field of every layer of a model",
-        description="Print shapes, parameters and receptive field of every layer of a network of "
-        "keras.applications, or of a model in a .keras file.",
-    )
-    parser.add_argument("model", metavar="MODEL", help="VGG16 for example, or path/to/model.keras")
-    parser.add_argument("--layer", metavar="NAME", help="only this layer's receptive field")
-    parser.add_argument("--source", metavar="NAME", help="the input to look back to")
-    parser.set_defaults(command=_rf)
-
-
-def _rf(arguments: argparse.Namespace) -> int:
-    from evalib.networks.applications import load_or_build
-    from evalib.receptive_fields.compute import receptive_field, receptive_field_table
-    from evalib.receptive_fields.table import format_shape
-
-    model = load_or_build(arguments.model)
-    if arguments.layer is None:
-        print(receptive_field_table(model, source=arguments.source).columns())
-        return 0
-    field = receptive_field(model, arguments.layer, source=arguments.source)
-    stride, padding = format_shape(field.stride), format_shape(field.padding)
-    detail = "" if field.is_global else f", stride {stride}, padding {padding}"
-    print(f"{arguments.layer}: {field}{detail}")
-    return 0
 
 
 def _add_sweep(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,6 +1,7 @@
 """The arithmetic of receptive fields: by hand, by a second formula, and by published tables."""
 
 import time
+import tracemalloc
 from fractions import Fraction
 
 import keras
@@ -16,7 +17,6 @@ from evalib.networks.upsampling import SubPixel
 from evalib.receptive_fields.arithmetic import ReceptiveField
 from evalib.receptive_fields.compute import receptive_field, receptive_field_table
 from evalib.receptive_fields.measurement import measure_receptive_field
-from evalib.receptive_fields.rules import register_layer
 
 
 def chain(*parts: keras.layers.Layer, size: tuple[int | None, ...] = (41, 41)) -> keras.Model:
@@ -122,7 +122,7 @@ def test_padding_is_none_where_the_input_size_decides_and_is_not_known():
     strided = layers.Conv2D(1, 3, strides=2, padding="same")
     field = receptive_field(chain(strided, size=(None, 28)))
     assert field == ReceptiveField((3, 3), (2, 2), (None, 0))
-    with pytest.raises(ValueError, match="expected a field whose padding is known"):
+    with pytest.raises(ValueError, match="padding is known: give the model's input size"):
         field.region((0, 0))
     # Without a stride, and for windows that tile the image, the size does not matter.
     for layer in (layers.Conv2D(1, 3, padding="same"), layers.MaxPooling2D(2, padding="same")):
@@ -183,31 +183,25 @@ def test_an_output_and_its_region_by_hand():
     assert field.region((0, 3)) == (slice(0, 3), slice(5, 9))  # one row hangs over the border
     assert field.center((0, 3)) == (0.5, 6.5)
     assert field.nearest_output((0.5, 6.5)) == (0, 3)
-    assert field.outputs_at((0, 6)) == (range(0, 1), range(2, 4))
-    assert field.outputs_at((2, 7)) == (range(0, 2), range(3, 5))
     assert np.zeros((41, 41))[field.region((0, 3))].shape == (3, 4)
     with pytest.raises(ValueError, match="expected an output from 0 to 20"):
         field.region((20, 0))
     with pytest.raises(ValueError, match="expected 2 numbers"):
         field.region((1,))
+    # Without a known size only what lies before the first pixel is cut off.
+    anywhere = receptive_field(chain(layers.MaxPooling2D(3, 1, padding="same"), size=(None, None)))
+    assert anywhere.region((0, 400)) == (slice(0, 2), slice(399, 402))
+    assert anywhere.nearest_output((0, 400.2)) == (0, 400)
 
 
 @given(windows(), windows(), st.integers(0, 9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_there_and_back(first, second, position):
     model = keras.Sequential([keras.Input((200, 1))])
     for kernel, stride, dilation in (first, second):
         model.add(layers.Conv1D(1, kernel, strides=stride, dilation_rate=dilation, padding="same"))
     field = receptive_field(model)
     assert field.nearest_output(field.center((position,))) == (position,)
-    (seen,) = field.region((position,))
-    assert all(position in field.outputs_at((pixel,))[0] for pixel in (seen.start, seen.stop - 1))
-
-
-def test_a_field_that_was_written_down_has_regions_too():
-    field = ReceptiveField((5, 5), (2, 2), (2, 2))
-    assert field.region((1, 4)) == (slice(0, 5), slice(6, 11))
-    assert field.outputs_at((4, 4)) == (range(1, 4), range(1, 4))
 
 
 def test_near_the_border_a_window_on_a_cut_off_map_sees_less():
@@ -240,7 +234,7 @@ def squeeze_and_excite() -> keras.Model:
     return keras.Model(image, layers.Multiply(name="weighted")([maps, weights]))
 
 
-def attention_over_positions() -> keras.Model:
+def attention_over_patches() -> keras.Model:
     image = keras.Input((16, 16, 3))
     patches = layers.Conv2D(8, 4, strides=4, name="patches")(image)
     tokens = layers.Reshape((16, 8), name="tokens")(patches)
@@ -248,23 +242,13 @@ def attention_over_positions() -> keras.Model:
     return keras.Model(image, layers.Add()([tokens, attended]))
 
 
-def attention_over_rows_and_columns() -> keras.Model:
-    image = keras.Input((6, 7, 4))
-    return keras.Model(image, layers.MultiHeadAttention(2, 4)(image, image))
-
-
 SEES_ALL = {
-    "dense after flatten": chain(
-        layers.Conv2D(1, 3), layers.Flatten(), layers.Dense(3), size=(8, 8)
-    ),
-    "global average": chain(layers.GlobalAveragePooling2D(), layers.Dense(3), size=(8, 8)),
-    "global maximum, axes kept": chain(layers.GlobalMaxPooling2D(keepdims=True), size=(8, 8)),
-    "group normalization": chain(layers.GroupNormalization(2), size=(8, 8)),
+    "dense after flatten": chain(layers.Conv2D(1, 3), layers.Flatten(), layers.Dense(3)),
+    "global maximum, axes kept": chain(layers.GlobalMaxPooling2D(keepdims=True)),
+    "group normalization": chain(layers.GroupNormalization(2)),
     "squeeze and excite": squeeze_and_excite(),
-    "attention": attention_over_positions(),
-    "attention over rows and columns": attention_over_rows_and_columns(),
-    "a recurrent layer": keras.Sequential([keras.Input((9, 2)), layers.LSTM(3)]),
-    "softmax over positions": chain(layers.Softmax(axis=(1, 2)), size=(8, 8)),
+    "attention": attention_over_patches(),
+    "softmax over positions": chain(layers.Softmax(axis=(1, 2))),
     "a plain dense network": keras.Sequential([keras.Input((9,)), layers.Dense(3)]),
 }
 
@@ -277,18 +261,13 @@ def test_what_sees_the_whole_input_is_global(name):
     assert str(field) == "global"
 
 
-def test_before_the_mixing_it_is_not_global():
-    model = attention_over_positions()
+def test_a_token_sees_its_patch():
+    model = attention_over_patches()
     assert receptive_field(model, "patches") == ReceptiveField((4, 4), (4, 4), (0, 0))
-    # A token still sees its patch, but its number no longer says where that lies.
-    assert receptive_field(model, "tokens") == ReceptiveField((4, 4), (None, None), (None, None))
-
-
-def test_dense_on_channels_and_softmax_over_channels_see_no_further():
-    model = chain(
-        layers.Conv2D(2, 3), layers.Dense(5), layers.Softmax(), layers.LayerNormalization()
-    )
-    assert receptive_field(model).size == (3, 3)
+    tokens = receptive_field(model, "tokens")
+    # Its number no longer says where it lies in two numbers, but it can be asked for.
+    assert tokens == ReceptiveField((4, 4), (None, None), (None, None))
+    assert tokens.region((6,)) == (slice(4, 8), slice(8, 12))
 
 
 # ---- graphs ----------------------------------------------------------------------------------
@@ -307,16 +286,6 @@ def test_operations_on_tensors_count_as_layers():
     model = keras.Model(image, ops.relu(maps * 2.0 + image)[:, 2:-2, ::2])
     assert receptive_field(model) == ReceptiveField((3, 3), (1, 2), (-1, 1))
     assert receptive_field(keras.Model(image, ops.mean(maps, axis=(1, 2)))).is_global
-
-
-def test_a_product_over_positions_sees_them_all_and_over_channels_pairs_them():
-    steps = keras.Input((8, 4))
-    maps = layers.Conv1D(4, 3, padding="same")(steps)
-    over_positions = layers.Dot(axes=1)([maps, maps])  # 4x4 channels, no position left
-    assert receptive_field(keras.Model(steps, over_positions)).is_global
-    over_channels = layers.Dot(axes=2, name="pairs")([maps, maps])  # 8x8 pairs of positions
-    with pytest.raises(ValueError, match="'pairs' pairs positions"):
-        receptive_field(keras.Model(steps, over_channels))
 
 
 def test_a_shared_layer_is_followed_through_each_call():
@@ -365,55 +334,51 @@ def test_several_inputs_and_outputs():
         receptive_field(model, "seen", source="middle")
 
 
-def test_time_distributed_and_permuted_axes():
-    film = keras.Sequential(
-        [keras.Input((5, 12, 12, 3)), layers.TimeDistributed(layers.Conv2D(2, 3))]
-    )
-    assert receptive_field(film) == ReceptiveField((1, 3, 3), (1, 1, 1), (0, 0, 0))
-    turned = chain(layers.Permute((2, 1, 3)), layers.Conv2D(2, (3, 5)), size=(12, 14))
-    assert receptive_field(turned).size == (5, 3)
-
-
-def test_cropped_images_are_those_of_the_cropping_layer():
-    image = keras.Input((12, 14, 1))
-    maps = layers.Conv2D(2, 3)(image)
-    crops = (
-        ops.image.crop_images(maps, 1, 2, 3, 4),
-        ops.image.crop_images(maps, 1, 2, target_height=6, target_width=6),
-        ops.image.crop_images(
-            maps, bottom_cropping=3, right_cropping=4, target_height=6, target_width=6
-        ),
-    )
-    layer = receptive_field(keras.Model(image, layers.Cropping2D(((1, 3), (2, 4)))(maps)))
-    assert layer == ReceptiveField((3, 3), (1, 1), (-1, -2))
-    for crop in crops:
-        assert crop.shape == (None, 6, 6, 2)
-        assert receptive_field(keras.Model(image, crop)) == layer
+def test_the_axis_of_channels_is_told_by_the_layers():
+    image = keras.Input((24, 22, 3))
+    maps = layers.Conv2D(4, (5, 3), padding="same")(image)
+    turned = layers.Permute((3, 1, 2))(maps)
+    first = layers.Conv2D(4, 3, padding="same", data_format="channels_first")(turned)
+    assert receptive_field(keras.Model(image, first)).size == (7, 5)
+    flat = layers.Flatten(data_format="channels_first")(maps)
+    assert receptive_field(keras.Model(image, flat)).size == (24, 22)
+    front = keras.Input((3, 24, 22))
+    padded = layers.ZeroPadding2D(1, data_format="channels_first")(front)
+    assert receptive_field(keras.Model(front, padded)).size == (1, 1)
+    normalized = layers.GroupNormalization(3, axis=1)(padded)
+    assert receptive_field(keras.Model(front, normalized)).size == (24, 22)
 
 
 # ---- branches that do not align ---------------------------------------------------------------
 
 
-def test_branches_of_different_stride_are_refused_by_name():
-    image = keras.Input((9, 9, 1), name="image")
-    strided = layers.Conv2D(1, 3, strides=2, name="strided")(image)
-    cut = layers.Conv2D(1, 1, name="pixel")(layers.Cropping2D(((2, 3), (2, 3)), name="cut")(image))
-    model = keras.Model(image, layers.Add(name="sum")([strided, cut]))
-    with pytest.raises(
-        ValueError, match="'sum' .* 'image > strided' and 'image > cut > pixel'.*differ"
-    ):
-        receptive_field(model)
-
-
-def test_branches_whose_centers_differ_are_refused_by_name():
+def misaligned(aside: keras.layers.Layer) -> keras.Model:
     image = keras.Input((9, 9, 1), name="image")
     centered = layers.Conv2D(1, 3, name="centered")(image)
-    aside = layers.Cropping2D(((2, 0), (1, 1)), name="aside")(image)
-    model = keras.Model(image, layers.Concatenate(name="joined")([centered, aside]))
-    with pytest.raises(ValueError, match="'image > centered' and 'image > aside': the centers"):
-        receptive_field(model)
-    # The extent of both: rows 0 to 2 and row 2.
-    assert receptive_field(model, check_alignment=False).size == (3, 3)
+    return keras.Model(image, layers.Concatenate(name="joined")([centered, aside(image)]))
+
+
+def test_branches_that_do_not_align_give_the_extent_of_them_all():
+    model = misaligned(layers.Cropping2D(((2, 0), (1, 1)), name="aside"))
+    paths = "'joined' joins 'image > centered' and 'image > aside'.*centers"
+    with pytest.warns(UserWarning, match=paths) as warned:
+        field = receptive_field(model)
+    assert len(warned) == 1
+    assert (field.size, field.aligned) == ((3, 3), False)  # rows 0 to 2, and row 2
+    with pytest.raises(ValueError, match=paths):
+        receptive_field(model, strict=True)
+    assert receptive_field(model, "centered").aligned
+
+
+@pytest.mark.filterwarnings("ignore:.*do not align")
+def test_strides_may_differ():
+    image = keras.Input((9, 9, 1))
+    strided = layers.Conv2D(1, 3, strides=2)(image)
+    cut = layers.Cropping2D(((2, 3), (2, 3)))(image)
+    field = receptive_field(keras.Model(image, layers.Add()([strided, cut])))
+    # Output i sees pixels 2 i to 2 i + 2, and pixel i + 2.
+    assert (field.size, field.stride) == ((4, 4), (None, None))
+    assert field.region((0, 3)) == (slice(0, 3), slice(5, 9))
 
 
 def test_a_difference_of_half_a_step_is_what_same_padding_rounds_by():
@@ -421,76 +386,92 @@ def test_a_difference_of_half_a_step_is_what_same_padding_rounds_by():
     image = keras.Input((8, 8, 1))
     pooled = layers.MaxPooling2D(3, strides=2, padding="same")(image)
     model = keras.Model(image, layers.Add()([pooled, layers.Conv2D(1, 1, strides=2)(image)]))
-    assert receptive_field(model) == ReceptiveField((3, 3), (2, 2), (0, 0))
+    field = receptive_field(model)
+    assert field == ReceptiveField((3, 3), (2, 2), (0, 0))
+    assert field.aligned
 
 
-# ---- layers that are not known ---------------------------------------------------------------
+def temporal_network(steps: int, kernel: int, dilations: list[int], stacks: int = 1):
+    """Bai, Kolter and Koltun 2018: two causal convolutions a block, added to the block's input."""
+    inputs = maps = keras.Input((steps, 1))
+    for dilation in dilations * stacks:
+        block = maps
+        for _ in range(2):
+            block = layers.Conv1D(1, kernel, dilation_rate=dilation, padding="causal")(block)
+        maps = layers.Add()([maps, block])
+    return keras.Model(inputs, maps)
 
 
-class Blur(layers.Layer):
-    """A layer that nobody knows: it averages three neighbors."""
-
-    def call(self, inputs):
-        return ops.average_pool(inputs, 3, strides=1, padding="same")
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-
-class Renamed(layers.Conv2D):
-    """A convolution that computes what its parent computes."""
-
-
-def test_an_unknown_layer_is_refused_by_name_until_it_is_registered():
-    model = chain(layers.Conv2D(2, 3), Blur(name="blur"), layers.Conv2D(2, 3))
-    with pytest.raises(ValueError, match=r"'blur' is of the kind Blur.*register_layer\(Blur"):
-        receptive_field(model)
-    register_layer(Blur, kernel=3, padding="same")
-    assert receptive_field(model) == ReceptiveField((7, 7), (1, 1), (1, 1))
-
-
-def test_a_single_layer_can_be_registered():
-    doubled = layers.Lambda(lambda x: x * 2, output_shape=(8, 8, 2), name="doubled")
-    other = layers.Lambda(lambda x: x[:, ::-1], output_shape=(8, 8, 2), name="other")
-    register_layer(doubled)
-    assert receptive_field(chain(doubled, size=(8, 8))).size == (1, 1)
-    with pytest.raises(ValueError, match="'other' is of the kind Lambda"):
-        receptive_field(chain(doubled, other, size=(8, 8)))
-    register_layer(other, kernel=None)
-    assert receptive_field(chain(doubled, other, size=(8, 8))).is_global
-
-
-def test_a_subclass_that_computes_the_same_is_known():
-    assert receptive_field(chain(Renamed(2, 3))).size == (3, 3)
-
-
+@pytest.mark.filterwarnings("ignore:.*do not align")
 @pytest.mark.parametrize(
-    ("numbers", "message"),
-    [
-        ({"kernel": 0}, "kernel of at least 1, got 0"),
-        ({"stride": -1}, "stride of at least 1, got -1"),
-        ({"padding": "full"}, 'padding "valid", "same" or numbers'),
-    ],
+    ("kernel", "dilations", "stacks"), [(2, [1, 2], 1), (8, [1, 2, 4, 8], 3), (4, [1, 2, 4], 2)]
 )
-def test_wrong_numbers_are_refused_at_registration(numbers, message):
-    with pytest.raises(ValueError, match=message):
-        register_layer(Blur, **numbers)
+def test_residual_causal_networks(kernel, dilations, stacks):
+    # 1 + 2 (k - 1) stacks times the sum of the dilations, all of it in the past.
+    past = 2 * (kernel - 1) * stacks * sum(dilations)
+    field = receptive_field(temporal_network(2000, kernel, dilations, stacks))
+    assert field == ReceptiveField((1 + past,), (1,), (past,))
 
 
-def test_models_without_a_graph_are_refused():
-    class Subclassed(keras.Model):
-        def call(self, inputs):
-            return inputs
+def u_net(size: int | None, down, up) -> keras.Model:
+    image = maps = keras.Input((size, size, 1))
+    skips = []
+    for _ in range(3):
+        maps = layers.Conv2D(2, 3, padding="same")(maps)
+        skips.append(maps)
+        maps = down()(maps)
+    maps = layers.Conv2D(2, 3, padding="same")(maps)
+    for skip in reversed(skips):
+        maps = layers.Concatenate()([up()(maps), skip])
+        maps = layers.Conv2D(2, 3, padding="same")(maps)
+    return keras.Model(image, maps)
 
-    with pytest.raises(ValueError, match="class Subclassed, which has no graph"):
-        receptive_field(Subclassed())
-    with pytest.raises(ValueError, match="without one: begin it with keras.Input"):
-        receptive_field(keras.Sequential([layers.Conv2D(1, 3)]))
+
+@pytest.mark.filterwarnings("ignore:.*do not align")
+@pytest.mark.parametrize("size", [128, None])
+def test_u_nets(size):
+    def strided():
+        return layers.Conv2D(2, 3, strides=2, padding="same")
+
+    def transposed():
+        return layers.Conv2DTranspose(2, 3, strides=2, padding="same")
+
+    # Measured by TensorFlow's gradient with positive weights and averages in place of maxima.
+    field = receptive_field(u_net(size, lambda: layers.MaxPooling2D(2), transposed))
+    assert field.size == (62, 62)
+    field = receptive_field(u_net(size, strided, lambda: layers.UpSampling2D(2)))
+    assert (field.size, field.stride) == ((61, 61), (1, 1))
 
 
-def test_a_layer_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="expected one of the layers digit, conv1, .* got 'conv9'"):
-        receptive_field(baseline_network(), "conv9")
+# ---- models of any size ------------------------------------------------------------------------
+
+
+def test_a_model_of_any_size_may_cut_much_away():
+    sound = keras.Input((None, 4))
+    maps = layers.Conv1D(4, 11, dilation_rate=25, padding="same")(sound)
+    model = keras.Model(sound, layers.Cropping1D(1000)(maps))
+    assert receptive_field(model) == ReceptiveField((251,), (1,), (125 - 1000,))
+
+
+def test_flattened_grids_of_any_size():
+    image = keras.Input((None, None, 3))
+    tokens = layers.Reshape((-1, 8))(layers.Conv2D(8, 3)(image))
+    field = receptive_field(keras.Model(image, tokens))
+    assert (field.size, field.stride) == ((3, 3), (None, None))
+    # Three tokens in a row may lie at the end of one line and the start of the next.
+    assert str(receptive_field(keras.Model(image, layers.Conv1D(2, 3)(tokens)))) == "4xall"
+    assert receptive_field(keras.Model(image, layers.LSTM(2)(tokens))).is_global
+    past = receptive_field(
+        keras.Sequential([keras.Input((None, 2)), layers.LSTM(2, return_sequences=True)])
+    )
+    assert (past.size, past.is_global, str(past)) == ((None,), False, "all")
+
+
+def test_a_network_that_fits_no_size_says_so():
+    image = keras.Input((None, None, 1))
+    model = keras.Model(image, layers.Add(name="sum")([image, layers.MaxPooling2D(2)(image)]))
+    with pytest.raises(ValueError, match=r"'sum' does not take an input of shape \(256, 256, 1\)"):
+        receptive_field(model)
 
 
 # ---- published numbers -----------------------------------------------------------------------
@@ -543,3 +524,16 @@ def test_the_arithmetic_is_quick():
         receptive_field(model)
         seconds.append(time.process_time() - start)
     assert min(seconds) < 0.5
+
+
+def test_a_minute_of_sound_needs_little_memory():
+    sound = keras.Input((960_000, 1))
+    maps = layers.Conv1D(1, 1024, padding="same")(sound)
+    maps = layers.Conv1D(1, 400, strides=160, padding="same")(maps)
+    model = keras.Model(sound, maps)
+    tracemalloc.start()
+    field = receptive_field(model)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (field.size, field.stride) == ((1024 + 399,), (160,))
+    assert peak < 100 * 2**20

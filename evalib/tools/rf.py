@@ -1,0 +1,201 @@
+"""`evalib rf`: the receptive fields of a model, on the command line."""
+
+import argparse
+import csv
+import importlib
+import io
+import json
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+COLUMNS = """\
+columns of the table:
+  layer            its name, outer/inner in a nested model, name#2 at its second call
+  output           the shape that it gives, without the batch
+  kernel, stride   of its own window; parameters: of its weights, counted once
+  receptive field  how many input pixels an output pixel sees along each axis; "global": the whole
+                   input; "–": nothing of it; "?": not known, with the reason below the table;
+                   "*": branches that do not align have met, and this is the extent of them all
+  its stride       how many input pixels the fields of two neighbors lie apart
+  its padding      how far the first output's field reaches past the top left corner
+A narrow terminal leaves columns out; --csv, --json and --markdown have all.
+Exit status: 0, or 2 if the model or an option was refused."""
+
+
+def add_rf(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "rf",
+        help="print the receptive field of every layer of a model",
+        description="Print shapes, parameters and receptive field of every layer of a network of "
+        "keras.applications, or of a model in a .keras file.",
+        epilog=COLUMNS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", help="VGG16 for example, or path/to/model.keras")
+    parser.add_argument("--layer", metavar="NAME", help="only this layer's receptive field")
+    parser.add_argument("--source", metavar="NAME", help="the input to look back to")
+    parser.add_argument(
+        "--output-position",
+        type=_numbers,
+        metavar="ROW,COLUMN",
+        help="with --layer: what this output pixel sees (with --picture the middle by default)",
+    )
+    parser.add_argument(
+        "--measure", action="store_true", help="find out by experiment; for layers not known here"
+    )
+    alignment = parser.add_mutually_exclusive_group()
+    alignment.add_argument(
+        "--strict", action="store_true", help="refuse branches that do not align"
+    )
+    alignment.add_argument(
+        "--allow-misaligned", action="store_true", help="only note them (the default)"
+    )
+    parser.add_argument(
+        "--input-shape", type=_numbers, metavar="H,W,C", help="for a network: 224,224,3, say"
+    )
+    parser.add_argument("--no-top", action="store_true", help="a network without its last layers")
+    parser.add_argument(
+        "--import",
+        action="append",
+        default=[],
+        dest="modules",
+        metavar="MODULE",
+        help="a module that registers layers of your own with Keras, or their fields with evalib",
+    )
+    form = parser.add_mutually_exclusive_group()
+    for name in ("csv", "json", "markdown"):
+        form.add_argument(
+            f"--{name}", action="store_const", const=name, dest="form", help=f"print {name}"
+        )
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        metavar="IMAGE",
+        help="with --layer: draw its field and its effective field on this image",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("rf.png"), help="for --picture (default: %(default)s)"
+    )
+    parser.set_defaults(command=_rf)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        expected = "expected numbers such as 224,224,3"
+        raise argparse.ArgumentTypeError(f"{expected}, got {text!r}") from None
+
+
+def _rf(arguments: argparse.Namespace) -> int:
+    from evalib.networks.applications import load_or_build
+
+    if arguments.layer is None and (arguments.picture or arguments.output_position):
+        raise ValueError("expected --layer NAME with --picture and --output-position")
+    sys.path.insert(0, os.getcwd())
+    for module in arguments.modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            raise ValueError(f"cannot import {module}: {type(error).__name__}: {error}") from error
+    options: dict[str, Any] = {"include_top": False} if arguments.no_top else {}
+    if arguments.input_shape:
+        options["input_shape"] = arguments.input_shape
+    model = load_or_build(arguments.model, values=bool(arguments.picture), **options)
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always", UserWarning)
+        print(_answer(model, arguments))
+    for note in noted:
+        if "do not align" in str(note.message):
+            print(f"evalib: {note.message}", file=sys.stderr)
+    return 0
+
+
+def _answer(model: Any, arguments: argparse.Namespace) -> str:
+    from evalib.receptive_fields.compute import receptive_field, receptive_field_table
+    from evalib.receptive_fields.inputs import choose_layer
+    from evalib.receptive_fields.measurement import measure_receptive_field
+    from evalib.receptive_fields.table import ReceptiveFieldTable, format_shape
+
+    name, asked = arguments.layer, {"source": arguments.source}
+    if arguments.form or not (name or arguments.measure):
+        table = receptive_field_table(model, strict=arguments.strict, **asked)
+        if name is not None:
+            rows = choose_layer(name, {row.name: row for row in table}, [])
+            table = ReceptiveFieldTable(tuple(rows))
+        return _written(table, arguments.form)
+    if arguments.measure:
+        field = measure_receptive_field(model, name, **asked)
+    else:
+        field = receptive_field(model, name, strict=arguments.strict, **asked)
+    text = f"{name or 'output'}: {field}"
+    if not field.is_global:
+        text += f", stride {format_shape(field.stride)}, padding {format_shape(field.padding)}"
+    if arguments.output_position:
+        region = field.region(arguments.output_position)
+        seen = " x ".join(f"{part.start} to {part.stop - 1}" for part in region)
+        text += f"\noutput {format_shape(arguments.output_position)} sees pixels {seen}"
+    if arguments.picture:
+        text += f"\n{_draw(model, field, arguments)}"
+    return text
+
+
+def _written(table: Any, form: str | None) -> str:
+    from evalib.receptive_fields.table import format_shape
+
+    records = [row.record() for row in table]
+    if form == "json":
+        return json.dumps(records, indent=1)
+    if form == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        for record in records:
+            lists = {k: format_shape(v) for k, v in record.items() if isinstance(v, list)}
+            writer.writerow(record | lists)
+        return text.getvalue().rstrip()
+    if form == "markdown":
+        lines: list[Sequence[str]] = [table.HEADINGS, ["---"] * len(table.HEADINGS)]
+        lines += [[cell.replace("|", "\\|") for cell in row.cells()] for row in table]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return str(table.columns(shutil.get_terminal_size((80, 24)).columns))
+
+
+def _draw(model: Any, field: Any, arguments: argparse.Namespace) -> Path:
+    """Draw what one output pixel sees of an image, and how much each pixel moves it."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import numpy as np
+    from PIL import Image
+
+    from evalib.plots.primitives import hide_axes, outline
+    from evalib.receptive_fields.effective import effective_field
+    from evalib.results import atomic_replace
+
+    height, width, channels = model.inputs[0].shape[1:]
+    with Image.open(arguments.picture) as image:
+        picture = image.convert("L" if channels == 1 else "RGB")
+        picture = picture.resize((width or picture.width, height or picture.height))
+    pixels = np.asarray(picture, "float32").reshape(1, picture.height, picture.width, -1) / 255
+    output = model.get_layer(arguments.layer).output.shape
+    index = arguments.output_position or tuple(size // 2 for size in output[1:3])
+    rows, columns = field.region(index)
+    influence = effective_field(model, arguments.layer, pixels, index=index)
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.8), layout="constrained")
+    axes[0].imshow(picture, cmap="gray")
+    axes[1].imshow(influence, cmap="viridis")
+    for one, title in zip(axes, ("what it can see", "how much each pixel moves it"), strict=True):
+        hide_axes(one, f"{arguments.layer}: {title}")
+        box = (rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start)
+        outline(one, box)
+    with atomic_replace(arguments.out) as file:
+        figure.savefig(file, format="png", dpi=150)
+    return Path(arguments.out)

@@ -1,0 +1,428 @@
+"""Rules of layers and operations against brute force: each pixel is moved, in float64."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from evalib.receptive_fields.compute import receptive_field
+from evalib.receptive_fields.rules import register_layer
+from tests.receptive_fields.perturbation import check_regions
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    """Small influences are seen. Backends without float64 skip."""
+    if keras.backend.backend() == "jax":
+        pytest.skip("JAX has no float64 unless told at the start")
+    keras.config.set_dtype_policy("float64")
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+
+
+def conv(kernel=3, strides=1, **options):
+    return layers.Conv2D(4, kernel, strides=strides, **{"padding": "same"} | options)
+
+
+def conv1d(kernel=3, **options):
+    return layers.Conv1D(4, kernel, **{"padding": "same"} | options)
+
+
+def two_branches(i):
+    """Channels 0 to 3 see one pixel, channels 4 to 7 see 5x5."""
+    return layers.Concatenate()([conv(1)(i), conv(5)(i)])
+
+
+def space_to_depth(i):
+    tiles = layers.Reshape((4, 2, 4, 2, 4))(i)
+    return layers.Reshape((4, 4, 16))(layers.Permute((1, 3, 2, 4, 5))(tiles))
+
+
+def windows(i):
+    tiles = layers.Reshape((2, 4, 2, 4, 4))(i)
+    return layers.Reshape((4, 16, 4))(layers.Permute((1, 3, 2, 4, 5))(tiles))
+
+
+def back_from_windows(i):
+    tiles = layers.Reshape((2, 2, 4, 4, 4))(i)
+    return layers.Reshape((8, 8, 4))(layers.Permute((1, 3, 2, 4, 5))(tiles))
+
+
+def attend(i, **options):
+    return layers.MultiHeadAttention(1, 4, **options)(i, i)
+
+
+def shuffle(i):
+    groups = layers.Permute((1, 2, 4, 3))(layers.Reshape((8, 8, 2, 4))(i))
+    return layers.Reshape((8, 8, 8))(groups)
+
+
+# What is built on an input of 8x8x4, and the size that can be told by hand.
+IMAGES = {
+    "space to depth": (lambda i: space_to_depth(i), (2, 2)),
+    "space to depth, 1x1": (lambda i: conv(1)(space_to_depth(i)), (2, 2)),
+    "space to depth, 3x3": (lambda i: conv()(space_to_depth(i)), (6, 6)),
+    "depth to space": (
+        lambda i: layers.Reshape((16, 16, 1))(
+            layers.Permute((1, 3, 2, 4, 5))(layers.Reshape((8, 8, 2, 2, 1))(conv()(i)))
+        ),
+        (3, 3),
+    ),
+    "columns into channels": (lambda i: conv(1)(layers.Reshape((8, 4, 8))(conv()(i))), (3, 4)),
+    "tokens": (lambda i: layers.Reshape((64, 4))(conv()(i)), (3, 3)),
+    "tokens and back": (
+        lambda i: conv()(layers.Reshape((8, 8, 4))(layers.Reshape((64, 4))(conv()(i)))),
+        (5, 5),
+    ),
+    "convolution over tokens": (lambda i: conv1d()(layers.Reshape((64, 4))(i)), None),
+    "mixing tokens": (
+        lambda i: layers.Dense(5)(layers.Permute((2, 1))(layers.Reshape((64, 4))(i))),
+        (8, 8),
+    ),
+    "attention in windows": (lambda i: attend(windows(i), attention_axes=(2,)), (4, 4)),
+    "windows, back, residual": (
+        lambda i: layers.Add()([i, back_from_windows(attend(windows(i), attention_axes=(2,)))]),
+        (4, 4),
+    ),
+    "shifted windows": (
+        lambda i: attend(windows(ops.roll(i, (2, 2), (1, 2))), attention_axes=(2,)),
+        (8, 8),
+    ),
+    "attention along one axis": (lambda i: attend(conv()(i), attention_axes=(1,)), (8, 3)),
+    "channel shuffle": (lambda i: shuffle(two_branches(i))[..., ::2], (1, 1)),
+    "split after a concatenation": (lambda i: ops.split(two_branches(i), 2, axis=-1)[0], (1, 1)),
+    "grouped": (lambda i: conv(groups=2)(two_branches(i))[..., :2], (3, 3)),
+    "depthwise": (
+        lambda i: layers.DepthwiseConv2D(3, padding="same")(two_branches(i))[..., 4:],
+        (7, 7),
+    ),
+    "joined along rows": (
+        lambda i: layers.Concatenate(axis=1)([conv()(i)[:, :4], conv(5)(i)[:, 4:]]),
+        (5, 5),
+    ),
+    "added to its transpose": (lambda i: conv()(i) + ops.transpose(i, (0, 2, 1, 3)), None),
+    "one position for all": (lambda i: layers.Multiply()([i, i[:, :1, :1]]), (8, 8)),
+    "mean of a crop": (lambda i: ops.mean(conv()(i)[:, 2:6], axis=1), (6, 3)),
+    "a pooling that leaves a row over": (
+        lambda i: layers.GlobalAveragePooling2D(keepdims=True)(layers.MaxPooling2D(3)(i)),
+        (6, 6),
+    ),
+    "transposed, with gaps": (lambda i: layers.Conv2DTranspose(2, 2, strides=3)(i), (1, 1)),
+    "slices": (lambda i: conv()(i)[:, 1:7:2, ::-1], (3, 3)),
+    "a row": (lambda i: conv()(i)[:, 3, ..., None], (3, 3)),
+    "a list": (lambda i: ops.take(conv()(i), [0, 5, 2], axis=2), (3, 3)),
+    "flipped": (lambda i: conv(strides=2)(ops.flip(ops.flip(i, 1), 2)), (3, 3)),
+    "rolled": (lambda i: conv()(ops.roll(i, 2, 1)), (8, 3)),
+    "tiled": (lambda i: ops.tile(i, (1, 2, 1, 1)), (1, 1)),
+    "repeated": (lambda i: conv()(ops.repeat(i, 2, axis=1)), (2, 3)),
+    "padded": (
+        lambda i: conv(padding="valid")(ops.pad(i, [[0, 0], [1, 1], [2, 0], [0, 0]])),
+        (3, 3),
+    ),
+    "mirrored": (
+        lambda i: conv(padding="valid")(ops.pad(i, [[0, 0], [2, 2], [1, 1], [0, 0]], "reflect")),
+        (3, 3),
+    ),
+    "stacked and unstacked": (
+        lambda i: ops.unstack(ops.stack([conv()(i), conv(5)(i)], axis=1), axis=1)[1],
+        (5, 5),
+    ),
+    "axes moved": (
+        lambda i: ops.swapaxes(
+            ops.moveaxis(ops.squeeze(ops.expand_dims(conv()(i), 1), 1), 3, 1), 1, 3
+        ),
+        (3, 3),
+    ),
+    "gated": (lambda i: ops.glu(two_branches(i)), (5, 5)),
+    "summed up": (lambda i: ops.cumsum(i, axis=1), (8, 1)),
+    "softmax over rows": (lambda i: ops.softmax(i, axis=1), (8, 1)),
+    "normalized": (lambda i: ops.normalize(conv()(i), axis=-1), (3, 3)),
+    "compared": (lambda i: ops.where(i > 1.5, conv()(i), ops.sin(i)), (3, 3)),
+    "matrix product": (lambda i: ops.matmul(i, ops.transpose(i, (0, 1, 3, 2))), (1, 8)),
+    "einsum": (lambda i: ops.einsum("bhwc,bhvc->bhwv", conv()(i), i), (3, 8)),
+    "ops.conv": (lambda i: ops.conv(i, np.ones((3, 5, 4, 2)), strides=2, padding="same"), (3, 5)),
+    "ops.average_pool": (lambda i: ops.average_pool(i, 3, 2, "same"), (3, 3)),
+    "image crop and pad": (
+        lambda i: ops.image.pad_images(
+            ops.image.crop_images(conv()(i), 1, 2, target_height=5, target_width=5), 1, 2, 0, 1
+        ),
+        (3, 3),
+    ),
+    "patches": (lambda i: ops.image.extract_patches(i, 4), (4, 4)),
+    "layer normalization": (lambda i: layers.LayerNormalization(axis=(1, 3))(conv()(i)), (8, 3)),
+    "group normalization of a crop": (
+        lambda i: layers.GroupNormalization(1)(layers.Cropping2D(((0, 0), (2, 3)))(i)),
+        (8, 3),
+    ),
+    "adaptive": (lambda i: layers.AdaptiveAveragePooling2D((5, 3))(i), (3, 4)),
+    "center crop": (lambda i: conv()(layers.CenterCrop(5, 6)(i)), (3, 3)),
+    "augmented": (
+        lambda i: conv()(layers.RandomErasing()(layers.RandomColorJitter()(i[..., :3]))),
+        (3, 3),
+    ),
+    "einsum dense": (
+        lambda i: layers.EinsumDense("abcd,de->abce", output_shape=(None, None, 6))(conv()(i)),
+        (3, 3),
+    ),
+    "a function of one's own": (lambda i: conv(activation=lambda x: x * ops.sigmoid(x))(i), (3, 3)),
+    "channels in front": (
+        lambda i: layers.Permute((2, 3, 1))(
+            layers.ZeroPadding2D(1, data_format="channels_first")(
+                layers.Permute((3, 1, 2))(conv()(i))
+            )
+        ),
+        (3, 3),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_images(name):
+    build, size = IMAGES[name]
+    image = keras.Input((8, 8, 4))
+    model = keras.Model(image, build(image))
+    field = receptive_field(model)
+    assert size is None or field.size == size
+    check_regions(model, field)
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "area"])
+@pytest.mark.parametrize("size", [(5, 4), (12, 11)])
+def test_resizing(interpolation, size):
+    image = keras.Input((8, 9, 1))
+    model = keras.Model(image, layers.Resizing(*size, interpolation=interpolation)(image))
+    check_regions(model, receptive_field(model))
+    antialiased = layers.Resizing(*size, interpolation="bilinear", antialias=True)
+    model = keras.Model(image, antialiased(image))
+    check_regions(model, receptive_field(model))
+
+
+SEQUENCES = {
+    "recurrent": (lambda i: layers.GRU(3, return_sequences=True)(conv1d()(i)), (8,)),
+    "backwards": (lambda i: layers.LSTM(3, return_sequences=True, go_backwards=True)(i), (8,)),
+    "the last state": (lambda i: layers.SimpleRNN(3)(layers.Cropping1D(2)(i)), (4,)),
+    "both ways": (lambda i: layers.Bidirectional(layers.GRU(3, return_sequences=True))(i), (8,)),
+    "cells": (
+        lambda i: layers.RNN([layers.GRUCell(3), layers.LSTMCell(2)], return_sequences=True)(i),
+        (8,),
+    ),
+    "decoder": (
+        lambda i: layers.LSTM(3, return_sequences=True)(
+            i, initial_state=layers.LSTM(3, return_state=True)(i)[1:]
+        ),
+        (8,),
+    ),
+    "causal attention": (
+        lambda i: layers.MultiHeadAttention(1, 4)(conv1d()(i), conv1d()(i), use_causal_mask=True),
+        (8,),
+    ),
+    "grouped queries": (
+        lambda i: layers.GroupQueryAttention(4, 2, 1)(i, i, use_causal_mask=True),
+        (8,),
+    ),
+    "causal dot products": (lambda i: layers.Attention()([i, i], use_causal_mask=True), (8,)),
+    "dot_product_attention": (
+        lambda i: ops.dot_product_attention(*[ops.reshape(i, (-1, 8, 2, 2))] * 3, is_causal=True),
+        (8,),
+    ),
+    "frames stacked": (lambda i: layers.Dense(4)(layers.Reshape((4, 8))(conv1d()(i))), (4,)),
+    "causal, residual": (
+        lambda i: layers.Add()([i, conv1d(padding="causal", dilation_rate=2)(i)]),
+        (5,),
+    ),
+    "a class token": (
+        lambda i: ops.concatenate([ops.ones_like(i[:, :1]), conv1d()(i)], axis=1),
+        (3,),
+    ),
+    "pairs of steps": (lambda i: layers.Dot(axes=2)([conv1d()(i), i]), (8,)),
+    "repeated vector": (lambda i: layers.RepeatVector(3)(layers.GRU(2)(i)), (8,)),
+    "each step alone": (lambda i: layers.TimeDistributed(layers.Dense(2))(conv1d()(i)), (3,)),
+    "an image without channels": (
+        lambda i: layers.Conv2D(2, 3, padding="same")(layers.Reshape((8, 4, 1))(i)),
+        (3, 3),
+    ),
+    "transposed": (lambda i: layers.Conv1DTranspose(2, 5, strides=3, padding="same")(i), (2,)),
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_sequences(name):
+    build, size = SEQUENCES[name]
+    steps = keras.Input((8, 4))
+    model = keras.Model(steps, build(steps))
+    field = receptive_field(model)
+    assert field.size == size
+    check_regions(model, field)
+
+
+CONV_LSTM = {"filters": 1, "kernel_size": 3, "padding": "same", "return_sequences": True}
+FILMS = {
+    "convolutional memory": lambda i: layers.ConvLSTM2D(**CONV_LSTM)(i),
+    "its last state": lambda i: layers.ConvLSTM2D(1, (3, 2), strides=2)(i),
+    "both ways": lambda i: layers.Bidirectional(layers.ConvLSTM2D(**CONV_LSTM))(i),
+    "each frame alone": lambda i: layers.TimeDistributed(layers.Conv2D(1, 3))(
+        layers.Conv3D(1, (3, 1, 1), padding="same")(i)
+    ),
+    "a model for each frame": lambda i: layers.TimeDistributed(
+        keras.Sequential([keras.Input((6, 5, 1)), layers.Conv2D(1, 3), layers.MaxPooling2D(2)])
+    )(i),
+    "after a memory": lambda i: layers.TimeDistributed(layers.Conv2D(1, 3))(
+        layers.ConvLSTM2D(**CONV_LSTM)(i)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_films(name):
+    film = keras.Input((3, 6, 5, 1))
+    model = keras.Model(film, FILMS[name](film))
+    check_regions(model, receptive_field(model))
+
+
+def test_a_vector_as_an_image():
+    # A 3x3 window of rows of 6 pixels reaches from pixel 6 (r - 1) + c - 1 to 6 (r + 1) + c + 1.
+    vector = keras.Input((36,))
+    model = keras.Model(vector, conv()(layers.Reshape((6, 6, 1))(vector)))
+    field = receptive_field(model)
+    assert field.size == (15,)
+    check_regions(model, field)
+
+
+def test_only_queries_keep_their_position():
+    image, text = keras.Input((12, 4), name="image"), keras.Input((5, 4), name="text")
+    model = keras.Model([image, text], layers.MultiHeadAttention(1, 4)(image, text))
+    assert receptive_field(model, source="image").size == (1,)
+    assert receptive_field(model, source="text").is_global
+
+
+def test_strides_of_queries_and_keys_may_differ():
+    image = keras.Input((16, 16, 3))
+    maps = conv(strides=2)(image)
+    queries = layers.Reshape((64, 4))(maps)
+    keys = layers.Reshape((16, 4))(conv(2, strides=2)(maps))
+    model = keras.Model(image, layers.MultiHeadAttention(1, 4)(queries, keys))
+    assert receptive_field(model).is_global
+
+
+# ---- what is not known, and what is not to be believed -----------------------------------------
+
+
+class Blur(layers.Layer):
+    """A layer that nobody knows: it averages three neighbors."""
+
+    def call(self, inputs):
+        return ops.average_pool(inputs, 3, strides=1, padding="same")
+
+
+class Renamed(layers.Conv2D):
+    """A convolution that computes what its parent computes."""
+
+
+class Widened(layers.Conv2D):
+    """A convolution that computes something else."""
+
+    def call(self, inputs):
+        return super().call(ops.average_pool(inputs, 3, strides=1, padding="same"))
+
+
+class Replaced(layers.Conv2D):
+    def convolution_op(self, inputs, kernel):
+        return super().convolution_op(ops.roll(inputs, 5, 1), kernel)
+
+
+def chain(*parts):
+    return keras.Sequential([keras.Input((8, 8, 2)), *parts])
+
+
+def test_an_unknown_layer_is_refused_until_it_is_registered():
+    model = chain(conv(), Blur(name="blur"), conv())
+    with pytest.raises(ValueError, match=r"'blur'.*Blur is not known.*register_layer\(Blur"):
+        receptive_field(model)
+    register_layer(Blur, kernel=3, padding="same")
+    assert receptive_field(model).size == (7, 7)
+    check_regions(model, receptive_field(model))
+
+
+def test_a_registration_that_cannot_be_true_is_not_believed():
+    wrong = layers.Lambda(lambda x: x[:, ::2], output_shape=(4, 8, 2), name="half")
+    register_layer(wrong, kernel=1)
+    with pytest.raises(ValueError, match="'half': expected 8 positions on axis 1, but it gives 4"):
+        receptive_field(chain(wrong))
+    flat = layers.Lambda(lambda x: ops.mean(x, (1, 2)), output_shape=(2,), name="flat")
+    register_layer(flat, kernel=3, padding="same")
+    with pytest.raises(ValueError, match="'flat': expected 4 axes"):
+        receptive_field(chain(flat))
+    register_layer(flat, kernel=None)
+    assert receptive_field(chain(flat)).is_global
+    # Where the model takes any size, too.
+    other = layers.Lambda(lambda x: x[:, ::2], name="other")
+    register_layer(other)
+    with pytest.raises(ValueError, match="expected 256 positions on axis 1, but it gives 128"):
+        receptive_field(keras.Sequential([keras.Input((None, None, 2)), other]))
+
+
+def test_a_subclass_is_known_as_long_as_it_computes_the_same():
+    assert receptive_field(chain(Renamed(2, 3))).size == (3, 3)
+    for kind in (Widened, Replaced):
+        with pytest.raises(ValueError, match=f"its class {kind.__name__} is not known"):
+            receptive_field(chain(kind(2, 3)))
+
+
+def test_a_model_with_a_call_of_its_own_is_refused():
+    class Network(keras.Model):
+        def __init__(self):
+            image = keras.Input((16, 16, 3))
+            super().__init__(image, conv()(image))
+            self.extra = conv(5)
+
+        def call(self, inputs):
+            return self.extra(super().call(inputs))
+
+    class Same(keras.Model):
+        pass
+
+    with pytest.raises(ValueError, match="of class Network, whose call may do more"):
+        receptive_field(Network())
+    image = keras.Input((16, 16, 3))
+    with pytest.raises(ValueError, match="its class Network is not known"):
+        receptive_field(keras.Model(image, Network()(image)))
+    assert receptive_field(Same(image, conv()(image))).size == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (
+            lambda i: conv(activation=lambda x: x - ops.mean(x, (1, 2), keepdims=True))(i),
+            "activation",
+        ),
+        (lambda i: ops.sum(i), "reduces the batch"),
+        (lambda i: i[:1, :], "a part of the batch"),
+        (lambda i: layers.Resizing(4, 4, crop_to_aspect_ratio=True)(i), "aspect ratio"),
+        (lambda i: ops.correlate(ops.mean(i, (0, 1, 2)), np.ones(2)), "reduces the batch"),
+        (lambda i: attend(layers.Reshape((64, 2))(i) + 0, attention_axes=(1,)), None),
+    ],
+)
+def test_reasons(build, reason):
+    image = keras.Input((8, 8, 2))
+    model = keras.Model(image, build(image))
+    if reason is None:
+        assert receptive_field(model).is_global
+    else:
+        with pytest.raises(ValueError, match=reason):
+            receptive_field(model)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"kernel": 0}, "kernel of at least 1, got 0"),
+        ({"stride": -1}, "stride of at least 1, got -1"),
+        ({"padding": "full"}, 'padding "valid", "same" or numbers'),
+    ],
+)
+def test_wrong_numbers_are_refused_at_registration(numbers, message):
+    with pytest.raises(ValueError, match=message):
+        register_layer(Blur, **numbers)
