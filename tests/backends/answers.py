@@ -121,9 +121,10 @@ def main(file: Path) -> None:
     images, labels = load_mnist()[1]
     digits, labels = prepare_images(images)[:IMAGES], labels[:IMAGES]
     answers = trained_networks(digits) | derivatives(digits, labels) | training(digits, labels)
-    answers |= pictures(digits) | functions() | fields()
+    answers |= pictures(digits) | functions()
     if keras.backend.backend() != "tensorflow" and "tensorflow" in sys.modules:
         raise RuntimeError(f"expected {keras.backend.backend()} alone, got TensorFlow as well")
+    answers |= fields()  # last, for Keras imports TensorFlow itself where a layer's config is read
     np.savez(file, **{name: np.asarray(values) for name, values in answers.items()})
 
 
