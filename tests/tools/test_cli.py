@@ -187,4 +187,4 @@ def test_colab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_sweep_of_a_pipe_is_refused_for_it_can_be_read_only_once(capsys):
     assert main(["sweep", "/dev/null"]) == 2
-    assert "expected a file, got /dev/null" in capsys.readouterr().err
+    assert "expected a TOML file, got /dev/null" in capsys.readouterr().err
