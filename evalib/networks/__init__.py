@@ -15,7 +15,7 @@ __getattr__, __dir__ = offer(
         "squeeze_expand_network widening_network",
         "folding": "fold_normalization",
         "gradients": "input_gradient weight_gradients",
-        "graph": "Call run_through_graph find_call has_graph tensors sibling_paths",
+        "graph": "Call run_through_graph find_call has_graph tensors",
         "layers": "conv_block transition_block RandomAffine SReLU",
         "shift_averaging": "shift_average",
         "upsampling": "SubPixel ICNR",

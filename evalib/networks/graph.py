@@ -205,33 +205,3 @@ def _key(tensor: keras.KerasTensor) -> tuple[int, int]:
     """Which call gave a tensor."""
     layer, index, _ = tensor._keras_history
     return id(layer), index
-
-
-def sibling_paths(tensors: Sequence[keras.KerasTensor]) -> list[str]:
-    """How each of several tensors comes from what they all come from: names of layers, in short."""
-    common = set.intersection(*(_ancestors(tensor) for tensor in tensors))
-    return [_path(tensor, common) for tensor in tensors]
-
-
-def _ancestors(tensor: keras.KerasTensor) -> set[int]:
-    """The tensors that one is made from, and itself."""
-    found: set[int] = set()
-    open_tensors = [tensor]
-    while open_tensors:
-        each = open_tensors.pop()
-        if id(each) not in found:
-            found.add(id(each))
-            layer, index, _ = each._keras_history
-            open_tensors.extend(layer._inbound_nodes[index].input_tensors)
-    return found
-
-
-def _path(tensor: keras.KerasTensor, common: set[int]) -> str:
-    names: list[str] = []
-    while True:
-        layer, index, _ = tensor._keras_history
-        names.insert(0, layer.name)
-        inputs = layer._inbound_nodes[index].input_tensors
-        if id(tensor) in common or not inputs:
-            return " > ".join(names if len(names) < 5 else [*names[:2], "...", *names[-2:]])
-        tensor = inputs[0]

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from evalib.networks.graph import Call, run_through_graph, sibling_paths, tensors
+from evalib.networks.graph import Call, run_through_graph, tensors
 from evalib.receptive_fields import layer_rules  # noqa: F401 -- its rules are found by name
 from evalib.receptive_fields.arithmetic import ReceptiveField
 from evalib.receptive_fields.inputs import (
@@ -151,8 +151,8 @@ class _Walk:
         for number, result in enumerate(results):
             field = result.field
             if isinstance(field, TensorField) and field.note not in ("", *before):
-                paths = " and ".join(f"'{path}'" for path in sibling_paths(call.inputs))
-                note = f"{call.name!r} joins {paths}, which do not align: {field.note}"
+                ends = " and ".join(f"'{t._keras_history.operation.name}'" for t in call.inputs)
+                note = f"{call.name!r} joins branches that do not align, {ends}: {field.note}"
                 known = dataclasses.replace(field, note=note)
                 field = UnknownFieldError(note) if self.strict else known  # type: ignore[assignment]
                 results[number] = dataclasses.replace(result, field=field)

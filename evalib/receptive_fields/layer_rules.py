@@ -185,6 +185,7 @@ def recurrent(call: LayerCall) -> list[TensorField]:
             raise UnknownFieldError(f"its cell, of class {type(cell).__name__}, is not known here")
     sequence = call.argument("sequences")
     states = keras.tree.flatten(call.argument("initial_state"))
+    call.check_only(sequence, states)
     before = [s.field.gather([1]) for s in states if isinstance(s, Operand) and s.field]
     steps = [sequence.field.gather([2])] if sequence.field else []
     if layer.go_backwards:
@@ -245,6 +246,7 @@ def multi_head_attention(call: LayerCall) -> TensorField:
     query, value = call.argument("query"), call.argument("value")
     axes = getattr(call.layer, "_attention_axes", None) or (1,)
     mask, causal = call.argument("attention_mask"), call.argument("use_causal_mask")
+    call.check_only(query, value, call.argument("key"), mask)
     return attention((query, call.argument("key") or value, value), axes, causal, mask)
 
 

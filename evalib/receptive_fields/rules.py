@@ -83,7 +83,8 @@ def register_layer(
             ones = [1] * (len(call.shapes[0]) - 1)
             whole = call.field.gather(call.all_axes).with_channel(None)
             return whole.move(lambda b: b.reshape(2, *ones)).with_channel(len(ones))
-        return slide(call, kernel, stride, dilation, padding).mix_channels(call.channel)
+        field = slide(call, kernel, stride, dilation, padding)
+        return field if len(call.shape) < 3 else field.mix_channels(call.channel)
 
     _registered[kind] = registered
 

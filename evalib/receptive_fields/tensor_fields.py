@@ -28,14 +28,11 @@ class TensorField:
         maps: one for each axis of the input that holds positions.
         channel: the tensor's axis of channels, which together are one position.
         note: where branches met that do not align, empty if none did.
-        blurred: whether single channels may see less, after branches were joined along channels
-            that are too many to follow each.
     """
 
     maps: tuple[AxisMap, ...]
     channel: int | None
     note: str = ""
-    blurred: bool = False
 
     @property
     def rank(self) -> int:
@@ -86,8 +83,6 @@ class TensorField:
 
     def select(self, axis: int, index: Any) -> "TensorField":
         """Take positions along an axis in the order of an index."""
-        if self.blurred and axis == self.channel:
-            raise UnknownFieldError("it takes some of too many channels to follow each")
         window = windows.chosen(np.asarray(index, np.int64))
         return self.each(
             lambda each: (each if window.step else each.as_listed(axis)).slide(axis, window)
@@ -98,8 +93,6 @@ class TensorField:
         channel = None
         for before, after in axis_maps.blocks(old, new):
             channel = after[-1] if self.channel in before else channel
-            if self.blurred and self.channel in before and len(before) + len(after) > 2:
-                raise UnknownFieldError("it rearranges too many channels to follow each")
         channel = len(new) - 1 if len(new) == 2 or new[-1] == 1 else channel
         return self.each(lambda each: each.reshape(old, new)).with_channel(channel)
 
@@ -108,9 +101,7 @@ class TensorField:
     ) -> "TensorField":
         """Let each of so many output channels read the channels of its group."""
         if groups == 1:
-            return dataclasses.replace(self.gather([axis]), channel=axis, blurred=False)
-        if self.blurred and groups < size:
-            raise UnknownFieldError("it reads groups of too many channels to follow each")
+            return self.gather([axis]).with_channel(axis)
         starts = np.arange(outputs) // max(outputs // groups, 1) * (size // groups)
         window = Window(starts, np.full(outputs, size // groups), 0, outputs)
         return self.each(lambda each: each.as_listed(axis).slide(axis, window)).with_channel(axis)
@@ -184,6 +175,12 @@ class LayerCall:
         bound = inspect.signature(self.layer.call).bind(*self.args, **self.kwargs)
         return bound.arguments.get(name)
 
+    def check_only(self, *known: Any) -> None:
+        """Refuse the call if it reads the source through other arguments than these."""
+        numbers = {id(each) for each in keras.tree.flatten(known)}
+        if any(each.field and id(each) not in numbers for each in self.operands):
+            raise UnknownFieldError("it reads the source through an argument that is not followed")
+
     def axis(self, more: int = 0) -> int:
         """The axis that an operation names, counted from the front; of a tensor with `more`."""
         if self.layer.axis is None:
@@ -205,7 +202,6 @@ def join(fields: Sequence[TensorField]) -> TensorField:
         maps=tuple(axis_maps.union(maps) for maps in pairs),
         channel=next((field.channel for field in fields if field.channel is not None), None),
         note=next(filter(None, notes), ""),
-        blurred=any(field.blurred for field in fields),
     )
 
 
@@ -228,8 +224,7 @@ def end_to_end(operands: Sequence[Operand], axis: int) -> TensorField:
     sizes, first = [operand.shape[axis] for operand in operands], fields[0]
     along = [each.clipped.size // each.clipped.shape[axis] for f in fields for each in f.maps]
     if axis == first.channel and max(along) * sum(sizes) > _MOST_LISTED:
-        whole = join([field.gather([axis]) for field in fields])
-        return dataclasses.replace(whole, blurred=len(operands) > 1)
+        return join([field.gather([axis]) for field in fields])  # all channels as one
     blank = np.full((2, *[1] * (first.rank - 1)), FAR)
     notes, maps = [field.note for field in fields], []
     for number, pattern in enumerate(first.maps):
@@ -237,8 +232,7 @@ def end_to_end(operands: Sequence[Operand], axis: int) -> TensorField:
         pieces = [o.field.maps[number] if o.field else nothing for o in operands]
         notes.append(_misaligned(pieces) if axis == first.channel else "")
         maps.append(axis_maps.concatenate(pieces, sizes, axis))
-    note, blurred = next(filter(None, notes), ""), any(field.blurred for field in fields)
-    return TensorField(tuple(maps), first.channel, note, blurred)
+    return TensorField(tuple(maps), first.channel, next(filter(None, notes), ""))
 
 
 def _misaligned(maps: Sequence[AxisMap]) -> str:

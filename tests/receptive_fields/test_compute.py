@@ -360,7 +360,7 @@ def misaligned(aside: keras.layers.Layer) -> keras.Model:
 
 def test_branches_that_do_not_align_give_the_extent_of_them_all():
     model = misaligned(layers.Cropping2D(((2, 0), (1, 1)), name="aside"))
-    paths = "'joined' joins 'image > centered' and 'image > aside'.*centers"
+    paths = "'joined' joins branches that do not align, 'centered' and 'aside': the centers"
     with pytest.warns(UserWarning, match=paths) as warned:
         field = receptive_field(model)
     assert len(warned) == 1

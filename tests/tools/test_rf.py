@@ -82,7 +82,7 @@ def test_branches_that_do_not_align(capsys, saved):
     assert main(["rf", saved, "--layer", "last", "--allow-misaligned"]) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith("last: 7x5")
-    assert "'sum' joins 'first' and 'first >" in shown.err
+    assert "'sum' joins branches that do not align, 'first' and 'zero_padding2d" in shown.err
     assert main(["rf", saved, "--layer", "last", "--strict"]) == 2
     assert "do not align" in capsys.readouterr().err
     assert main(["rf", saved, "--strict"]) == 0
