@@ -56,15 +56,6 @@ def test_only_the_theoretical_field_has_influence():
     assert field.max() == 1
 
 
-def test_the_middle_is_measured_unless_told_otherwise():
-    model, images = chain(2, 11, 2), noise.normal(size=(2, 11, 11, 1))
-    middle = effective_field(model, "conv2", images, index=(3, 3))
-    np.testing.assert_array_equal(effective_field(model, "conv2", images), middle)
-    corner = effective_field(model, "conv2", images, index=(0, 0))
-    np.testing.assert_allclose(corner[:5, :5], middle[3:8, 3:8], atol=1e-6)
-    assert not corner[5:].any()
-
-
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compares with TensorFlow")
 def test_tensorflow_differentiates_to_the_same(mnist):
     import tensorflow as tf
@@ -101,15 +92,6 @@ def test_the_model_runs_in_inference_and_is_left_alone():
     assert all(layer.trainable for layer in model.layers)
     # Dropout at work would leave holes in the 3x3 pixels.
     assert np.count_nonzero(first) == 9
-
-
-def test_images_of_any_size_where_the_model_takes_any():
-    model = keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(2, 3, name="conv")])
-    field = effective_field(model, "conv", noise.normal(size=(1, 7, 12, 1)))
-    assert field.shape == (7, 12)
-    # The output has 5x10 positions; the middle one is (2, 5) and sees rows 2 to 4, columns 5 to 7.
-    rows, columns = np.nonzero(field)
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 4, 5, 7)
 
 
 def test_what_cannot_be_measured_is_refused():

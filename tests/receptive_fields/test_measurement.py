@@ -12,15 +12,7 @@ from evalib.receptive_fields.arithmetic import ReceptiveField
 from evalib.receptive_fields.compute import receptive_field
 from evalib.receptive_fields.measurement import measure_receptive_field
 
-MERGES = [
-    layers.Add,
-    layers.Subtract,
-    layers.Multiply,
-    layers.Minimum,
-    layers.Maximum,
-    layers.Average,
-    layers.Concatenate,
-]
+MERGES = [layers.Add, layers.Multiply, layers.Minimum, layers.Maximum, layers.Concatenate]
 
 
 def same_regions(model: keras.Model) -> None:
@@ -37,8 +29,8 @@ def same_regions(model: keras.Model) -> None:
 @st.composite
 def layer_choices(draw):
     """A layer that changes the receptive field, with numbers of its own for height and width."""
-    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
-    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    kernel = draw(st.tuples(*[st.integers(1, 4)] * 2))
+    stride = draw(st.tuples(*[st.integers(1, 3)] * 2))
     pairs = draw(st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2))
     padding = draw(st.sampled_from(["valid", "same"]))
     interpolation = draw(st.sampled_from(["nearest", "bilinear", "bicubic"]))
@@ -87,35 +79,6 @@ def random_graphs(draw):
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_random_graphs_are_measured_as_computed(model):
     same_regions(model)
-
-
-@pytest.mark.parametrize("dimensions", [1, 3])
-def test_one_and_three_dimensions(dimensions):
-    kind = {1: (layers.Conv1D, layers.MaxPooling1D, layers.UpSampling1D)}.get(
-        dimensions, (layers.Conv3D, layers.MaxPooling3D, layers.UpSampling3D)
-    )
-    convolution, pooling, upsampling = kind
-    model = keras.Sequential(
-        [
-            keras.Input((*(9, 10, 11)[:dimensions], 1)),
-            convolution(2, 3, padding="same"),
-            pooling(2),
-            upsampling(2),
-            convolution(2, 2),
-        ]
-    )
-    same_regions(model)
-
-
-def test_size_stride_and_padding_are_those_that_were_computed():
-    image = keras.Input((64, 60, 3))
-    first = layers.Conv2D(4, 3, padding="same", activation="relu")(image)
-    small = layers.Conv2D(4, 3, padding="same")(layers.MaxPooling2D(2)(first))
-    joined = layers.Concatenate()([first, layers.UpSampling2D(2)(small)])
-    model = keras.Model(image, layers.Conv2D(1, 3, padding="same")(joined))
-    measured = measure_receptive_field(model)
-    # By hand: the low path sees 3x3, pooled 4, small 4 + 2 * 2 = 8, and a 3x3 on pairs 8 + 2.
-    assert measured == receptive_field(model) == ReceptiveField((10, 10), (1, 1), (5, 5))
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="uses TensorFlow's gradients")

