@@ -48,9 +48,9 @@ rule("SpectralNormalization")(lambda call: evaluate(call.layer.layer, call.opera
 @rule("Conv1D Conv2D Conv3D DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D")
 def convolution(call: LayerCall) -> TensorField:
     layer, size = call.layer, call.shape[call.channel]
-    field = slide(call, layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding)
     groups = size if call.kind.startswith("Depthwise") else getattr(layer, "groups", 1)
-    return field.mix_channels(call.channel, groups, size, call.shapes[0][call.channel])
+    field = call.field.mix_channels(call.channel, groups, size, call.shapes[0][call.channel])
+    return slide(call, field, layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding)
 
 
 @rule("Conv1DTranspose Conv2DTranspose Conv3DTranspose", "ConvTranspose")
@@ -58,7 +58,8 @@ def transposed_convolution(call: LayerCall) -> TensorField:
     layer = call.layer
     kernel = getattr(layer, "kernel_size", None) or tuple(call.argument("kernel").shape[:-2])
     options = (kernel, layer.strides, layer.dilation_rate, layer.padding, layer.output_padding)
-    return slide(call, *options, window=windows.transposed).mix_channels(call.channel)
+    mixed = call.field.mix_channels(call.channel)
+    return slide(call, mixed, *options, window=windows.transposed)
 
 
 @rule(
@@ -68,7 +69,7 @@ def transposed_convolution(call: LayerCall) -> TensorField:
 def pooling(call: LayerCall) -> TensorField:
     layer = call.layer
     strides = layer.pool_size if layer.strides is None else layer.strides
-    return slide(call, layer.pool_size, strides, 1, layer.padding)
+    return slide(call, call.field, layer.pool_size, strides, 1, layer.padding)
 
 
 @rule(
@@ -85,7 +86,7 @@ def padding_or_cropping(call: LayerCall) -> TensorField:
     crop = call.kind.startswith("Cropping")
     pairs = np.reshape(call.layer.cropping if crop else call.layer.padding, (-1, 2))
     before, after = (-pairs if crop else pairs).T.tolist()
-    return slide(call, before, after, window=windows.shifted)
+    return slide(call, call.field, before, after, window=windows.shifted)
 
 
 @rule("CenterCrop RandomCrop")
@@ -96,7 +97,7 @@ def crop(call: LayerCall) -> TensorField:
         raise UnknownFieldError("it resizes smaller images, which is not followed")
     before = [-(m // 2) if call.kind == "CenterCrop" else 0 for m in more]
     after = [-m - b for m, b in zip(more, before, strict=True)]
-    return slide(call, before, after, window=windows.shifted)
+    return slide(call, call.field, before, after, window=windows.shifted)
 
 
 @rule(
@@ -111,9 +112,9 @@ def resizing(call: LayerCall) -> TensorField:
         raise UnknownFieldError("resizing that keeps the aspect ratio is not known")
     default = "area" if call.kind.startswith("Adaptive") else "nearest"
     options = (getattr(layer, "interpolation", default), getattr(layer, "antialias", False))
-    field = slide(call, outputs, *options, window=windows.resized)
     # A sub-pixel layer makes each square of outputs from the channels of one pixel.
-    return field.mix_channels(call.channel) if call.kind == "SubPixel" else field
+    field = call.field.mix_channels(call.channel) if call.kind == "SubPixel" else call.field
+    return slide(call, field, outputs, *options, window=windows.resized)
 
 
 @rule(
@@ -204,7 +205,7 @@ def conv_lstm(call: LayerCall) -> list[TensorField]:
 
     def seen(field: TensorField, shape: tuple[int, ...], *options: object) -> TensorField:
         frame = LayerCall(cell, (Operand((None, *shape), field),), {}, ())
-        return slide(frame, cell.kernel_size, *options).mix_channels(frame.channel)
+        return slide(frame, field.mix_channels(frame.channel), cell.kernel_size, *options)
 
     def step(field: TensorField) -> TensorField:
         now = seen(field, call.shape[2:], cell.strides, cell.dilation_rate, cell.padding)

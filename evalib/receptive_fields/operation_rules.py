@@ -37,7 +37,9 @@ rule(
 rule(operations="OnesLike ZerosLike FullLike EmptyLike")(lambda call: [None])
 rule(operations="BatchNorm")(lambda call: call.field)
 rule(operations="Cumsum Cumprod")(lambda call: call.field.accumulate(call.axis()))
-rule(operations="GaussianBlur")(lambda call: slide(call, call.layer.kernel_size, 1, 1, "same"))
+rule(operations="GaussianBlur")(
+    lambda call: slide(call, call.field, call.layer.kernel_size, 1, 1, "same")
+)
 rule(operations="RGBToGrayscale")(lambda call: call.field.mix_channels(call.channel))
 rule(operations="TopK")(lambda call: [call.field.gather([call.all_axes[-1]])] * 2)
 rule(operations="OneHot")(lambda call: call.field.insert(call.axis(1)).with_channel(call.axis(1)))
@@ -46,9 +48,9 @@ rule(operations="OneHot")(lambda call: call.field.insert(call.axis(1)).with_chan
 @rule(operations="Conv DepthwiseConv SeparableConv")
 def convolution(call: LayerCall) -> TensorField:
     layer, size, kernel = call.layer, call.shape[call.channel], tuple(call.args[1].shape)
-    field = slide(call, kernel[:-2], layer.strides, layer.dilation_rate, layer.padding)
     groups = {"DepthwiseConv": size, "SeparableConv": 1}.get(call.kind, size // kernel[-2])
-    return field.mix_channels(call.channel, groups, size, call.shapes[0][call.channel])
+    field = call.field.mix_channels(call.channel, groups, size, call.shapes[0][call.channel])
+    return slide(call, field, kernel[:-2], layer.strides, layer.dilation_rate, layer.padding)
 
 
 @rule(
@@ -76,8 +78,8 @@ def gated(call: LayerCall) -> TensorField:
 @rule(operations="ExtractPatches")
 def patches(call: LayerCall) -> TensorField:
     size, strides = call.layer.size, call.layer.strides or call.layer.size
-    field = slide(call, size, strides, call.layer.dilation_rate, call.layer.padding)
-    return field.mix_channels(call.channel)
+    mixed = call.field.mix_channels(call.channel)
+    return slide(call, mixed, size, strides, call.layer.dilation_rate, call.layer.padding)
 
 
 @rule(operations="CropImages PadImages")
@@ -89,7 +91,7 @@ def crop_or_pad_images(call: LayerCall) -> TensorField:
         given = [getattr(call.layer, f"{side}_{name}") for side in (first, last)]
         before.append(change - sign * given[1] if given[0] is None else sign * given[0])
     after = [change - b for change, b in zip(more, before, strict=True)]
-    return slide(call, before, after, window=windows.shifted)
+    return slide(call, call.field, before, after, window=windows.shifted)
 
 
 @rule(operations="Pad")

@@ -83,8 +83,8 @@ def register_layer(
             ones = [1] * (len(call.shapes[0]) - 1)
             whole = call.field.gather(call.all_axes).with_channel(None)
             return whole.move(lambda b: b.reshape(2, *ones)).with_channel(len(ones))
-        field = slide(call, kernel, stride, dilation, padding)
-        return field if len(call.shape) < 3 else field.mix_channels(call.channel)
+        field = call.field if len(call.shape) < 3 else call.field.mix_channels(call.channel)
+        return slide(call, field, kernel, stride, dilation, padding)
 
     _registered[kind] = registered
 
@@ -98,13 +98,13 @@ def each(value: Any, count: int | None = None) -> tuple[Any, ...]:
 
 
 def slide(
-    call: LayerCall, *options: Any, window: Callable[..., Any] = windows.sliding
+    call: LayerCall, field: TensorField, *options: Any, window: Any = windows.sliding
 ) -> TensorField:
-    """Slide a window along all positions of the first input, with options for all or each axis."""
+    """Slide a window along all positions of a field, with options for all axes or for each."""
     sizes = [call.shape[axis] for axis in call.positions]
     values = zip(sizes, *(each(option, len(sizes)) for option in options), strict=True)
     moves = [window(*numbers) for numbers in values]
-    return call.field.slide(dict(zip(call.positions, moves, strict=True)))
+    return field.slide(dict(zip(call.positions, moves, strict=True)))
 
 
 def evaluate(layer: Any, operands: Sequence[Operand], shapes: Sequence[Shape]) -> list[TensorField]:

@@ -324,6 +324,16 @@ def test_u_nets(size):
     assert (field.size, field.stride) == ((61, 61), (1, 1))
 
 
+def test_frames_stacked_in_a_pyramid():
+    # Listen, attend and spell: each level convolves, then joins pairs of steps to one.
+    steps = maps = keras.Input((64, 4))
+    for length in (32, 16):
+        maps = layers.Reshape((length, 8))(layers.Conv1D(4, 3, padding="same")(maps))
+    field = receptive_field(keras.Model(steps, layers.Dense(3)(maps)))
+    # 3 + 1 pixels at stride 2, then 2 more steps of 2 and a pair of 2.
+    assert field == ReceptiveField((3 + 1 + 2 * 2 + 2,), (4,), (1 + 2,))
+
+
 # ---- models of any size ------------------------------------------------------------------------
 
 
