@@ -36,11 +36,10 @@ def receptive_field(
 ) -> ReceptiveField:
     """The part of the input that can influence one output pixel of a layer.
 
-    Exact for convolutions of every kind, poolings, padding, resampling, reshaping, attention,
-    recurrent layers, and all that works pixel by pixel. Where branches meet, it is the extent of
-    them all; where they do not see the same places, a warning says so, and `aligned` is false.
-    Layers are taken as at inference. The formulas are those of Araujo, Norris and Sim, Distill
-    2019.
+    Exact for convolutions, poolings, padding, resampling, reshaping, attention, recurrent layers,
+    and all that works pixel by pixel, as at inference. Where branches meet, it is the extent of
+    them all; if they do not see the same places, a warning says so, and `aligned` is false. The
+    formulas are those of Araujo, Norris and Sim, Distill 2019.
 
     Args:
         model: a Sequential or functional model; it may hold other models.
@@ -92,8 +91,7 @@ def receptive_field_table(
     """Shapes, kernel, stride, dilation, parameters and receptive field of every layer.
 
     Args:
-        model: as for `receptive_field`, and so are the other arguments.
-        source: the name of the input to look back to.
+        model, source: as for `receptive_field`.
         strict: whether fields of branches that do not align count as unknown.
 
     Returns:

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from evalib.networks.gradients import input_gradient
+from evalib.networks.graph import find_call
 
 CENTER_SHARE = 1 - 0.9545  # two standard deviations hold 95.45 % of a normal distribution
 
@@ -21,15 +22,14 @@ def effective_field(
 ) -> np.ndarray:
     """Measure how much each input pixel moves one output position of a layer.
 
-    As in the paper, the signal that is carried back is one in every channel of that position
-    and zero elsewhere. The result is the mean, over images and input channels, of the absolute
-    gradient. The network runs as in inference, and its weights stay as they are.
+    As in the paper, the signal that is carried back is one in every channel of that position and
+    zero elsewhere; of the absolute gradient the mean over images and input channels is taken. The
+    network runs as in inference.
 
     Args:
         model: a functional or Sequential model that takes one image.
         layer: its name; its output has the shape `(batch, height, width, channels)`.
-        images: shape `(n, height, width, channels)`, in the range that the model takes. All
-            pass through it at once.
+        images: shape `(n, height, width, channels)`, in the range that the model takes.
         index: the output's row and column; the middle `(height // 2, width // 2)` if `None`.
 
     Returns:
@@ -41,10 +41,10 @@ def effective_field(
     """
     if len(getattr(model, "inputs", None) or ()) != 1:
         raise ValueError("expected a functional or Sequential model with one input")
-    names = [each.name for each in model.layers]
-    if layer not in names:
-        raise ValueError(f"expected one of the layers {', '.join(names)}, got {layer!r}")
-    output = model.get_layer(layer).output
+    call, _ = find_call(model, layer, outputs=True)
+    output = call.outputs[0]
+    if "/" in call.name:
+        raise ValueError(f"expected a layer of the model itself, got {call.name!r}: ask its model")
     if len(output.shape) != 4:
         raise ValueError(f"expected a layer with positions, got {layer!r} of shape {output.shape}")
 
@@ -70,12 +70,8 @@ def effective_size(field: np.ndarray, share: float = CENTER_SHARE) -> float:
     The paper counts the pixels above 1 - 95.45 % of the center's value; here it is that share of
     the maximum. A bell of standard deviation s has the side `s * sqrt(-2 pi log(share))`, 4.41 s.
 
-    Args:
-        field: shape `(height, width)`, not negative.
-        share: of the maximum, above 0 and below 1.
-
     Raises:
-        ValueError: the field is not as above, or the share is out of its range.
+        ValueError: the field is not `(height, width)`, or negative; or the share not in (0, 1).
     """
     _check_field(field)
     if not 0 < share < 1:

@@ -42,9 +42,9 @@ def measure_receptive_field(
 ) -> ReceptiveField:
     """Find by experiment which input pixels change an output pixel.
 
-    The model's weights stay as they are; its layers run with others, on any backend. What a layer
-    does need not be known, so this also answers for a `Lambda` or a layer of one's own. Within
-    one layer an influence below rounding stays unseen: recurrent layers are refused.
+    What a layer does need not be known, so this also answers for a `Lambda` or a layer of one's
+    own. The model's weights stay as they are: its layers run with others. Within one layer an
+    influence below rounding stays unseen, so recurrent layers are refused.
 
     Args:
         model: a Sequential or functional model with an input of known size, or a subclass of one.
@@ -52,10 +52,10 @@ def measure_receptive_field(
         source: the name of the input to change; all inputs of the same size by default.
 
     Returns:
-        The field of the middle output pixel, as far as the image shows it: what would lie past the
-        border is not counted in. Stride and padding are told from the neighbors whose fields lie
-        inside the image, `None` if there are too few of them. The regions are those found. A single
-        output pixel that sees the whole image cannot be told from a global one.
+        The field of the middle output pixel, without what would lie past the border. Stride and
+        padding are those of neighbors whose fields lie inside the image, `None` if these are too
+        few. The regions are those found. A single output pixel that sees the whole image cannot be
+        told from a global one.
 
     Raises:
         ValueError: the model has no graph, the input's size is not known, the layer or the

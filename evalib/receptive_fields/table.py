@@ -17,17 +17,12 @@ class LayerRow:
     """One call of a layer; `None` where the layer has no such thing.
 
     Attributes:
-        name: the layer's name; `outer/inner` inside a nested model.
-        kind: its class.
-        input_shape: what it reads first, without the batch.
-        output_shape: what it gives, without the batch.
-        kernel: the window's extent along each axis.
-        stride: how far the window moves along each axis.
-        dilation: the distance between two positions that the kernel reads.
-        weights: the kernels in the course's notation, such as "(3x3x3)x32".
+        name, kind: the layer's name, `outer/inner` inside a nested model, and its class.
+        input_shape, output_shape: without the batch.
+        kernel, stride, dilation: of its window along each axis.
+        weights: its kernels in the course's notation, such as "(3x3x3)x32".
         parameters: the number of its weights, 0 where the layer was listed before.
-        receptive_field: what an output pixel sees; `None` where it sees nothing of the input, or
-            where it is not known what.
+        receptive_field: what an output pixel sees; `None` if nothing, or if that is not known.
         reason: why the field is not known; empty if it is.
     """
 
