@@ -17,6 +17,7 @@ from evalib.receptive_fields.tensor_fields import (
     end_to_end,
     join,
     merge,
+    with_mask,
 )
 
 _CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell")
@@ -186,9 +187,11 @@ def recurrent(call: LayerCall) -> list[TensorField]:
             raise UnknownFieldError(f"its cell, of class {type(cell).__name__}, is not known here")
     sequence = call.argument("sequences")
     states = keras.tree.flatten(call.argument("initial_state"))
-    call.check_only(sequence, states)
+    mask = call.argument("mask")
+    call.check_only(sequence, states, mask)
+    seen = with_mask(sequence, mask)
     before = [s.field.gather([1]) for s in states if isinstance(s, Operand) and s.field]
-    steps = [sequence.field.gather([2])] if sequence.field else []
+    steps = [seen.gather([2])] if seen else []
     if layer.go_backwards:
         steps = [field.select(1, np.arange(call.shape[1])[::-1]) for field in steps]
     last = join([*(field.remove([1]) for field in steps), *before])
@@ -244,11 +247,15 @@ def bidirectional(call: LayerCall) -> list[TensorField]:
 
 @rule("MultiHeadAttention GroupedQueryAttention")
 def multi_head_attention(call: LayerCall) -> TensorField:
-    query, value = call.argument("query"), call.argument("value")
+    names = ["query", "key" if call.argument("key") else "value", "value"]
+    operands, masks = [], [call.argument("attention_mask")]
+    for name in names:
+        operand, own = call.argument(name), call.argument(f"{name}_mask")
+        operands.append(dataclasses.replace(operand, field=with_mask(operand, own)))
+        masks += [operand, own]
+    call.check_only(masks)
     axes = getattr(call.layer, "_attention_axes", None) or (1,)
-    mask, causal = call.argument("attention_mask"), call.argument("use_causal_mask")
-    call.check_only(query, value, call.argument("key"), mask)
-    return attention((query, call.argument("key") or value, value), axes, causal, mask)
+    return attention(operands, axes, call.argument("use_causal_mask"), masks[0])
 
 
 @rule("Attention AdditiveAttention")

@@ -129,7 +129,7 @@ def follow(call: Call, operands: Sequence[Operand]) -> list[Operand]:
     shapes = [tuple(tensor.shape) for tensor in call.outputs]
     fields: list[Any] = [operand.field for operand in operands]
     errors = [field for field in fields if isinstance(field, UnknownFieldError)]
-    as_built = [tuple(tensor.shape) for tensor in call.inputs] == [o.shape for o in operands]
+    as_built = [tuple(t.shape[1:]) for t in call.inputs] == [o.shape[1:] for o in operands]
     findings: list[Any] = [None] * len(shapes)
     try:
         if not as_built or any(None in shape[1:] for shape in shapes):

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -90,6 +91,8 @@ class TensorField:
 
     def reshape(self, old: Shape, new: Shape) -> "TensorField":
         """Follow a reshape; channels that are joined with positions, or split, are the last."""
+        if math.prod(old[1:]) != math.prod(new[1:]):
+            raise UnknownFieldError("it moves values between the batch and other axes")
         channel = None
         for before, after in axis_maps.blocks(old, new):
             channel = after[-1] if self.channel in before else channel
@@ -149,11 +152,13 @@ class LayerCall:
 
     @property
     def field(self) -> TensorField:
-        """What the first tensor sees, where it is the only one that sees anything."""
-        first, *others = self.operands
-        if first.field is None or any(other.field is not None for other in others):
-            raise UnknownFieldError("it reads the source through more than its first input")
-        return first.field
+        """What the first tensor sees, and its mask, where no other sees anything."""
+        first, mask = self.operands[0], self.kwargs.get("mask")
+        self.check_only(first, mask)
+        field = with_mask(first, mask)
+        if field is None:
+            raise UnknownFieldError("it does not read the source through its first input")
+        return field
 
     @property
     def channel(self) -> int:
@@ -192,6 +197,15 @@ def channels_first(layer: Any) -> bool:
     """Whether a layer counts channels before positions."""
     given = getattr(layer, "data_format", "channels_last") or keras.config.image_data_format()
     return bool(given == "channels_first")
+
+
+def with_mask(operand: Operand, mask: Any) -> TensorField | None:
+    """What a tensor and its Keras mask see, which has one value for each of the first axes."""
+    fields = [operand.field] if operand.field else []
+    if isinstance(mask, Operand) and mask.field:
+        more = range(mask.field.rank, len(operand.shape))
+        fields.append(functools.reduce(TensorField.insert, more, mask.field).with_channel(None))
+    return join(fields) if fields else None
 
 
 def join(fields: Sequence[TensorField]) -> TensorField:

@@ -248,6 +248,16 @@ def test_only_queries_keep_their_position():
     assert receptive_field(model, source="text").is_global
 
 
+def test_masks_go_with_their_steps():
+    words = keras.Input((12,), dtype="int32")
+    steps = layers.Embedding(9, 4, mask_zero=True)(words)
+    attended = layers.MultiHeadAttention(1, 4)(steps, steps, use_causal_mask=True)
+    model = keras.Model(words, layers.LSTM(2, return_sequences=True)(attended))
+    assert receptive_field(model).region((4,)) == (slice(0, 5),)
+    averaged = layers.GlobalAveragePooling1D()(steps)
+    assert receptive_field(keras.Model(words, averaged)).is_global
+
+
 def test_strides_of_queries_and_keys_may_differ():
     image = keras.Input((16, 16, 3))
     maps = conv(strides=2)(image)
