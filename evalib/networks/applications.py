@@ -38,6 +38,10 @@ def application_graph(name: str, *, values: bool = False, **options: object) -> 
         raise ValueError(
             f"expected a network of keras.applications such as {', '.join(close)}, got {name!r}"
         )
+    if name == "NASNetLarge":
+        # For inputs of any size Keras builds branches that fit together at none. Without its top
+        # NASNetMobile gets its usual size, and so does this one.
+        options = {"input_shape": (331, 331, 3)} | options
     with contextlib.nullcontext() if values else _no_values():
         return getattr(keras.applications, name)(weights=None, **options)
 

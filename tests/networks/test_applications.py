@@ -54,3 +54,9 @@ def test_variables_that_were_waiting_before_still_get_their_values():
 def test_an_unknown_network_is_refused():
     with pytest.raises(ValueError, match="such as ResNet50"):
         application_graph("Resnet50")
+
+
+def test_nasnet_large_has_a_size_for_its_branches_to_fit():
+    if keras.backend.backend() == "torch":
+        pytest.skip("Keras has none on PyTorch")
+    assert application_graph("NASNetLarge", include_top=False).output.shape == (None, 11, 11, 4032)
