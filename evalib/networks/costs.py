@@ -10,14 +10,13 @@ from keras import layers
 from evalib.networks.graph import Call, run_through_graph, tensors
 from evalib.networks.layers import SReLU
 
-Kinds = tuple[Any, ...]
-# Each of these multiplies its whole kernel once at each position of its output ...
-_AT_OUTPUTS: Kinds = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.Dense)
-_AT_OUTPUTS += (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
-_AT_OUTPUTS += (layers.SeparableConv1D, layers.SeparableConv2D)
-# ... each of these at each position of its input ...
+# These multiply their whole kernel once at each position of their output ...
+_AT_OUTPUTS = (
+    *(layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.SeparableConv1D, layers.SeparableConv2D),
+    *(layers.DepthwiseConv1D, layers.DepthwiseConv2D, layers.Dense),
+)
+# ... these at each position of their input, and these have weights that are no kernel.
 _AT_INPUTS = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-# ... and these have weights that are no kernel.
 _NO_KERNEL = (layers.PReLU, SReLU, layers.LayerNormalization, layers.Embedding)
 
 
@@ -39,17 +38,14 @@ class LayerCost:
 
 
 def layer_costs(model: keras.Model) -> list[LayerCost]:
-    """List what each layer of a model costs for one image, in the model's order.
+    """List what each layer of a model costs for one image: one row per call, in the model's order.
 
     Counted are the products of weights with values in convolutions and dense layers: positions
     times kernel size, products with the zeros of a padding included. Pooling, activation functions,
     normalization (which can be folded into a convolution) and `keras.ops` count as zero.
 
     Args:
-        model: a functional or sequential model whose input sizes are known.
-
-    Returns:
-        One row per call of a layer, calls inside nested models included.
+        model: functional or sequential, of known input sizes. Models inside it are opened up.
 
     Raises:
         ValueError: the model has no graph, a size is unknown, or a layer is not known.
@@ -70,17 +66,11 @@ def layer_costs(model: keras.Model) -> list[LayerCost]:
 
 
 def macs(model: keras.Model) -> int:
-    """Add up the multiplications of all layers for one image; `layer_costs` has the errors.
-
-    Example:
-        >>> digit = keras.Input((28, 28, 1))
-        >>> macs(keras.Model(digit, layers.Conv2D(10, 3)(digit)))  # 26 x 26 x 9 x 10
-        60840
-    """
+    """Add up the multiplications of all layers for one image; `layer_costs` has the errors."""
     return sum(cost.macs for cost in layer_costs(model))
 
 
-def acts_as(layer: Any, kinds: Kinds) -> bool:
+def acts_as(layer: Any, kinds: tuple[Any, ...]) -> bool:
     """Whether a layer is one of these, or a subclass that computes the same: with their `call`."""
     return any(isinstance(layer, kind) and type(layer).call is kind.call for kind in kinds)
 
@@ -92,15 +82,12 @@ def _count_macs(call: Call) -> int:
     kernels = [weight for weight in weights if "lora" not in weight.name]
     if not kernels or acts_as(layer, _NO_KERNEL):
         return 0
-    if acts_as(layer, _AT_INPUTS):
-        shape = call.inputs[0].shape
-    elif acts_as(layer, _AT_OUTPUTS):
-        shape = call.outputs[0].shape
-    else:
+    if not acts_as(layer, _AT_INPUTS + _AT_OUTPUTS):
         raise ValueError(
             f"cannot count the multiplications of layer {call.name!r} ({type(layer).__name__}): "
             "expected convolutions, dense layers and layers without a kernel"
         )
+    shape = (call.inputs if acts_as(layer, _AT_INPUTS) else call.outputs)[0].shape
     first = getattr(layer, "data_format", None) == "channels_first"
     positions = shape[2:] if first else shape[1:-1]
     if None in positions:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-import heapq
+import graphlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -17,11 +17,11 @@ class Call:
 
     Attributes:
         layer: what is called.
-        name: the layer's name; inside a nested model `outer/inner`, and with the number of the
-            call (`conv#2`) where a layer is called more than once.
+        name: the layer's; inside a nested model `outer/inner`, and with the number of the call
+            (`conv#2`) where a layer is called more than once.
         inputs: the symbolic tensors that the call reads.
         outputs: the symbolic tensors that it gives.
-        arguments: the call's positional and keyword arguments, with symbolic tensors in them.
+        arguments: positional and keyword arguments, with symbolic tensors in them.
     """
 
     layer: Any
@@ -37,10 +37,10 @@ Visit = Callable[[Call, list[Value]], list[Value]]
 def run_through_graph(
     model: keras.Model, values: Sequence[Value], visit: Visit[Value], prefix: str = ""
 ) -> list[Value]:
-    """Carry values from a model's inputs to its outputs.
+    """Carry values from a model's inputs to its outputs, through models inside it, too.
 
     Args:
-        model: a Sequential or functional model; models inside it are run through in the same way.
+        model: a Sequential or functional model.
         values: one for each input of the model.
         visit: takes a call and one value for each tensor that it reads, and returns one value for
             each tensor that it gives. Calls come in the order of the graph, as in the summary.
@@ -54,16 +54,13 @@ def run_through_graph(
             Sequential model without an input shape.
     """
     known = dict(zip(map(id, tensors(model, "inputs")), values, strict=True))
-    for layer, number, node in _calls_in_order(model):
-        inputs = tuple(node.input_tensors)
-        arguments = [known[id(tensor)] for tensor in inputs]
-        name = prefix + layer.name + (f"#{number}" if number else "")
-        if has_graph(layer):
-            results = run_through_graph(layer, arguments, visit, f"{name}/")
+    for call in _calls_in_order(model, prefix):
+        arguments = [known[id(tensor)] for tensor in call.inputs]
+        if has_graph(call.layer):
+            results = run_through_graph(call.layer, arguments, visit, f"{call.name}/")
         else:
-            symbolic = (node.arguments.args, node.arguments.kwargs)
-            results = visit(Call(layer, name, inputs, tuple(node.outputs), symbolic), arguments)
-        known.update(zip(map(id, node.outputs), results, strict=True))
+            results = visit(call, arguments)
+        known.update(zip(map(id, call.outputs), results, strict=True))
     return [known[id(tensor)] for tensor in tensors(model, "outputs")]
 
 
@@ -88,19 +85,16 @@ def find_call(
     Raises:
         ValueError: the model has no graph, or the name is not that of one call.
     """
-    tensors(model, "outputs")
-    known = list(_named_calls(model, "", []))
-    chosen = [one for one in known if one[0] == name]
-    chosen = chosen or [one for one in known if one[0].rpartition("/")[2] == name]
+    known = {path[-1][1].name: path for path in _paths(model, "")}
+    chosen = [one for one in known if one == name]
+    chosen = chosen or [one for one in known if one.rpartition("/")[2] == name]
     if len(chosen) != 1:
-        names = [one[0] for one in known]
-        several = [one for one in names if one.rpartition("/")[2].partition("#")[0] == name]
-        close = several or difflib.get_close_matches(str(name), names, 3, 0.4) or names
+        close = difflib.get_close_matches(str(name), known, 3, 0.4) or known
         raise ValueError(f"expected the name of a layer such as {', '.join(close)}, got {name!r}")
-    full_name, outside, layer, node = chosen[0]
-    ends = [list(step.input_tensors) for _, step in outside]
-    ends[-1] = list(node.outputs) if outputs else ends[-1]
-    parts = [keras.Model(one.inputs, end) for (one, _), end in zip(outside, ends, strict=True)]
+    path = known[chosen[0]]
+    call = path[-1][1]
+    ends = [step.inputs for _, step in path[:-1]] + [call.outputs if outputs else call.inputs]
+    parts = [keras.Model(one.inputs, [*end]) for (one, _), end in zip(path, ends, strict=True)]
 
     def inputs_of(values: Any) -> list[Any]:
         values = list(values) if isinstance(values, list | tuple) else [values]
@@ -108,21 +102,16 @@ def find_call(
             values = keras.tree.flatten(part(values, training=False))
         return values
 
-    arguments = (node.arguments.args, node.arguments.kwargs)
-    call = Call(layer, full_name, tuple(node.input_tensors), tuple(node.outputs), arguments)
     return call, inputs_of
 
 
-def _named_calls(
-    model: keras.Model, prefix: str, outside: list[Any]
-) -> Iterator[tuple[str, list[Any], Any, Any]]:
-    """Each call as `(name, [(model, node), ...] from the outermost model, layer, node)`."""
-    for layer, number, node in _calls_in_order(model):
-        name = prefix + layer.name + (f"#{number}" if number else "")
-        path = [*outside, (model, node)]
-        yield name, path, layer, node
-        if has_graph(layer):
-            yield from _named_calls(layer, f"{name}/", path)
+def _paths(model: keras.Model, prefix: str) -> Iterator[list[tuple[keras.Model, Call]]]:
+    """The way to each call: the outermost model with a call of it, and so on to the innermost."""
+    tensors(model, "outputs")
+    for call in _calls_in_order(model, prefix):
+        yield [(model, call)]
+        if has_graph(call.layer):
+            yield from ([(model, call), *path] for path in _paths(call.layer, f"{call.name}/"))
 
 
 def has_graph(layer: Any) -> bool:
@@ -141,67 +130,48 @@ def tensors(model: keras.Model, which: str) -> list[keras.KerasTensor]:
             f"expected a model with an input shape, got {model.name!r} without one: begin it with "
             "keras.Input(...), or call its build(...) first"
         )
-    built = bool(getattr(model, "inputs", None))
     raise ValueError(
         f"expected a Sequential or functional Keras model, got {model!r} of class "
-        f"{type(model).__name__}, "
-        + (
-            "whose call may do more than its graph"
-            if built
-            else "which has no graph of layers to follow"
-        )
+        f"{type(model).__name__}, whose call may do more than its graph, if it has one"
     )
 
 
-def _calls_in_order(model: keras.Model) -> Iterator[tuple[Any, int, Any]]:
-    """The model's calls as `(layer, number, node)`: each after those that it reads from.
+def _calls_in_order(model: keras.Model, prefix: str) -> Iterator[Call]:
+    """The model's calls, each after those that it reads from.
 
-    Of the calls that could be next, the one that the model's summary lists first goes first. The
-    number is 0 for a layer that is called once, and counts from 1 otherwise.
+    Of the calls that could be next, the one that the model's summary lists first goes first.
     """
-    nodes = _nodes(model)
+    ends, nodes, waiting = set(map(id, model.inputs)), {}, list(model.outputs)
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) not in ends and (node := _node(tensor)) not in nodes:
+            nodes[node] = {_node(source) for source in node.input_tensors}
+            waiting.extend(node.input_tensors)
     listed = getattr(model, "operations", None) or model.layers
     place = {id(layer): position for position, layer in enumerate(listed)}
-    by_layer: dict[int, list[int]] = {}
-    for (layer_id, index), _ in sorted(nodes.items()):
-        by_layer.setdefault(layer_id, []).append(index)
-    readers: dict[tuple[int, int], list[tuple[int, int]]] = {key: [] for key in nodes}
-    waiting = {}
-    for key, (_, node) in nodes.items():
-        sources = {_key(tensor) for tensor in node.input_tensors} & nodes.keys()
-        waiting[key] = len(sources)
-        for source in sources:
-            readers[source].append(key)
-    queue = [(place.get(key[0], len(place)), key) for key in nodes if not waiting[key]]
-    heapq.heapify(queue)
-    while queue:
-        _, key = heapq.heappop(queue)
-        layer, node = nodes[key]
-        calls = by_layer[key[0]]
-        yield layer, calls.index(key[1]) + 1 if len(calls) > 1 else 0, node
-        for reader in readers[key]:
-            waiting[reader] -= 1
-            if not waiting[reader]:
-                heapq.heappush(queue, (place.get(reader[0], len(place)), reader))
+
+    def rank(node: Any) -> tuple[int, int]:
+        layer = node.operation
+        return place.get(id(layer), len(place)), layer._inbound_nodes.index(node)
+
+    sorter = graphlib.TopologicalSorter(
+        {node: sources & nodes.keys() for node, sources in nodes.items()}
+    )
+    sorter.prepare()
+    ready: list[Any] = []
+    while sorter.is_active():
+        ready.extend(sorter.get_ready())
+        node = min(ready, key=rank)
+        ready.remove(node)
+        sorter.done(node)
+        layer = node.operation
+        calls = [one for one in layer._inbound_nodes if one in nodes]
+        name = prefix + layer.name + (f"#{calls.index(node) + 1}" if len(calls) > 1 else "")
+        arguments = (node.arguments.args, node.arguments.kwargs)
+        yield Call(layer, name, tuple(node.input_tensors), tuple(node.outputs), arguments)
 
 
-def _nodes(model: keras.Model) -> dict[tuple[int, int], tuple[Any, Any]]:
-    """The calls between the model's inputs and outputs: `(layer, node)` by layer and call."""
-    ends = {id(tensor) for tensor in model.inputs}
-    found: dict[tuple[int, int], tuple[Any, Any]] = {}
-    open_tensors = list(model.outputs)
-    while open_tensors:
-        tensor = open_tensors.pop()
-        if id(tensor) in ends or _key(tensor) in found:
-            continue
-        layer, index, _ = tensor._keras_history
-        node = layer._inbound_nodes[index]
-        found[_key(tensor)] = (layer, node)
-        open_tensors.extend(node.input_tensors)
-    return found
-
-
-def _key(tensor: keras.KerasTensor) -> tuple[int, int]:
-    """Which call gave a tensor."""
+def _node(tensor: keras.KerasTensor) -> Any:
+    """The call that gave a tensor."""
     layer, index, _ = tensor._keras_history
-    return id(layer), index
+    return layer._inbound_nodes[index]
