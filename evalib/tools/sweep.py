@@ -45,17 +45,14 @@ def run_sweep(
 
     Args:
         sweep: what to run.
-        folder: for a record each, `KEY.json`, and what `write_summary` writes. Records of other
-            sweeps may lie there, too.
-        scheduler: the address of a Dask scheduler, such as `tcp://10.0.0.5:8786`; without one,
-            workers are started here.
-        workers: how many are started here; each has its share of the cores.
+        folder: for a record each, `KEY.json`, and the summary; shared with other sweeps or not.
+        scheduler: the address for `connect`; without one, workers are started here.
+        workers: how many are started here; they share the cores.
         retry_failed: run again what failed earlier.
         run: what a worker calls with an experiment's values, in place of the training.
 
     Returns:
-        The record of each experiment by its key, in the sweep's order; one that failed has
-        `error` in place of its scores.
+        Each experiment's record by its key, in order; a failed one has `error` for its scores.
 
     Raises:
         ValueError: the number of workers is below 1.
@@ -65,8 +62,6 @@ def run_sweep(
     """
     if workers < 1:
         raise ValueError(f"expected at least 1 worker, got {workers}")
-    if run is None:
-        run = partial(run_alone, sweep.notebook)
     with folder_lock(folder, patience=0):
         records, others = read_records(sweep, folder)
         failed = [key for key, record in records.items() if "error" in record]
@@ -79,11 +74,36 @@ def run_sweep(
         notes += [f"{others} of them again, for other code made their records"] * bool(others)
         print(", ".join(notes), flush=True)
         if waiting:
-            with _connected(scheduler, workers, sweep) as client:
+            with _cluster(scheduler, workers, sweep) as client:
+                run = run or partial(run_alone, sweep.notebook)
                 records |= _finish(client, sweep, folder, waiting, run)
         records = {key: records[key] for key in sweep.experiments}
         write_summary(sweep, folder, records)
     return records
+
+
+def connect(address: str) -> Client:
+    """Connect to a Dask scheduler, such as `tcp://10.0.0.5:8786`, within ten seconds.
+
+    Raises:
+        RuntimeError: no scheduler answers there.
+    """
+
+    async def ask() -> str:
+        options = Security().get_connection_args("client")
+        async with rpc(address, connection_args=options) as server:
+            return str((await server.identity())["type"])
+
+    try:  # a port of another kind, such as a dashboard's, would never answer a client
+        kind = asyncio.run(asyncio.wait_for(ask(), CONNECT_SECONDS))
+    except Exception as error:
+        kind = f"no answer ({type(error).__name__})"
+    if kind != "Scheduler":
+        raise RuntimeError(
+            f"expected a Dask scheduler at {address}, got {kind}: give the address that "
+            "`dask scheduler` prints, such as tcp://10.0.0.5:8786, not that of its dashboard"
+        )
+    return Client(address, timeout=CONNECT_SECONDS)
 
 
 def _finish(
@@ -120,8 +140,7 @@ def _records(client: Client, sweep: Sweep, waiting: list[str], run: Run) -> Iter
         # One run a worker: it has the cores, and where one dies, no run that queued is blamed.
         while waiting and len(running) < max(1, len(client.nthreads())):
             key = waiting.pop(0)
-            # Dask names equal tasks alike: where a cluster goes on with what a call began that was
-            # killed, this call takes it over.
+            # Dask names equal tasks alike: this call takes over what a killed one began there.
             future = client.submit(execute, run, key, sweep.experiments[key], sweep.made_by)
             running[future] = key
             ended.add(future)
@@ -134,7 +153,7 @@ def _records(client: Client, sweep: Sweep, waiting: list[str], run: Run) -> Iter
 
 
 @contextlib.contextmanager
-def _connected(address: str | None, workers: int, sweep: Sweep) -> Iterator[Client]:
+def _cluster(address: str | None, workers: int, sweep: Sweep) -> Iterator[Client]:
     """A client of the cluster at an address, or of one that lives as long as it is used."""
     logging.disable(logging.CRITICAL)  # what matters of Dask's log is in the records
     try:
@@ -142,8 +161,7 @@ def _connected(address: str | None, workers: int, sweep: Sweep) -> Iterator[Clie
             with _local_cluster(workers) as cluster, Client(cluster) as client:
                 yield client
         else:
-            _check_scheduler(address)
-            with Client(address, timeout=CONNECT_SECONDS) as client:
+            with connect(address) as client:
                 _check_workers(client, sweep)
                 yield client
     finally:
@@ -155,8 +173,8 @@ def _local_cluster(workers: int) -> Iterator[LocalCluster]:
     """Worker processes here. Dask starts one again when it has died."""
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
     share = dict.fromkeys(names, str(max(1, CPU_COUNT // workers)))
-    # Threads inherit what is blocked, and so do the processes that they start: Ctrl-C is for this
-    # process, which ends its workers itself.
+    # Threads and processes inherit what is blocked: Ctrl-C is for this process, which ends its
+    # workers itself.
     _block_interrupts(True)
     try:
         with (
@@ -183,25 +201,6 @@ def _block_interrupts(block: bool) -> None:
         resource_tracker.ensure_running()  # which would unblock them if it started later
         how = signal.SIG_BLOCK if block else signal.SIG_UNBLOCK
         signal.pthread_sigmask(how, {signal.SIGINT})
-
-
-def _check_scheduler(address: str) -> None:
-    """Ask who is there: a port of another kind, such as a dashboard's, would never answer."""
-
-    async def ask() -> str:
-        options = Security().get_connection_args("client")
-        async with rpc(address, connection_args=options) as server:
-            return str((await server.identity())["type"])
-
-    try:
-        kind = asyncio.run(asyncio.wait_for(ask(), CONNECT_SECONDS))
-    except Exception as error:
-        kind = f"no answer ({type(error).__name__})"
-    if kind != "Scheduler":
-        raise RuntimeError(
-            f"expected a Dask scheduler at {address}, got {kind}: give the address that "
-            "`dask scheduler` prints, such as tcp://10.0.0.5:8786, not that of its dashboard"
-        )
 
 
 def _check_workers(client: Client, sweep: Sweep) -> None:
