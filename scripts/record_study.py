@@ -37,8 +37,7 @@ from keras import layers
 
 from evalib.data.corruptions import corrupt
 from evalib.data.mnist import Arrays, load_mnist, prepare_images
-from evalib.networks.bsconv import bsconv_network
-from evalib.networks.course import s3_network
+from evalib.networks.course import bsconv_network, s3_network
 from evalib.networks.folding import fold_normalization
 from evalib.plots.experiments import show_frontier
 from evalib.plots.style import use_style

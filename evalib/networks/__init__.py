@@ -8,16 +8,13 @@ __getattr__, __dir__ = offer(
         "activations": "LEAK PRELU_START FAMILY Activation activation_layer kernel_initializer "
         "small_network steps_to_accuracy",
         "applications": "application_names application_graph load_or_build",
-        "bsconv": "bsconv_network",
         "config": "NetworkConfig build_network",
         "costs": "LayerCost layer_costs macs",
         "course": "EXPAND_TO_512 WIDENING baseline_network s3_network session2_network "
-        "squeeze_expand_network widening_network",
-        "folding": "fold_normalization",
+        "squeeze_expand_network widening_network bsconv_network",
+        "folding": "fold_normalization shift_average",
         "gradients": "input_gradient weight_gradients",
         "graph": "Call run_through_graph find_call has_graph tensors",
-        "layers": "conv_block transition_block RandomAffine SReLU",
-        "shift_averaging": "shift_average",
-        "upsampling": "SubPixel ICNR",
+        "layers": "conv_block transition_block RandomAffine SReLU SubPixel ICNR",
     },
 )

@@ -11,10 +11,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import activations, layers, ops
+from keras import activations, layers
 from scipy.special import expit, ndtr
 
-from evalib.networks.layers import LAST, SReLU, softmax_dtype
+from evalib.networks.layers import LAST, SReLU, s_shaped, softmax_dtype
 
 LEAK = 0.2  # the slope of a leaky ReLU below zero, as in keras.activations.leaky_relu
 PRELU_START = 0.25  # where He et al. (2015, section 2.1) let PReLU's slope begin
@@ -22,52 +22,38 @@ SRELU_EXAMPLE = {"t_left": -1.0, "a_left": 0.2, "t_right": 1.5, "a_right": 0.4}
 # Klambauer et al. (2017): with these two, mean 0 and variance 1 are a fixed point.
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
-Slope = Callable[[np.ndarray], np.ndarray]
-
 
 @dataclasses.dataclass(frozen=True)
 class Activation:
     """One activation function.
 
-    Attributes:
-        title: its usual name.
-        formula: in LaTeX, without dollar signs. Where it holds for x < 0 alone, the rest is x.
-        function: from a tensor to a tensor of its shape.
-        derivative: from a float64 array to an array of its shape; at a kink, the slope on one side.
-        kinks: where the derivative jumps.
-        source: who proposed it for networks, and when.
+    The formula is in LaTeX, without dollar signs; where it holds for x < 0 alone, the rest is x.
+    The function takes a tensor to one of its shape, the derivative a float64 array to one of its
+    shape; at the kinks, where it jumps, it is the slope on one side. The source is who proposed
+    it for networks, and when.
     """
 
     title: str
     formula: str
     function: Callable[[Any], Any]
-    derivative: Slope
+    derivative: Callable[[np.ndarray], np.ndarray]
     kinks: tuple[float, ...]
     source: str
-
-
-def s_shaped(x: Any, *, t_left: float, a_left: float, t_right: float, a_right: float) -> Any:
-    """The curve of `SReLU` for four fixed numbers, at each value of a tensor."""
-    not_right = ops.where(x <= t_left, t_left + a_left * (x - t_left), x)
-    return ops.where(x >= t_right, t_right + a_right * (x - t_right), not_right)
 
 
 def activation_layer(
     name: str, *, spatial_axes: int = 2, layer_name: str | None = None
 ) -> layers.Layer:
-    """Make a new layer that applies an activation function of the family.
+    """Make a new layer that applies an activation function of `FAMILY`.
 
     PReLU and SReLU learn one set of numbers per channel. SReLU begins as the leaky ReLU of this
     family, PReLU with the slope 0.25.
 
     Args:
-        name: a key of `FAMILY`.
+        name: a key of `FAMILY`; a ValueError says if it is not.
         spatial_axes: how many axes the input has between the batch and the channels: 2 for
             images, 0 after a dense layer.
         layer_name: the layer's own name; by default Keras finds one.
-
-    Raises:
-        ValueError: there is no activation function of this name.
     """
     if name not in FAMILY:
         raise ValueError(f"expected one of {', '.join(FAMILY)}, got {name!r}")
@@ -116,18 +102,10 @@ def small_network(name: str) -> keras.Sequential:
 def steps_to_accuracy(
     marks: Sequence[int], accuracies: Sequence[float], target: float
 ) -> float | None:
-    """After how many steps a training first had an accuracy, with straight lines between marks.
+    """After how many steps a training first had an accuracy, or `None` where it never had.
 
-    Args:
-        marks: steps at which the accuracy was measured, in rising order.
-        accuracies: what was measured there, 0 to 1.
-        target: the accuracy to reach, 0 to 1.
-
-    Returns:
-        The number of steps, or `None` where the accuracy was never that high.
-
-    Raises:
-        ValueError: there is not one accuracy per mark.
+    The marks are steps, in rising order, at which the accuracies, 0 to 1, were measured. Between
+    them are straight lines. A ValueError says if there is not one accuracy per mark.
     """
     if len(marks) != len(accuracies):
         raise ValueError(f"expected {len(marks)} accuracies, one per mark, got {len(accuracies)}")
@@ -136,17 +114,6 @@ def steps_to_accuracy(
         return None
     around = slice(max(reached[0] - 1, 0), reached[0] + 1)
     return float(np.interp(target, accuracies[around], marks[around]))
-
-
-def _srelu_slope(x: np.ndarray) -> np.ndarray:
-    numbers = SRELU_EXAMPLE
-    not_right = np.where(x <= numbers["t_left"], numbers["a_left"], 1.0)
-    return np.where(x >= numbers["t_right"], numbers["a_right"], not_right)
-
-
-def _mish_slope(x: np.ndarray) -> np.ndarray:
-    gate = np.tanh(np.logaddexp(0, x))
-    return gate + x * (1 - gate**2) * expit(x)
 
 
 # fmt: off
@@ -176,8 +143,8 @@ FAMILY: Mapping[str, Activation] = MappingProxyType({
         lambda x: SELU_SCALE * np.where(x > 0, 1.0, SELU_ALPHA * np.exp(np.minimum(x, 0))),
         (0.0,), "Klambauer et al., 2017"),
     "srelu": Activation("SReLU", r"\mathrm{slopes}\ a_l,\,1,\,a_r;\ \mathrm{bends\ at}\ t_l,\,t_r",
-        lambda x: s_shaped(x, **SRELU_EXAMPLE), _srelu_slope,
-        (SRELU_EXAMPLE["t_left"], SRELU_EXAMPLE["t_right"]), "Jin et al., 2016"),
+        lambda x: s_shaped(x, **SRELU_EXAMPLE),
+        lambda x: np.select([x >= 1.5, x <= -1], [0.4, 0.2], 1.0), (-1.0, 1.5), "Jin et al., 2016"),
     "softplus": Activation("softplus", r"\ln(1+e^x)", activations.softplus, expit, (),
         "Dugas et al., 2001"),
     "silu": Activation("SiLU or Swish", r"x/(1+e^{-x})", activations.silu,
@@ -189,7 +156,8 @@ FAMILY: Mapping[str, Activation] = MappingProxyType({
     "gelu": Activation("GELU", r"x\,\Phi(x)", activations.gelu,
         lambda x: ndtr(x) + x * np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi), (),
         "Hendrycks and Gimpel, 2016"),
-    "mish": Activation("Mish", r"x\,\tanh(\ln(1+e^x))", activations.mish, _mish_slope, (),
+    "mish": Activation("Mish", r"x\,\tanh(\ln(1+e^x))", activations.mish,
+        lambda x: (gate := np.tanh(np.logaddexp(0, x))) + x * (1 - gate**2) * expit(x), (),
         "Misra, 2020"),
 })
 # fmt: on

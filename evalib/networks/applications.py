@@ -25,19 +25,14 @@ def application_graph(name: str, *, values: bool = False, **options: object) -> 
     memory; it cannot run.
 
     Args:
-        name: such as "ResNet50", see `application_names`.
+        name: such as "ResNet50"; a ValueError says if it is none of `application_names()`.
         values: whether its weights get random values after all.
         options: what the network's function takes, `input_shape` or `include_top` for example.
-
-    Raises:
-        ValueError: Keras knows no such network, or it does not take these options.
     """
     names = application_names()
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
-        raise ValueError(
-            f"expected a network of keras.applications such as {', '.join(close)}, got {name!r}"
-        )
+        close = ", ".join(difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names)
+        raise ValueError(f"expected a network of keras.applications such as {close}, got {name!r}")
     if name == "NASNetLarge":
         # For inputs of any size Keras builds branches that fit together at none. Without its top
         # NASNetMobile gets its usual size, and so does this one.
@@ -63,22 +58,15 @@ def _no_values() -> Iterator[None]:
 
 
 def load_or_build(name: str, *, values: bool = False, **options: object) -> keras.Model:
-    """A saved model if the name is a file's, else a network of `keras.applications`.
+    """The saved model in a `.keras` file if the name is one's, else `application_graph`.
 
-    Args:
-        name: "VGG16" for example, or the path of a `.keras` file.
-        values: whether the weights of such a network get random values.
-        options: for such a network, as in `application_graph`.
-
-    Raises:
-        ValueError: there is neither such a network nor such a file, or the file holds no model
-            that can be read, in one line.
+    A ValueError of one line says if there is neither such a network nor such a file, or if the
+    file holds no model that can be read.
     """
     path = Path(name)
     if path.is_dir():
-        expected = "a network or a .keras file, which model.save writes"
         kind = "a SavedModel, which keeps no layers" if list(path.glob("*.pb")) else "a folder"
-        raise ValueError(f"expected {expected}, got {name}: {kind}")
+        raise ValueError(f"expected a network or a .keras file of model.save, got {name}: {kind}")
     if not path.is_file():
         if path.suffix or len(path.parts) > 1:
             raise ValueError(f"expected a model file, but there is none at {name}")

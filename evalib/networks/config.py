@@ -8,14 +8,16 @@ from keras import layers
 
 from evalib.networks.layers import LAST, softmax_dtype, whole_numbers
 
-CONVOLUTIONS = ("full", "separable")
-HEADS = ("average", "convolution", "dense")
-PADDINGS = ("valid", "same")
+_CHOICES = {
+    "convolution": ("full", "separable"),
+    "padding": ("valid", "same"),
+    "head": ("average", "convolution", "dense"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
-    """A chain of convolutions with a head. The defaults are those of `s3_network`.
+    """A chain of convolutions with a head, checked. The defaults are those of `s3_network`.
 
     Attributes:
         channels: the number of kernels of each convolution, in order.
@@ -33,9 +35,6 @@ class NetworkConfig:
         head: how maps become class scores. `"average"`: a 1x1 convolution to ten maps and their
             averages. `"convolution"`: a convolution as large as what is left of the image.
             `"dense"`: averages of the channels, then a dense layer of 32 units and one of ten.
-
-    Raises:
-        ValueError: a value is none of these.
     """
 
     channels: Sequence[int] = (16, 24, 24, 24, 20)
@@ -59,10 +58,11 @@ class NetworkConfig:
             raise ValueError(f"expected one positive kernel size, or {count}, got {list(sizes)}")
         if poolings and poolings[-1] > count:
             raise ValueError(f"expected poolings after convolutions 1 to {count}, got {poolings}")
-        for name, known in (("convolution", CONVOLUTIONS), ("padding", PADDINGS), ("head", HEADS)):
+        for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
-                expected = ", ".join(known)
-                raise ValueError(f"expected {name} {expected}, got {getattr(self, name)!r}")
+                raise ValueError(f"expected {name} {known}, got {getattr(self, name)!r}")
+        if not isinstance(self.normalize, bool):
+            raise ValueError(f"expected normalize True or False, got {self.normalize!r}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"expected dropout from 0 to below 1, got {self.dropout}")
         for what in ("activation", "initializer"):
@@ -78,14 +78,8 @@ class NetworkConfig:
 def build_network(config: NetworkConfig, *, name: str = "planned") -> keras.Model:
     """Build a network for digits: images of shape 28x28x1 in [0, 1] to ten probabilities.
 
-    Layers are named `conv1`, `pool1`, `norm1`, `activation1`, `dropout1` and so on.
-
-    Raises:
-        ValueError: the image becomes too small for one of the layers; says which.
-
-    Example:
-        >>> build_network(NetworkConfig()).output_shape
-        (None, 10)
+    Layers are named `conv1`, `pool1`, `norm1`, `activation1`, `dropout1` and so on. A ValueError
+    says for which layer the image becomes too small.
     """
     digit = maps = keras.Input((28, 28, 1), name="digit")
     for number, channels in enumerate(config.channels, start=1):
@@ -106,36 +100,35 @@ def build_network(config: NetworkConfig, *, name: str = "planned") -> keras.Mode
 
 
 def _convolution(config: NetworkConfig, number: int, channels: int, size: int) -> layers.Layer:
-    """One convolution of the network, not yet applied."""
     options = {"padding": config.padding, "use_bias": not config.normalize, **LAST}
     options["name"] = f"conv{number}"
     start = config.initializer
     if config.convolution == "separable" and number > 1:
-        starts = {"depthwise_initializer": start, "pointwise_initializer": start}
-        return layers.SeparableConv2D(channels, size, **starts, **options)
+        options |= {"depthwise_initializer": start, "pointwise_initializer": start}
+        return layers.SeparableConv2D(channels, size, **options)
     return layers.Conv2D(channels, size, kernel_initializer=start, **options)
 
 
 def _head(config: NetworkConfig, maps: keras.KerasTensor) -> keras.KerasTensor:
     """Maps to the ten scores before the softmax."""
     kernels = {"kernel_initializer": config.initializer}
+    if config.head == "dense":
+        averages = layers.GlobalAveragePooling2D(name="averages", **LAST)(maps)
+        hidden = layers.Dense(32, name="hidden", **kernels)(averages)
+        hidden = layers.Activation(config.activation, name="hidden_activation")(hidden)
+        return layers.Dense(10, name="class_scores", **kernels)(hidden)
+    size = maps.shape[1:3] if config.head == "convolution" else 1
+    maps = layers.Conv2D(10, size, name="class_maps", **kernels, **LAST)(maps)
     if config.head == "convolution":
-        maps = layers.Conv2D(10, maps.shape[1:3], name="class_maps", **kernels, **LAST)(maps)
         return layers.Flatten(name="class_scores", **LAST)(maps)
-    if config.head == "average":
-        maps = layers.Conv2D(10, 1, name="class_maps", **kernels, **LAST)(maps)
-        return layers.GlobalAveragePooling2D(name="class_averages", **LAST)(maps)
-    averages = layers.GlobalAveragePooling2D(name="averages", **LAST)(maps)
-    hidden = layers.Dense(32, name="hidden", **kernels)(averages)
-    hidden = layers.Activation(config.activation, name="hidden_activation")(hidden)
-    return layers.Dense(10, name="class_scores", **kernels)(hidden)
+    return layers.GlobalAveragePooling2D(name="class_averages", **LAST)(maps)
 
 
 def _check_size(maps: keras.KerasTensor, needed: int, layer: str) -> None:
-    """Raise where a layer without padding is larger than the maps that reach it."""
-    height, width = maps.shape[1:3]
-    if min(height, width) < needed:
+    """Raise where a layer without padding is larger than the square maps that reach it."""
+    size = maps.shape[1]
+    if size < needed:
         raise ValueError(
-            f"{layer} needs maps of at least {needed}x{needed} pixels, and gets {height}x{width}: "
+            f"{layer} needs maps of at least {needed}x{needed} pixels, and gets {size}x{size}: "
             "take smaller kernels, fewer poolings, or padding 'same'"
         )

@@ -7,7 +7,7 @@ follow Keras's policy, but class probabilities are at least float32.
 from collections.abc import Iterable
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from evalib.networks.layers import LAST, conv_block, softmax_dtype, transition_block, whole_numbers
 
@@ -45,6 +45,50 @@ def s3_network() -> keras.Model:
     return keras.Model(digit, _class_probabilities(shapes, 10), name="s3")
 
 
+def bsconv_network(first_kernels: int, width: int, blocks: int = 4) -> keras.Model:
+    """A network for digits of very few weights: a 3x3 kernel costs little more than a 1x1 one.
+
+    One dense 3x3 convolution of `first_kernels` and a 2x2 max pooling; then blocks of `width`
+    channels that mix the channels by a 1x1 convolution and apply one 3x3 kernel to each mixture.
+    That is a 3x3 convolution whose kernels are one 3x3 blueprint each, weighted differently for
+    every channel that it reads: the *blueprint separable convolution* of Haase and Amthor
+    (*Rethinking Depthwise Separable Convolutions*, 2020). The mixture is also added to the result,
+    without its outermost pixels. No layer pads. A dense layer turns the average of each channel
+    into the ten probabilities. After `fold_normalization`, a block has `inputs * width + 10 *
+    width` weights.
+
+    There are 1 to 6 blocks, as each takes two pixels off the 13x13 that the pooling leaves; a
+    ValueError says if a number is out of its range.
+    """
+    sizes = whole_numbers([first_kernels, width, blocks], "kernels, width and blocks")
+    if blocks > 6:
+        raise ValueError(f"expected 1 to 6 blocks, got {blocks}")
+    digit = keras.Input((28, 28, 1), name="digit")
+    strokes = layers.Conv2D(sizes[0], 3, use_bias=False, name="strokes", **LAST)(digit)
+    strokes = layers.MaxPooling2D(2, name="strokes_pool", **LAST)(strokes)
+    # Folding takes a factor through the pooling only if it is not negative.
+    not_negative = keras.constraints.NonNeg()
+    norm = layers.BatchNormalization(gamma_constraint=not_negative, name="strokes_norm")
+    channels = layers.ReLU(name="strokes_relu")(norm(strokes))
+    for number in range(1, blocks + 1):
+        channels = bsconv_block(channels, width, name=f"block{number}")
+    averages = layers.GlobalAveragePooling2D(name="averages", **LAST)(channels)
+    head = {"activation": "softmax", "name": "probabilities", "dtype": softmax_dtype()}
+    name = f"blueprint_{first_kernels}_{width}_{blocks}"
+    return keras.Model(digit, layers.Dense(10, **head)(averages), name=name)
+
+
+def bsconv_block(channels: keras.KerasTensor, width: int, *, name: str) -> keras.KerasTensor:
+    """Mix channels `(batch, height, width, channels)`, and add what a 3x3 kernel finds in each."""
+    mixture = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_mix", **LAST)(channels)
+    found = layers.DepthwiseConv2D(3, use_bias=False, name=f"{name}_window", **LAST)(mixture)
+    found = layers.BatchNormalization(name=f"{name}_norm")(found)
+    found = layers.ReLU(name=f"{name}_relu")(found)
+    # The same as Cropping2D(1), whose gradient takes TensorFlow ten times as long.
+    inner = ops.image.crop_images(mixture, 1, 1, 1, 1, **LAST)
+    return layers.Add(name=f"{name}_add")([found, inner])
+
+
 def session2_network(input_size: int = 400, width: float = 1.0) -> keras.Model:
     """The network where the course's session 2 stopped: 400x400x3 to 187x187x512.
 
@@ -57,9 +101,6 @@ def session2_network(input_size: int = 400, width: float = 1.0) -> keras.Model:
         input_size: height and width of the image in pixels, at least 28.
         width: scales the channels of every convolution, above 0 to 1. A sixteenth runs in a
             notebook; sizes and receptive fields do not depend on it.
-
-    Raises:
-        ValueError: the input is too small, or the width out of its range.
     """
     first, second = _scale((32, 64, 128, 256, 512), width), _scale((64, 128, 256, 512), width)
     image = _image(input_size, [len(first), len(second)])
@@ -92,11 +133,6 @@ def squeeze_expand_network(
         block_widths: how many kernels the 3x3 convolutions of each block have, before scaling.
             Networks with equally long blocks differ only in channels, so their costs compare.
         classes: how many probabilities the network gives.
-        name: the model's name.
-
-    Raises:
-        ValueError: the input is too small, the width out of its range, or there is no block
-            or an empty one.
     """
     blocks = [_scale(kernels, width) for kernels in block_widths]
     if not blocks:
@@ -117,11 +153,11 @@ def widening_network(
     """ResNet's alternative: four blocks that are 64, 128, 256 and 512 channels wide throughout.
 
     All else is as in `squeeze_expand_network(block_widths=[(64, 128, 256, 512)] * 4)`: compare its
-    cost with that network's; the course's own has three blocks. Arguments and errors are those of
-    `squeeze_expand_network`; the smallest input size is 130.
+    cost with that network's; the course's own has three blocks. The smallest input size is 130.
     """
+    blocks, name = WIDENING, "widening"
     return squeeze_expand_network(
-        input_size, width, block_widths=WIDENING, classes=classes, name="widening"
+        input_size, width, block_widths=blocks, classes=classes, name=name
     )
 
 

@@ -1,6 +1,7 @@
-"""Batch normalization folded into the layer before it: fewer numbers, the same outputs."""
+"""What a trained network becomes: its normalization folded away, or an average over shifts."""
 
 import inspect
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -10,6 +11,7 @@ from keras import layers, ops
 
 from evalib.networks.costs import acts_as
 from evalib.networks.graph import Call, run_through_graph, tensors
+from evalib.networks.layers import LAST, softmax_dtype, whole_numbers
 
 _LINEAR = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense)
 _MAXIMA = (layers.MaxPooling2D, layers.GlobalMaxPooling2D)
@@ -34,34 +36,26 @@ def fold_normalization(model: keras.Model) -> keras.Model:
 
     Raises:
         ValueError: the model has no graph, or one of its layers cannot be copied.
-
-    Example:
-        >>> from evalib.networks.course import s3_network
-        >>> network = s3_network()
-        >>> network.count_params(), fold_normalization(network).count_params()
-        (18930, 18606)
     """
     folds = _find_folds(model)
     folded = {id(norm) for norm in folds.values()}
     copies: dict[int, Any] = {}
 
     def visit(call: Call, inputs: list[keras.KerasTensor]) -> list[keras.KerasTensor]:
-        if id(call.layer) in folded:
+        layer, norm = call.layer, folds.get(id(call.layer))
+        if id(layer) in folded:
             return inputs[:1]
         new = dict(zip(map(id, call.inputs), inputs, strict=True))
         args, kwargs = keras.tree.map_structure(lambda one: new.get(id(one), one), call.arguments)
-        norm = folds.get(id(call.layer))
-        if id(call.layer) not in copies:
-            taken = {copy.name for copy in copies.values()}  # by a layer of another model inside
-            name = f"{call.layer.name}_{len(copies)}" if call.layer.name in taken else None
-            changes = {"use_bias": True} if norm else {}
-            copies[id(call.layer)] = _copy(call.layer, changes | ({"name": name} if name else {}))
-        copy = copies[id(call.layer)]
+        if id(layer) not in copies:
+            changes: dict[str, Any] = {"use_bias": True} if norm else {}
+            if layer.name in {copy.name for copy in copies.values()}:  # of another model inside
+                changes["name"] = f"{layer.name}_{len(copies)}"
+            copies[id(layer)] = _copy(layer, changes)
+        copy = copies[id(layer)]
         outputs = list(keras.tree.flatten(copy(*args, **kwargs)))
-        if norm:
-            copy.set_weights(_folded_weights(call.layer, norm))
-        elif isinstance(copy, layers.Layer):  # an operation of keras.ops has no weights
-            copy.set_weights(call.layer.get_weights())
+        if isinstance(copy, layers.Layer):  # an operation of keras.ops has no weights
+            copy.set_weights(_folded_weights(layer, norm) if norm else layer.get_weights())
         if isinstance(copy, layers.Normalization):
             copy.finalize_state()  # it computes with what it derived from its weights
         return outputs
@@ -69,12 +63,11 @@ def fold_normalization(model: keras.Model) -> keras.Model:
     old = tensors(model, "inputs")
     inputs = [keras.Input(batch_shape=one.shape, dtype=one.dtype, name=one.name) for one in old]
     outputs = run_through_graph(model, inputs, visit)
-    sequential = isinstance(model, keras.Sequential)
-    return keras.Model(
-        inputs[0] if sequential else keras.tree.pack_sequence_as(model.input, inputs),
-        outputs[0] if sequential else keras.tree.pack_sequence_as(model.output, outputs),
-        name=f"{model.name}_folded",
-    )
+    name = f"{model.name}_folded"
+    if isinstance(model, keras.Sequential):
+        return keras.Model(inputs[0], outputs[0], name=name)
+    pack = keras.tree.pack_sequence_as
+    return keras.Model(pack(model.input, inputs), pack(model.output, outputs), name=name)
 
 
 def _copy(layer: Any, changes: dict[str, Any]) -> Any:
@@ -108,25 +101,19 @@ def _find_folds(model: keras.Model) -> dict[int, layers.BatchNormalization]:
     times = Counter(id(call.layer) for call, _ in calls)
     folds = {}
     for call, inputs in calls:
-        if not _normalizes_channels(call):
+        if type(call.layer) is not layers.BatchNormalization or call.arguments[1].get("training"):
             continue
-        value, pooled = inputs[0], False
+        value, factors = inputs[0], _scale_and_shift(call.layer)[0]
         source, before = makers.get(value, (None, []))
         while readers[value] == 1 and isinstance(source, _MAXIMA) and _channels_last(source):
-            value, pooled = before[0], True
+            if (factors < 0).any():
+                break
+            value = before[0]
             source, before = makers.get(value, (None, []))
         alone = readers[value] == times[id(source)] == times[id(call.layer)] == 1
-        negative = (_scale_and_shift(call.layer)[0] < 0).any()
-        if alone and _takes_it(source) and not (pooled and negative):
+        if alone and _takes_it(source) and call.layer.axis in (-1, len(call.inputs[0].shape) - 1):
             folds[id(source)] = call.layer
     return folds
-
-
-def _normalizes_channels(call: Call) -> bool:
-    """Whether a call is a batch normalization of the last axis, with its running averages."""
-    if type(call.layer) is not layers.BatchNormalization or call.arguments[1].get("training"):
-        return False
-    return call.layer.axis in (-1, len(call.inputs[0].shape) - 1)
 
 
 def _takes_it(layer: Any) -> bool:
@@ -159,3 +146,51 @@ def _folded_weights(layer: Any, norm: layers.BatchNormalization) -> list[np.ndar
     depthwise = isinstance(layer, layers.DepthwiseConv2D)
     factors = scale.reshape(weights[-1].shape[2:]) if depthwise else scale
     return [*weights[:-1], weights[-1] * factors, bias * scale + shift]
+
+
+def shift_average(network: keras.Model, reach: int = 1, cross: bool = False) -> keras.Model:
+    """Build a network that averages what another one says of an image and of its shifted copies.
+
+    The image is padded with zeros by `reach` pixels, 1 or more, and every view of the image's size
+    is cropped from it: `(2 * reach + 1) ** 2` of them, or with `cross` five, the image and its
+    shifts along one axis. The same network, which is part of the result, gives the probabilities of
+    each; to fold its batch normalization, fold it first. Their logarithms are averaged, and a
+    softmax follows: a geometric mean.
+
+    Args:
+        network: a Sequential or functional model from images `(batch, height, width, channels)` to
+            a softmax. The result has its inputs, outputs and weights.
+        reach: how far the image is shifted in each direction, in pixels, from 1 up.
+        cross: take the five views only.
+
+    Raises:
+        ValueError: the network is no such model, or the reach no whole number from 1 up.
+    """
+    (reach,) = whole_numbers([reach], "reach")
+    last = run_through_graph(network, [None], lambda call, _: [call.layer] * len(call.outputs))
+    shape = network.inputs[0].shape
+    softmax = keras.activations.softmax
+    kinds = {type(one).__name__: getattr(one, "activation", None) for one in last}
+    if len(shape) != 4 or len(last) != 1 or not ("Softmax" in kinds or softmax in kinds.values()):
+        raise ValueError(
+            f"expected a model from images to one softmax, got one from shape {shape} that ends in "
+            f"{', '.join(getattr(one, 'name', 'its input') for one in last)}"
+        )
+    image = keras.Input(batch_shape=shape, dtype=network.inputs[0].dtype, name="image")
+    padded = layers.ZeroPadding2D(reach, name="padded", **LAST)(image)
+    far = 2 * reach
+    views = list(itertools.product(range(far + 1), repeat=2))
+    if cross:
+        views = [(reach, reach), (0, reach), (far, reach), (reach, 0), (reach, far)]
+    logarithms = []
+    for top, left in views:
+        margins = ((top, far - top), (left, far - left))
+        view = layers.Cropping2D(margins, name=f"view_{top}_{left}", **LAST)(padded)
+        probabilities = network(view)
+        if probabilities.dtype != softmax_dtype():
+            probabilities = ops.cast(probabilities, softmax_dtype())
+        # A probability that was rounded to zero has no logarithm.
+        logarithms.append(ops.log(ops.maximum(probabilities, 1e-37)))
+    mean = layers.Average(name="mean_logarithm", dtype=softmax_dtype())(logarithms)
+    softmax = layers.Softmax(name="probabilities", dtype=softmax_dtype())
+    return keras.Model(image, softmax(mean), name=f"{network.name}_shifted")

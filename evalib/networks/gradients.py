@@ -34,9 +34,15 @@ def input_gradient(
     for one in getattr(model, "inputs", ()):
         if not keras.backend.is_float_dtype(one.dtype):
             raise ValueError(f"expected a model that takes floats, got one for {one.dtype}")
-    probe = _Probe(model, output or (lambda values: values))
-    trainer = keras.Sequential([keras.Input(batch_shape=images.shape, dtype="float32"), probe])
-    return _record_gradients(trainer, keras.optimizers.SGD(), images.astype("float32"))[0]
+    # Added to the images, not in their place: their own values would cost precision.
+    change = keras.Variable(np.zeros(images.shape), dtype="float32")
+
+    def total(batch: Any) -> Any:
+        values = model(batch + change, training=False)
+        values = values if output is None else output(values)
+        return ops.sum(ops.cast(values, keras.backend.result_type(values.dtype, "float32")))
+
+    return _record_gradients(total, change, images.astype("float32"))[0]
 
 
 def weight_gradients(model: keras.Model, images: Any, labels: Any) -> list[np.ndarray]:
@@ -64,36 +70,50 @@ def weight_gradients(model: keras.Model, images: Any, labels: Any) -> list[np.nd
             f"expected one label from 0 to {one.shape[1] - 1} per image, {len(images)} in all, got "
             f"shape {labels.shape}, from {labels.min()} to {labels.max()}"
         )
+
+    def mean_entropy(batch: Any) -> Any:
+        loss = keras.losses.SparseCategoricalCrossentropy()
+        return loss(labels, model(batch, training=True))
+
     before = [(variable, ops.convert_to_numpy(variable)) for variable in model.variables]
-    # The scale keeps small gradients above zero in float16; a power of two rounds nothing.
-    optimizer = keras.optimizers.SGD(loss_scale_factor=1024.0)
     try:
-        return _record_gradients(_Trainer(model), optimizer, images, labels)
+        # The scale keeps small gradients above zero in float16; a power of two rounds nothing.
+        return _record_gradients(mean_entropy, model, images, scale=1024.0)
     finally:
         for variable, value in before:
             variable.assign(value)
 
 
-def _record_gradients(trainer: keras.Model, optimizer: Any, *batch: np.ndarray) -> list[np.ndarray]:
-    """What an optimizer receives for a batch, as float32. It takes no step."""
+def _record_gradients(
+    loss: Callable[[Any], Any], trained: Any, images: np.ndarray, scale: float = 1.0
+) -> list[np.ndarray]:
+    """What an optimizer receives for a batch, as float32, by a model or a variable; no step."""
     recorded: list[np.ndarray] = []
-    scale = optimizer.loss_scale_factor or 1
 
     def apply(gradients: list[Any], _: Any = None) -> None:
         for gradient, variable in zip(gradients, trainer.trainable_variables, strict=True):
             values = np.zeros(variable.shape) if gradient is None else ops.cast(gradient, "float32")
             recorded.append((ops.convert_to_numpy(values) / scale).astype("float32"))
 
+    optimizer = keras.optimizers.SGD(loss_scale_factor=scale)
     optimizer.apply = apply
-    trainer.compile(
-        optimizer,
-        loss="sparse_categorical_crossentropy" if len(batch) == 2 else None,
-        run_eagerly=True,  # one batch is not worth compiling
-        jit_compile=False,
-        auto_scale_loss=False,  # it would leave out a step whose gradients overflow
-    )
-    trainer.train_on_batch(*batch)
+    trainer = _Trainer(loss, trained)
+    # One batch is not worth compiling; scaling by itself would leave out steps that overflow.
+    trainer.compile(optimizer, run_eagerly=True, jit_compile=False, auto_scale_loss=False)
+    trainer.train_on_batch(images)
     return recorded
+
+
+class _Trainer(keras.Model):
+    """Calls a model on real batches only: a symbolic call would add a reader to it for good."""
+
+    def __init__(self, loss: Callable[[Any], Any], trained: Any) -> None:
+        super().__init__(autocast=False, dtype="float32")
+        self.loss_of, self.trained, self.built = loss, trained, True
+
+    def call(self, images: Any) -> Any:
+        self.add_loss(self.loss_of(images))
+        return images
 
 
 def _checked_images(model: keras.Model, images: Any) -> np.ndarray:
@@ -109,32 +129,3 @@ def _checked_images(model: keras.Model, images: Any) -> np.ndarray:
             f"{len(inputs)} and {images.shape}"
         )
     return images
-
-
-class _Trainer(keras.Model):
-    """Calls a model on real batches only: a symbolic call would add a reader to it for good."""
-
-    def __init__(self, model: keras.Model) -> None:
-        super().__init__(autocast=False)
-        self.model = model
-
-    def call(self, images: Any, training: bool = False) -> Any:
-        return self.model(images, training=training)
-
-
-class _Probe(keras.layers.Layer):
-    """A layer whose one weight is added to the images, and whose loss is the chosen output."""
-
-    def __init__(self, model: keras.Model, output: Callable[[Any], Any]) -> None:
-        super().__init__(dtype="float32")
-        # A function is not tracked by Keras: the network's own weights stay out of training.
-        self.function = lambda values: output(model(values, training=False))
-
-    def build(self, input_shape: tuple[int, ...]) -> None:
-        # Added to the images, not in their place: their own values would cost precision.
-        self.change = self.add_weight(shape=input_shape, initializer="zeros", dtype="float32")
-
-    def call(self, images: Any) -> Any:
-        values = self.function(images + self.change)
-        self.add_loss(ops.sum(ops.cast(values, keras.backend.result_type(values.dtype, "float32"))))
-        return images

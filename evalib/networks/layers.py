@@ -1,4 +1,4 @@
-"""The course's blocks as functions on Keras tensors, the augmentation layer, and SReLU."""
+"""The course's blocks as functions on Keras tensors, and layers of our own."""
 
 import math
 import numbers
@@ -15,6 +15,7 @@ from evalib.filters import as_array
 
 # The course's tensors are (batch, height, width, channels), whatever Keras is set to.
 LAST: dict[str, Any] = {"data_format": "channels_last"}
+Shape = tuple[int | None, ...]
 
 
 def conv_block(
@@ -33,33 +34,19 @@ def conv_block(
 
     Args:
         inputs: a symbolic tensor of shape `(batch, height, width, channels)`.
-        filters: the number of kernels of each convolution, in order.
-        name: what the layers' names begin with.
-        kernel_size: height and width of the kernels.
-        pool_first: put a 2x2 max pooling, named `{name}_pool`, between the first convolution and
-            its normalization, which saves three quarters of the work. Pooling after the ReLU would
+        filters: the number of kernels of each convolution, in order: whole numbers from 1 up.
+        kernel_size: height and width of the kernels; each convolution takes one less from both.
+        pool_first: put a 2x2 max pooling, `{name}_pool`, between the first convolution and its
+            normalization, which saves three quarters of the work. Pooling after the ReLU would
             give the same for fixed statistics and gammas of at least 0, but not in training: there
             the statistics are those of the pooled values.
         normalize: if not, convolutions have a bias and their own ReLU, and no layer follows them.
-
-    Returns:
-        The block's output; each convolution takes `kernel_size - 1` from height and width.
-
-    Raises:
-        ValueError: the tensor is not of rank 4, or `filters` are not positive whole numbers.
     """
-    _check_images(inputs)
     outputs = inputs
     for number, kernels in enumerate(whole_numbers(filters, "filters"), start=1):
-        convolution = layers.Conv2D(
-            kernels,
-            kernel_size,
-            use_bias=not normalize,
-            activation=None if normalize else "relu",
-            name=f"{name}_conv{number}",
-            **LAST,
-        )
-        outputs = convolution(outputs)
+        options = {"activation": None if normalize else "relu", "use_bias": not normalize, **LAST}
+        options["name"] = f"{name}_conv{number}"
+        outputs = layers.Conv2D(kernels, kernel_size, **options)(outputs)
         if pool_first and number == 1:
             outputs = layers.MaxPooling2D(2, name=f"{name}_pool", **LAST)(outputs)
         if normalize:
@@ -71,20 +58,9 @@ def conv_block(
 def transition_block(inputs: keras.KerasTensor, filters: int, *, name: str) -> keras.KerasTensor:
     """Halve height and width by max pooling, then mix the channels by a 1x1 convolution and ReLU.
 
-    The layers are named `{name}_pool` and `{name}_mix`.
-
-    Args:
-        inputs: a symbolic tensor of shape `(batch, height, width, channels)`.
-        filters: how many mixtures of the channels there are afterwards.
-        name: what the layers' names begin with.
-
-    Returns:
-        A tensor of shape `(batch, height // 2, width // 2, filters)`.
-
-    Raises:
-        ValueError: the tensor is not of rank 4, or `filters` is not a positive whole number.
+    From `(batch, height, width, channels)` to `(batch, height // 2, width // 2, filters)`, by
+    layers named `{name}_pool` and `{name}_mix`.
     """
-    _check_images(inputs)
     (filters,) = whole_numbers([filters], "filters")
     pooled = layers.MaxPooling2D(2, name=f"{name}_pool", **LAST)(inputs)
     return layers.Conv2D(filters, 1, activation="relu", name=f"{name}_mix", **LAST)(pooled)
@@ -92,8 +68,7 @@ def transition_block(inputs: keras.KerasTensor, filters: int, *, name: str) -> k
 
 def whole_numbers(values: Any, what: str) -> list[int]:
     """Convert one number, a list, an array or an iterator to a list of integers from 1 up."""
-    single = hasattr(values, "__index__") and np.ndim(values) == 0
-    listed = [values] if single or not isinstance(values, Iterable) else list(values)
+    listed = list(values) if np.iterable(values) else [values]
     try:
         converted = [operator.index(value) for value in listed]
     except TypeError:
@@ -108,15 +83,10 @@ def softmax_dtype() -> str:
     return keras.backend.result_type(keras.config.dtype_policy().compute_dtype, "float32")
 
 
-def _check_images(inputs: keras.KerasTensor) -> None:
-    if len(inputs.shape) != 4:
-        raise ValueError(f"expected (batch, height, width, channels), got shape {inputs.shape}")
-
-
 def check_affine_bounds(
     rotation: float, scale: float, shear: float, shift: float, share: float
 ) -> None:
-    """Raise a ValueError where a bound of `RandomAffine` is no number, or out of its range."""
+    """Refuse a bound of `RandomAffine` that is no number, or out of its range."""
     for name, bound, low, high in (
         ("a rotation from 0 to 180 degrees", rotation, 0, 180),
         ("a scale from 0 to below 1", scale, 0, math.nextafter(1, 0)),
@@ -128,25 +98,29 @@ def check_affine_bounds(
             raise ValueError(f"expected {name}, got {bound!r}")
 
 
+class _Elementwise(layers.Layer):
+    """A layer whose output has the shape of its input."""
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+
 @keras.saving.register_keras_serializable("evalib")
-class RandomAffine(layers.Layer):
+class RandomAffine(_Elementwise):
     """Turn, stretch, slant and move each training image by its own random amount.
 
-    Every image draws six numbers, each uniform between minus and plus its bound. Outside
-    training the images pass unchanged. Pixels from beyond the border are zero. A layer that is
-    used again draws on; its `from_config(get_config())` begins again with the seed.
+    Every image draws six numbers, each uniform between minus and plus its bound. Outside training
+    images pass unchanged. Pixels from beyond the border are zero. A layer that is used again draws
+    on; its `from_config(get_config())` begins again with the seed.
 
     Args:
         rotation: the largest angle, in degrees, 0 to 180.
         scale: the largest relative change of width and of height, drawn separately; 0 to below 1.
         shear: the largest horizontal slant, in pixels of shift per pixel of height.
         shift: the largest move along each axis, in pixels.
-        share: the probability that an image is moved at all, above 0 to 1. Interpolation blurs a
-            little; images that stay are as sharp as those after training.
+        share: the probability that an image is moved, above 0 to 1. Interpolation blurs a little;
+            images that stay are as sharp as those after training.
         seed: an integer for the same amounts in every run; `None` follows Keras's global seed.
-
-    Raises:
-        ValueError: a bound is out of its range, or the images are not of rank 4.
     """
 
     def __init__(
@@ -169,7 +143,7 @@ class RandomAffine(layers.Layer):
         self.supports_jit = keras.backend.backend() != "tensorflow"
         self.seed_generator = keras.random.SeedGenerator(self.seed)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         *_, last = input_shape
         first = keras.config.image_data_format() == "channels_first" and last not in (None, 1, 3)
         if len(input_shape) != 4 or (first and input_shape[1] in (1, 3)):
@@ -185,8 +159,8 @@ class RandomAffine(layers.Layer):
         if self.share < 1:
             moved = keras.random.uniform((count, 1), **draw) < self.share
             uniform = uniform * ops.cast(moved, "float32")
-        center_y, center_x = ((ops.cast(size, "float32") - 1) / 2 for size in (height, width))
-        transforms, dtype = self.transforms(uniform, center_y, center_x), images.dtype
+        centers = [(ops.cast(size, "float32") - 1) / 2 for size in (height, width)]
+        transforms, dtype = self.transforms(uniform, *centers), images.dtype
         if keras.backend.is_float_dtype(dtype):  # TensorFlow has no gradient of it in bfloat16
             images = ops.cast(images, keras.backend.result_type(dtype, "float32"))
         moved = ops.image.affine_transform(images, transforms, fill_mode="constant", **LAST)
@@ -196,8 +170,8 @@ class RandomAffine(layers.Layer):
         """Turn numbers from -1 to 1, shape `(batch, 6)`, into affine maps about a center in pixels.
 
         With angle t, scales p and q and shear k, an output pixel (x, y), measured from the center,
-        is read at rotation(t) @ [[p, k q], [0, q]] @ (x, y) + shift. Returns shape `(batch, 8)` for
-        `affine_transform` of Keras, which reads at (a0 x + a1 y + a2, b0 x + b1 y + b2).
+        is read at rotation(t) @ [[p, k q], [0, q]] @ (x, y) + shift. Returns shape `(batch, 8)`, as
+        `affine_transform` of Keras takes it: it reads at (a0 x + a1 y + a2, b0 x + b1 y + b2).
         """
         angle = uniform[:, 0] * (self.rotation * math.pi / 180)
         scale_x, scale_y = 1 + uniform[:, 1] * self.scale, 1 + uniform[:, 2] * self.scale
@@ -210,16 +184,13 @@ class RandomAffine(layers.Layer):
         zero = ops.zeros_like(angle)
         return ops.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return input_shape
-
     def get_config(self) -> dict[str, Any]:
         names = ("rotation", "scale", "shear", "shift", "share", "seed")
         return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable("evalib")
-class SReLU(layers.Layer):
+class SReLU(_Elementwise):
     """The S-shaped rectified linear unit: three straight pieces, four learned numbers per channel.
 
     With the weights `t_right`, `a_right`, `t_left` and `a_left` of a channel, an input x becomes
@@ -234,16 +205,9 @@ class SReLU(layers.Layer):
     The paper keeps that frozen for some epochs, and then sets `t_right` by the large inputs of each
     channel: train with `layer.trainable = False`, call `adapt`, and set it to `True`.
 
-    Args:
-        t_left_initializer: of the left threshold.
-        a_left_initializer: of the slope left of it; by default 0.2.
-        t_right_initializer: of the right threshold. It should not begin below the left one.
-        a_right_initializer: of the slope right of it.
-        shared_axes: axes of the input, counted from 1, whose positions share their weights; by
-            default all but the last, so that each channel has its own.
-
-    Raises:
-        ValueError: an axis to share is not one of the input's, or one not shared has no size.
+    Each of the four has an initializer, which for `a_left` is 0.2 by default; the right threshold
+    should not begin below the left one. Axes of the input, counted from 1, whose positions share
+    their weights are `shared_axes`; by default all but the last.
     """
 
     def __init__(
@@ -257,17 +221,14 @@ class SReLU(layers.Layer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        initializers = {
-            "t_right": t_right_initializer,
-            "a_right": a_right_initializer,
-            "t_left": t_left_initializer,
-            "a_left": a_left_initializer or keras.initializers.Constant(0.2),
-        }
-        self.initializers = {n: keras.initializers.get(one) for n, one in initializers.items()}
+        starts = {"t_right": t_right_initializer, "a_right": a_right_initializer}
+        starts |= {"t_left": t_left_initializer}
+        starts |= {"a_left": a_left_initializer or keras.initializers.Constant(0.2)}
+        self.initializers = {name: keras.initializers.get(one) for name, one in starts.items()}
         self.shared_axes = None if shared_axes is None else [int(axis) for axis in shared_axes]
         self.supports_masking = True
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         axes = range(1, len(input_shape))
         shared = axes[:-1] if self.shared_axes is None else self.shared_axes
         if not set(shared) <= set(axes):
@@ -280,21 +241,13 @@ class SReLU(layers.Layer):
             setattr(self, name, self.add_weight(shape, initializer, name=name, **limit))
 
     def call(self, inputs: Any) -> Any:
-        right = self.t_right + self.a_right * (inputs - self.t_right)
-        left = self.t_left + self.a_left * (inputs - self.t_left)
-        not_right = ops.where(inputs <= self.t_left, left, inputs)
-        return ops.where(inputs >= self.t_right, right, not_right)
+        return s_shaped(inputs, **{name: getattr(self, name) for name in self.initializers})
 
     def adapt(self, inputs: Any, share: float = 0.9) -> None:
         """Put `t_right` where a share of the inputs is below it, but not below `t_left`.
 
-        Args:
-            inputs: what the layer reads, shape `(n, ...)`; all examples count together.
-            share: of the inputs that have the same weights, 0 to 1.
-
-        Raises:
-            ValueError: the share is out of its range, the layer has not been built, or the inputs
-                do not fit it or are not finite.
+        Inputs, finite and of shape `(n, ...)`, are what the built layer reads. The share, 0 to 1,
+        is of those that have the same weights. A ValueError says if something is not so.
         """
         if not self.built or not 0 <= share <= 1:
             raise ValueError(f"expected a built layer and a share from 0 to 1, got {share}")
@@ -307,15 +260,16 @@ class SReLU(layers.Layer):
         thresholds = np.quantile(inputs, share, axis=together).reshape(sizes)
         self.t_right.assign(ops.maximum(ops.cast(thresholds, self.t_right.dtype), self.t_left))
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return input_shape
-
     def get_config(self) -> dict[str, Any]:
-        initializers = {
-            f"{name}_initializer": keras.initializers.serialize(initializer)
-            for name, initializer in self.initializers.items()
-        }
-        return {**super().get_config(), **initializers, "shared_axes": self.shared_axes}
+        starts = {f"{name}_initializer": one for name, one in self.initializers.items()}
+        starts = {name: keras.initializers.serialize(one) for name, one in starts.items()}
+        return super().get_config() | starts | {"shared_axes": self.shared_axes}
+
+
+def s_shaped(x: Any, *, t_left: Any, a_left: Any, t_right: Any, a_right: Any) -> Any:
+    """The curve of `SReLU`, for numbers or for the layer's weights."""
+    not_right = ops.where(x <= t_left, t_left + a_left * (x - t_left), x)
+    return ops.where(x >= t_right, t_right + a_right * (x - t_right), not_right)
 
 
 class _NotBelow(keras.constraints.Constraint):
@@ -326,3 +280,68 @@ class _NotBelow(keras.constraints.Constraint):
 
     def __call__(self, value: Any) -> Any:
         return ops.maximum(value, self.other())
+
+
+@keras.saving.register_keras_serializable("evalib")
+class SubPixel(layers.Layer):
+    """Turn channels into pixels: each pixel's channels become a square of `factor` by `factor`.
+
+    From `(batch, height, width, channels * factor ** 2)` to
+    `(batch, height * factor, width * factor, channels)`: output channel `c` at row
+    `factor * y + i`, column `factor * x + j` is input channel `(i * factor + j) * channels + c` at
+    row `y`, column `x`, the order of TensorFlow's depth to space (Shi et al., *Real-Time Single
+    Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional Neural Network*,
+    CVPR 2016). A ValueError says if the square of the factor does not divide the channels.
+    """
+
+    def __init__(self, factor: int = 2, **options: Any) -> None:
+        super().__init__(**options)
+        (self.factor,) = whole_numbers([factor], "the factor")
+
+    def build(self, input_shape: Shape) -> None:
+        self.compute_output_shape(input_shape)
+
+    def call(self, values: Any) -> Any:
+        _, height, width, depth = ops.shape(values)
+        factor, channels = self.factor, depth // self.factor**2
+        squares = ops.reshape(values, (-1, height, width, factor, factor, channels))
+        rows = ops.transpose(squares, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(rows, (-1, height * factor, width * factor, channels))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        square, shape = self.factor**2, tuple(input_shape)
+        if len(shape) != 4 or shape[3] is None or shape[3] % square:
+            raise ValueError(f"expected (batch, height, width, multiple of {square}), got {shape}")
+        larger = (None if size is None else size * self.factor for size in shape[1:3])
+        return (shape[0], *larger, shape[3] // square)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"factor": self.factor}
+
+
+@keras.saving.register_keras_serializable("evalib")
+class ICNR(keras.initializers.Initializer):
+    """Start a sub-pixel convolution as a convolution that is followed by nearest-neighbor resize.
+
+    The kernel is drawn for the output's channels alone, and repeated for each of the
+    `factor ** 2` pixels of a square (Aitken et al., *Checkerboard artifact free sub-pixel
+    convolution*, 2017, arXiv:1707.02937).
+
+    The factor is that of the `SubPixel` layer that follows; `initializer` draws the kernel. A
+    ValueError says if the square of the factor does not divide the number of kernels.
+    """
+
+    def __init__(self, factor: int = 2, initializer: Any = "glorot_uniform") -> None:
+        (self.factor,) = whole_numbers([factor], "the factor")
+        self.initializer = keras.initializers.get(initializer)
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        square = self.factor**2
+        if len(shape) < 2 or shape[-1] % square:
+            raise ValueError(f"expected a multiple of {square} kernels, got shape {tuple(shape)}")
+        kernel = self.initializer((*shape[:-1], shape[-1] // square), dtype=dtype)
+        return ops.concatenate([kernel] * square, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        initializer = keras.initializers.serialize(self.initializer)
+        return {"factor": self.factor, "initializer": initializer}

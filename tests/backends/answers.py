@@ -19,8 +19,7 @@ from evalib.filters import gradient_magnitude, laplacian
 from evalib.networks.activations import FAMILY, activation_layer
 from evalib.networks.course import s3_network
 from evalib.networks.gradients import input_gradient, weight_gradients
-from evalib.networks.layers import RandomAffine
-from evalib.networks.upsampling import SubPixel
+from evalib.networks.layers import RandomAffine, SubPixel
 from evalib.receptive_fields.effective import effective_field
 from evalib.receptive_fields.measurement import measure_receptive_field
 from evalib.results import results_folder

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from evalib.networks.bsconv import bsconv_block, bsconv_network
+from evalib.networks.course import bsconv_block, bsconv_network
 from evalib.networks.folding import fold_normalization
 from evalib.receptive_fields.compute import receptive_field
 from tests.networks.conftest import SETTINGS

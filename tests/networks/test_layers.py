@@ -175,7 +175,7 @@ def test_numbers_of_kernels_that_cannot_be_are_refused(filters):
         conv_block(keras.Input((28, 28, 1)), filters, name="b")
     with pytest.raises(ValueError, match="expected positive whole numbers as filters, got"):
         transition_block(keras.Input((28, 28, 1)), filters, name="t")
-    with pytest.raises(ValueError, match=r"got shape \(None, 28, 28\)"):
+    with pytest.raises(ValueError, match=r"\(None, 28, 28\)"):
         conv_block(keras.Input((28, 28)), [4], name="b")
 
 

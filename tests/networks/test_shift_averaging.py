@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from evalib.networks.bsconv import bsconv_network
-from evalib.networks.shift_averaging import shift_average
+from evalib.networks.course import bsconv_network
+from evalib.networks.folding import shift_average
 
 CROSS = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]
 

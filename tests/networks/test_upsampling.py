@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
 
-from evalib.networks.upsampling import ICNR, SubPixel
+from evalib.networks.layers import ICNR, SubPixel
 from tests.networks.conftest import SETTINGS
 
 
@@ -71,9 +71,9 @@ def test_impossible_factors_are_refused(factor):
 
 
 def test_channels_that_fill_no_square_are_refused():
-    with pytest.raises(ValueError, match=r"a multiple of 4\), got \(1, 5, 5, 6\)"):
+    with pytest.raises(ValueError, match=r"multiple of 4\), got \(1, 5, 5, 6\)"):
         SubPixel(2)(np.zeros((1, 5, 5, 6), "float32"))
     with pytest.raises(ValueError, match="expected .batch, height, width, "):
         SubPixel(2)(np.zeros((1, 5, 4), "float32"))
-    with pytest.raises(ValueError, match=r"multiple of 4, got shape \(3, 3, 1, 6\)"):
+    with pytest.raises(ValueError, match=r"multiple of 4 kernels, got shape \(3, 3, 1, 6\)"):
         ICNR(2)((3, 3, 1, 6))

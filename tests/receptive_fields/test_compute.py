@@ -13,7 +13,7 @@ from keras import layers
 
 from evalib.networks.applications import application_graph, application_names
 from evalib.networks.course import baseline_network, s3_network
-from evalib.networks.upsampling import SubPixel
+from evalib.networks.layers import SubPixel
 from evalib.receptive_fields.arithmetic import ReceptiveField
 from evalib.receptive_fields.compute import receptive_field, receptive_field_table
 from evalib.receptive_fields.measurement import measure_receptive_field

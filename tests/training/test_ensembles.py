@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from evalib.data.mnist import prepare_images
-from evalib.networks.bsconv import bsconv_network
+from evalib.networks.course import bsconv_network
 from evalib.networks.folding import fold_normalization
 from evalib.training.ensembles import ensemble
 
