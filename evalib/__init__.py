@@ -1,8 +1,7 @@
 """What the course's notebooks share: `import evalib as ev`, then `ev.<TAB>`.
 
-A name is loaded when it is first used, so that importing evalib takes no time. Import it before
-Keras: it tells TensorFlow to keep its start-up messages to itself, which would otherwise stand as
-red boxes in a notebook's stored outputs. A value that is already set is kept.
+A name is loaded when it is first used. Import evalib before Keras: it keeps TensorFlow's start-up
+messages out of a notebook's outputs, unless their level is already set.
 """
 
 import importlib
@@ -16,11 +15,7 @@ __version__ = "0.2.0"
 
 
 def check_version(page: str) -> None:
-    """Say what to do where a saved page meets another evalib than it was written for.
-
-    Args:
-        page: the version that the page was written for, such as "0.2".
-    """
+    """Say what to do where a page written for another version, such as "0.2", meets this one."""
     if page.split(".")[:2] != __version__.split(".")[:2]:
         print(
             f"This page was written for evalib {page}, and evalib {__version__} is installed: "
@@ -32,28 +27,22 @@ def check_version(page: str) -> None:
 def offer(
     package: str, names: Mapping[str, str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Make the `__getattr__` and `__dir__` of a package that loads its names when first used.
+    """Make a package's `__getattr__` and `__dir__` (PEP 562): names are loaded when first used.
 
-    Args:
-        package: the package's `__name__`.
-        names: module, relative to the package, to the names that it offers, separated by spaces;
-            none where the module itself is what is offered.
-
-    Returns:
-        Both functions (PEP 562).
+    `names` has the names that each module offers, separated by spaces; none where the module
+    itself is what is offered.
     """
-    module_of = {name: module for module, line in names.items() for name in line.split()}
-    modules = {module for module, line in names.items() if not line}
+    module_of = {
+        name: module for module, line in names.items() for name in line.split() or [module]
+    }
 
     def load(name: str) -> Any:
-        if name in module_of:
-            module = importlib.import_module(f"{package}.{module_of[name]}")
-            return getattr(module, name)
-        if name in modules:
-            return importlib.import_module(f"{package}.{name}")
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if name not in module_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module = importlib.import_module(f"{package}.{module_of[name]}")
+        return module if name == module_of[name] else getattr(module, name)
 
-    return load, lambda: sorted(module_of.keys() | modules)
+    return load, lambda: sorted(module_of)
 
 
 __getattr__, _offered = offer(
@@ -73,12 +62,8 @@ __getattr__, _offered = offer(
         "features.maximization": "maximize_activation",
         "training.recipe": "Recipe train score",
         "results": "read_results results_folder",
-        "plots": "",
-        "features": "",
-        "training": "",
-        "receptive_fields": "",
-        "networks": "",
-        "data": "",
+        **dict.fromkeys(("plots", "features", "training", "receptive_fields"), ""),
+        **dict.fromkeys(("networks", "data"), ""),
     },
 )
 

@@ -30,7 +30,7 @@ def test_results_come_back_as_they_were_written(tmp_path, monkeypatch):
         read_results("study/a.json")
     write_results(results_folder() / "study" / "a.json", [{"accuracy": 0.1 + 0.2}])
     assert read_results("study/a.json") == [{"accuracy": 0.1 + 0.2}]
-    assert [path.name for path in (tmp_path / "outputs" / "study").iterdir()] == ["a.json"]
+    assert os.listdir(tmp_path / "outputs" / "study") == ["a.json"]
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
@@ -40,21 +40,15 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
         assert not file.exists()
         assert place.suffix == ".png"  # what is saved there knows its format by it
     file.chmod(0o640)
-
-    def fail_half_way() -> None:
-        with atomic_replace(file) as place:
-            place.write_text("sec")
-            raise OSError("the disk is full")
-
-    with pytest.raises(OSError, match="full"):
-        fail_half_way()
+    with pytest.raises(ZeroDivisionError), atomic_replace(file) as place:
+        place.write_text("sec") // 0  # when half of it is written
     with pytest.raises(UnicodeEncodeError):
         write_atomically(file, "\ud800")
     assert file.read_text() == "first"
     write_atomically(file, "second\n")
     assert file.read_bytes() == b"second\n"
     assert file.stat().st_mode & 0o777 == 0o640
-    assert [path.name for path in file.parent.iterdir()] == ["picture.png"]
+    assert os.listdir(file.parent) == ["picture.png"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -68,10 +62,7 @@ def test_a_full_disk_is_named(tmp_path):
 
 
 def test_a_folder_is_kept_by_one_process(tmp_path):
-    with (
-        pytest.raises(ValueError, match="expected a folder to write to"),
-        folder_lock(Path(__file__)),
-    ):
+    with pytest.raises(ValueError, match="expected a folder to"), folder_lock(Path(__file__)):
         pass
     hold = (
         "import sys\nfrom pathlib import Path\nfrom evalib.results import folder_lock\n"

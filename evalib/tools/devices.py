@@ -1,5 +1,6 @@
 """Which device Keras computes on, asked in a process of its own: this one takes no GPU memory."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -7,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-DEVICES = ("auto", "cpu", "gpu")
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
 
 _ANSWER = "Keras computes on "
@@ -16,9 +16,9 @@ import importlib, json, keras
 backend = keras.backend.backend()
 module = importlib.import_module(backend)
 if backend == "tensorflow":
-    details = module.config.experimental.get_device_details
     found = module.config.list_physical_devices("GPU")
-    gpus = [details(gpu).get("device_name", gpu.name) for gpu in found]
+    details = [module.config.experimental.get_device_details(gpu) for gpu in found]
+    gpus = [detail.get("device_name", "GPU") for detail in details]
 elif backend == "jax":
     kinds = ("gpu", "cuda", "rocm")
     gpus = [gpu.device_kind for gpu in module.devices() if gpu.platform in kinds]
@@ -48,29 +48,20 @@ class Machine:
 
     @functools.cached_property
     def gpu_details(self) -> list[str]:
-        """Name, memory and driver of each GPU, such as "NVIDIA H200, 143771 MiB, 570.86.15".
-
-        The name alone, where NVIDIA's driver knows none of it.
-        """
-        command = _DRIVER_QUERY.split()
-        try:
-            known = subprocess.check_output(command, text=True, timeout=30) if self.gpus else ""
-        except (OSError, subprocess.SubprocessError):
-            known = ""
-        # The driver lists all there are, in its own order: Keras may see fewer, in another.
-        details = {line.rsplit(",", 2)[0]: line for line in known.splitlines()}
+        """Such as "NVIDIA H200, 143771 MiB, 570.86.15"; the name alone without NVIDIA's driver."""
+        details = {}  # the driver lists all there are, in its own order: Keras may see fewer
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            answer = (
+                subprocess.check_output(_DRIVER_QUERY.split(), text=True, timeout=30)
+                if self.gpus
+                else ""
+            )
+            details = {line.rsplit(",", 2)[0]: line for line in answer.splitlines()}
         return [details.get(name, name) for name in self.gpus]
 
 
 def detect_machine(environment: Mapping[str, str] | None = None) -> Machine:
-    """Ask Keras what it computes on.
-
-    Args:
-        environment: all variables of the process that asks; by default those of this one.
-
-    Raises:
-        RuntimeError: Keras or its backend cannot be imported.
-    """
+    """Ask Keras, in a process with these variables; RuntimeError if it cannot be imported."""
     command = [sys.executable, "-P", "-c", _DEVICE_QUERY]
     answer = subprocess.run(command, capture_output=True, text=True, env=environment)
     lines = [line for line in answer.stdout.splitlines() if line.startswith(_ANSWER)]

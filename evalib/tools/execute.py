@@ -1,11 +1,10 @@
 """Execute one notebook with papermill, in the process that `run` starts for it.
 
-The task comes as a line of JSON on the standard input, which stays open as long as `run` lives:
-when it closes, this process ends all that the notebook has started, and itself. What became of
-the notebook goes to the standard output, as a line of JSON too.
+The task lies in the kernel's home, and what became of the notebook is written there. The standard
+input stays open as long as `run` lives: when it closes, this process ends all that the notebook
+has started, and itself.
 """
 
-import codecs
 import contextlib
 import json
 import logging
@@ -30,7 +29,7 @@ from evalib.tools.store import has_tag, join_streams
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _OUTPUT_PATIENCE = 30  # seconds for outputs to arrive after their cell has ended
-_DAMAGED = ("NotJSONError", "ValidationError", "UnicodeDecodeError")
+_DAMAGED = ("NotJSONError", "ValidationError", "UnicodeDecodeError", "UnicodeEncodeError")
 
 
 class KernelQuit(Exception):
@@ -48,27 +47,23 @@ class _KernelManager(AsyncKernelManager):
         _KernelManager.process = getattr(self.provisioner, "process", None)
 
 
-def execute(task: dict[str, Any]) -> dict[str, Any]:
+def execute(task: dict[str, Any], home: Path) -> dict[str, Any]:
     """Execute a notebook and finish its copy, be it complete or broken off.
 
-    Args:
-        task: `path`; `copy`, which grows meanwhile; `home` of the kernel; `parameters`;
-            `timeout`, seconds a cell or None; `run`, the fields of a `NotebookRun` so far.
-
-    Returns:
-        More fields of it. Raises `UnwritableError` where the copy cannot be written.
+    The task is that of `run`: `timeout` is seconds per cell or None, `run` holds the fields of a
+    `NotebookRun` so far. Returns more of them. Raises `UnwritableError`.
     """
-    broken_off, start = "", time.monotonic()
+    path, broken_off, start = task["path"], "", time.monotonic()
     with explained(Path(task["run"]["output"]).parent):
         try:
-            _check(task["path"])
+            nbformat.validate(nbformat.read(path, as_version=4))  # papermill would only log it
             papermill.execute_notebook(
                 # papermill fills in braces in paths as in a format string.
-                *(task[name].replace("{", "{{").replace("}", "}}") for name in ("path", "copy")),
+                *(name.replace("{", "{{").replace("}", "}}") for name in (path, task["copy"])),
                 parameters=task["parameters"],
                 kernel_name=KERNEL["name"],
                 language=KERNEL["language"],
-                cwd=Path(task["path"]).parent,
+                cwd=Path(path).parent,
                 progress_bar=False,
                 execution_timeout=task["timeout"],
                 autosave_cell_every=0,
@@ -80,27 +75,15 @@ def execute(task: dict[str, Any]) -> dict[str, Any]:
         except PapermillExecutionError:
             pass
         except Exception as error:
-            if isinstance(error, OSError) and error.errno and error.filename != task["path"]:
+            if isinstance(error, OSError) and error.errno and error.filename != path:
                 raise
-            broken_off = _explain(error, task)
+            broken_off = _explain(error, task["timeout"], home)
         outcome = {"error": broken_off, "seconds": round(time.monotonic() - start, 2)}
         with contextlib.suppress(FileNotFoundError, ValueError):  # there is none, or half of one
             executed = nbformat.read(task["copy"], as_version=4)
             outcome |= _judge(executed, broken_off)
             _finish(executed, {**task["run"], **outcome}, task["copy"])
     return outcome
-
-
-def _check(path: str) -> None:
-    """Read the file as papermill will, for better words where that fails."""
-    content = Path(path).read_bytes()
-    if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ValueError("the file begins with a byte order mark: save it as UTF-8 without one")
-    notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
-    nbformat.validate(notebook)
-    for number, cell in enumerate(notebook.cells, 1):
-        if any("\ud800" <= character <= "\udfff" for character in cell.source):
-            raise ValueError(f"cell {number} of the file holds half an emoji: delete it there")
 
 
 def _note_reply(cell: nbformat.NotebookNode, cell_index: int, execute_reply: Any) -> None:
@@ -115,8 +98,8 @@ def _note_reply(cell: nbformat.NotebookNode, cell_index: int, execute_reply: Any
 def _judge(executed: nbformat.NotebookNode, broken_off: str) -> dict[str, Any]:
     """Find the cell that failed, if any, and those that wrote to stderr.
 
-    papermill's marks are the measure, not its exception: it raises one for an error in a cell
-    tagged `raises-exception` as well, and none where `sys.exit()` ends a notebook half-way.
+    papermill's marks are the measure: it raises an exception for a cell tagged `raises-exception`
+    as well, and none where `sys.exit()` ends a notebook half-way.
     """
     code = [cell for cell in executed.cells if cell.cell_type == "code"]
     code = [cell for cell in code if not has_tag(cell, "injected-parameters")]
@@ -136,21 +119,21 @@ def _judge(executed: nbformat.NotebookNode, broken_off: str) -> dict[str, Any]:
     }
 
 
-def _explain(error: Exception, task: dict[str, Any]) -> str:
+def _explain(error: Exception, timeout: int | None, home: Path) -> str:
     """Say what broke a notebook off that did not fail by itself, and what to do."""
     kind, text = type(error).__name__, next(iter(str(error).strip().splitlines()), "")
     if kind in _DAMAGED:
-        text = "the file is damaged or half-merged: `git diff` shows what changed"
+        text = "the file is damaged, half-merged, or not UTF-8 without a byte order mark"
     elif kind == "CellTimeoutError" and "IOPub" in str(error):
         text = "output came faster than it could be read, and some was lost: print less"
     elif kind == "CellTimeoutError":
-        text = f"still running after {task['timeout']} s (--timeout)"
+        text = f"still running after {timeout} s (--timeout)"
     elif kind == "DeadKernelError" and _KernelManager.process:
         ending = describe_ending(_KernelManager.process.poll() or 0)
         killed = ": somebody killed it, or the system did for want of memory"
         text = f"the kernel ended with {ending}{killed if 'KILL' in ending else ''}"
     elif kind == "RuntimeError" and text.startswith("Kernel"):  # died before it answered
-        printed = Path(task["home"], "log").read_text(encoding="utf-8", errors="replace")
+        printed = (home / "log").read_text(encoding="utf-8", errors="replace")
         text = f"the kernel did not start: {[text, *filter(str.strip, printed.splitlines())][-1]}"
     return _plain(f"{kind}: {text}")
 
@@ -172,28 +155,27 @@ def _finish(executed: nbformat.NotebookNode, run: dict[str, Any], copy: str) -> 
     nbformat.write(executed, copy)
 
 
-def _end_with_run(task: dict[str, Any]) -> None:
+def _end_with_run(home: Path, copy: str) -> None:
     while os.read(0, 1):
         pass
-    end_processes(Path(task["home"]))
-    shutil.rmtree(task["home"], ignore_errors=True)
-    Path(task["copy"]).unlink(missing_ok=True)
+    end_processes(home)
+    shutil.rmtree(home, ignore_errors=True)
+    Path(copy).unlink(missing_ok=True)
     os._exit(1)
 
 
 def main() -> None:
-    """Answer the one task."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    task = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_run, args=[task], daemon=True).start()
+    """Do the one task."""
+    home = Path(sys.argv[1])
+    task = json.loads((home / "task").read_text("utf-8"))
+    threading.Thread(target=_end_with_run, args=[home, task["copy"]], daemon=True).start()
     logging.disable()
     warnings.simplefilter("ignore")
     try:
-        answer = execute(task)
+        outcome = execute(task, home)
     except UnwritableError as error:
-        answer = {"unwritable": str(error)}
-    print(json.dumps(answer), file=answers, flush=True)
+        outcome = {"unwritable": str(error)}
+    (home / "outcome").write_text(json.dumps(outcome), "utf-8")
 
 
 if __name__ == "__main__":

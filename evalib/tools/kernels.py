@@ -22,43 +22,34 @@ KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 OWN_FOLDER = Path(__file__).resolve().parents[2]  # where this evalib lies
 
 _MARK = "EVALIB_KERNELS"
-# They change what code does or prints, or how long Keras trains. Matplotlib's would leave
-# notebooks without inline figures.
+# They change what code does or prints, how long Keras trains, or whether figures are inline.
 _REMOVED = {
     *("PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONWARNINGS", "PYTHONVERBOSE"),
     *("PYTHONDEBUG", "PYTHONDEVMODE", "PYTHONBREAKPOINT", "MPLBACKEND", "JUPYTER_CONFIG_PATH"),
     *("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "COLUMNS", "LINES", "NO_COLOR"),
 }
-_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def kernel_environment(
     home: Path, *, evalib: Path = OWN_FOLDER, variables: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Make the environment of a process that starts kernels, or trains, without user settings.
+    """All variables, as `subprocess` takes them, of a process that starts kernels, or trains.
 
-    Jupyter tools find in it one kernel `python3`: this Python, which ends with its parent on
-    Linux. `KERAS_BACKEND` and `PYTHONPATH` are kept, and what Keras has downloaded is found.
+    Jupyter tools find one kernel `python3`: this Python, which ends with its parent on Linux.
+    `KERAS_BACKEND` and `PYTHONPATH` are kept, and what Keras has downloaded is found.
 
     Args:
-        home: a folder of its own, made if need be, that lasts as long as the processes. It also
-            marks them: `end_processes` finds them by it.
+        home: a folder that lasts as long as the processes, by which `end_processes` finds them.
         evalib: the folder in which the package `evalib` lies that kernels import.
         variables: more variables to set.
-
-    Returns:
-        All environment variables, as `subprocess` takes them.
     """
     home = home.resolve()
     kernel, keras = home / "jupyter" / "kernels" / KERNEL["name"], home / "keras"
     for folder in (kernel, keras, home / "ipython", home / "runtime"):
         folder.mkdir(parents=True, exist_ok=True)
-    spec = {
-        "argv": [*module_command("ipykernel_launcher", evalib), "-f", "{connection_file}"],
-        "env": {name: "" for name in _REMOVED if name.startswith("PYTHON")},
-        "display_name": KERNEL["display_name"],
-        "language": KERNEL["language"],
-    }
+    command = [*module_command("ipykernel_launcher", evalib), "-f", "{connection_file}"]
+    emptied = {name: "" for name in _REMOVED if name.startswith("PYTHON")}
+    spec = {"argv": command, "env": emptied, **KERNEL}
     (kernel / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
     (home / "matplotlibrc").touch()
     for name in ("models", "datasets"):  # what Keras downloads is kept
@@ -66,11 +57,10 @@ def kernel_environment(
             own = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()) / name
             own.mkdir(parents=True, exist_ok=True)
             (keras / name).symlink_to(own.resolve(), target_is_directory=True)
+    jupyter = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_PATH")
     return {
         **{name: value for name, value in os.environ.items() if name not in _REMOVED},
-        **dict.fromkeys(
-            ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_PATH"), str(kernel.parents[1])
-        ),
+        **dict.fromkeys(jupyter, str(home / "jupyter")),
         _MARK: str(home),
         "IPYTHONDIR": str(home / "ipython"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
@@ -82,31 +72,23 @@ def kernel_environment(
 
 
 def module_command(module: str, evalib: Path = OWN_FOLDER) -> list[str]:
-    """The command that runs a module with this Python and the evalib of a certain folder.
-
-    Modules in the current folder come last.
-    """
+    """The command that runs a module with the evalib of a folder; the current folder is last."""
     return [sys.executable, "-P", str(Path(__file__).resolve()), str(evalib), module]
 
 
 def end_processes(home: Path) -> None:
     """Kill all processes that were started in the environment of `home`, however far down."""
     for _ in range(50):  # one may start another while we look
-        found = [process for process in psutil.process_iter() if _is_marked(process, home)]
+        found = False
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):  # it has ended, or is somebody else's
+                marked = process.environ().get(_MARK) == str(home.resolve())
+                if marked and os.getpid() != process.pid and process.status() != "zombie":
+                    found = True
+                    process.kill()
         if not found:
             return
-        for process in found:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
         time.sleep(0.05)
-
-
-def _is_marked(process: psutil.Process, home: Path) -> bool:
-    try:
-        marked = process.environ().get(_MARK) == str(home.resolve())
-        return marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, OSError):  # it has ended, or is somebody else's
-        return False
 
 
 def describe_ending(status: int) -> str:
@@ -118,7 +100,7 @@ def describe_ending(status: int) -> str:
 def _run_module(folder: str, module: str, *arguments: str) -> None:
     """Become a module, in the process that `module_command` starts."""
     if module == "ipykernel_launcher" and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: at its parent's death
     for name in _REMOVED & os.environ.keys():
         del os.environ[name]
     sys.path.insert(0, folder)  # only now: what else lies there must not shadow a library

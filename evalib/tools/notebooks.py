@@ -10,54 +10,44 @@ from pathlib import Path
 from evalib.tools.kernels import OWN_FOLDER
 
 
-def find_notebook_folder(folder: Path | None = None) -> Path:
-    """The folder asked for, or `notebooks` of this checkout, beside evalib, or just here."""
-    here, beside = Path.cwd() / "notebooks", OWN_FOLDER / "notebooks"
-    checkout = [here] if (Path.cwd() / "evalib" / "__init__.py").is_file() else []
-    for candidate in [folder] if folder else [*checkout, beside, here]:
-        if candidate.is_dir():
-            return candidate.resolve()
-    raise ValueError(f"expected a folder of notebooks, found none at {folder or here}")
+def select_notebooks(
+    names: Sequence[str] = (), folder: Path | None = None
+) -> tuple[Path, list[Path], list[Path]]:
+    """Find the folder of notebooks, all in it and in `further/` below it, and those asked for.
 
-
-def select_notebooks(names: Sequence[str], folder: Path) -> list[Path]:
-    """Find notebooks in a folder and in `further/` below it.
-
-    Args:
-        names: stems, files, numbers ("5", "05") or unambiguous beginnings; all when empty.
-        folder: the notebooks' folder.
-
-    Returns:
-        The notebooks in the order asked for, each once.
-
-    Raises:
-        ValueError: a name fits no notebook or several; there are none; two have one name.
+    The folder is `notebooks` of this checkout, or beside evalib, or just here, where none is
+    given. A name is a file, a stem, a number ("5", "05") or an unambiguous beginning; without one
+    all are meant. Raises ValueError where a name fits none or several, or two have one name.
     """
-    found = [*sorted(folder.glob("*.ipynb")), *sorted(folder.glob("further/*.ipynb"))]
-    known = {path.stem: path for path in found if not path.name.startswith(".")}
-    if not known:
-        raise ValueError(f"expected notebooks (*.ipynb) in {folder}, found none")
-    for path in found:
-        if known.get(path.stem, path) != path:
-            raise ValueError(f"expected one notebook of that name, got two: {path.stem}")
-    return list(dict.fromkeys([_find(name, known, folder) for name in names] or known.values()))
+    here, beside = Path.cwd() / "notebooks", OWN_FOLDER / "notebooks"
+    in_checkout = (Path.cwd() / "evalib" / "__init__.py").is_file()
+    places = [folder] if folder else [here, beside] if in_checkout else [beside, here]
+    folder = next((place.resolve() for place in places if place.is_dir()), places[0])
+    found = [*sorted(folder.glob("[!.]*.ipynb")), *sorted(folder.glob("further/[!.]*.ipynb"))]
+    if not found or len({path.stem for path in found}) < len(found):
+        raise ValueError(f"expected notebooks (*.ipynb) of different names in {folder}")
+    selected = dict.fromkeys([_find(name, found, folder) for name in names] or found)
+    return folder, found, list(selected)
 
 
-def _find(name: str, known: Mapping[str, Path], folder: Path) -> Path:
-    stem = name.removesuffix(".ipynb")
-    number = re.compile(rf"0*{int(stem)}(?!\d)" if stem.isdecimal() else "(?!)")
-    places = (Path(name).resolve(), folder / name)
+def _find(name: str, known: Sequence[Path], folder: Path) -> Path:
+    stem, places = name.removesuffix(".ipynb"), (Path(name).resolve(), folder / name)
+    number = rf"0*{int(stem)}(?!\d)" if stem.isdecimal() else "(?!)"
     for fits in (
-        [one for one, path in known.items() if path in places],
-        [one for one in known if one == stem],
-        [one for one in known if number.match(one)],
-        [one for one in known if stem and one.startswith(stem)],
+        [path for path in known if path in places],
+        [path for path in known if path.stem == stem],
+        [path for path in known if re.match(number, path.stem)],
+        [path for path in known if stem and path.stem.startswith(stem)],
     ):
         if len(fits) == 1:
-            return known[fits[0]]
+            return fits[0]
         if fits:
-            raise ValueError(f"{name!r} fits several notebooks: {', '.join(fits)}")
-    raise ValueError(f"no notebook is called {name!r}; there are: {', '.join(known)}")
+            raise ValueError(f"{name!r} fits several notebooks: {_stems(fits)}")
+    raise ValueError(f"no notebook is called {name!r}; there are: {_stems(known)}")
+
+
+def _stems(paths: Sequence[Path]) -> str:
+    return ", ".join(path.stem for path in paths)
 
 
 def accepted_parameters(
@@ -65,26 +55,19 @@ def accepted_parameters(
 ) -> dict[Path, dict[str, object]]:
     """Give each notebook those parameters that the cell tagged `parameters` sets.
 
-    Raises:
-        ValueError: no notebook has one of them, or a value cannot be passed on.
+    Raises ValueError where no notebook has one of them, or one is not of UTF-8.
     """
+    json.dumps(parameters, ensure_ascii=False).encode("utf-8")
     known = {path: _parameter_names(path) for path in paths}
-    for name, value in parameters.items():
-        try:
-            json.dumps({name: value}, ensure_ascii=False).encode("utf-8")
-        except (TypeError, ValueError):
-            plain = f"expected a plain value for {name}, such as a number or a text in UTF-8"
-            raise ValueError(f"{plain}, got {type(value).__name__} {value!r}") from None
+    for name in parameters:
         if not any(name in names for names in known.values()):
-            rows = [f"  {path.stem}: {', '.join(names) or 'none'}" for path, names in known.items()]
-            rows.insert(0, f"no selected notebook has a parameter {name!r}; there are:")
-            raise ValueError("\n".join(rows))
+            rows = [f"\n  {path.stem}: {', '.join(own) or 'none'}" for path, own in known.items()]
+            raise ValueError(f"no notebook has a parameter {name!r}; there are:{''.join(rows)}")
     return {path: {n: parameters[n] for n in parameters if n in known[path]} for path in paths}
 
 
 def _parameter_names(path: Path) -> list[str]:
-    cells = _read_cells(path)
-    tagged = [text for _, text, tags in cells if "parameters" in tags] if cells else []
+    tagged = [text for _, text, tags in _read_cells(path) or () if "parameters" in tags]
     return re.findall(r"^(\w+)\s*(?::[^=\n]*)?=(?!=)", "\n".join(tagged), re.MULTILINE)
 
 
@@ -94,16 +77,11 @@ def evalib_beside(notebook: Path) -> Path:
     return next(above, OWN_FOLDER)
 
 
-def digest_sources(notebook: Path, output_folder: Path, *others: object) -> str:
-    """Digest all that decides how a notebook comes out; what it printed last is no part of it.
+def digest_of(notebook: Path, output_folder: Path, *others: object) -> str:
+    """Digest all that decides how a notebook comes out, but for what it printed last.
 
-    Args:
-        notebook: its file. Text counts, for a copy shows it.
-        output_folder: where executed copies go, which are no source.
-        others: plain values, such as parameters and versions.
-
-    Returns:
-        SHA-256 of these, of evalib, and of the results in `outputs/`, which notebooks read.
+    These are its cells, evalib, the results in `outputs/`, which notebooks read, except for copies
+    in the output folder, and `others`: plain values, such as parameters and versions.
     """
     folder = evalib_beside(notebook)
     package, results = folder / "evalib", folder / "outputs"
@@ -123,11 +101,9 @@ def digest_sources(notebook: Path, output_folder: Path, *others: object) -> str:
 
 def _read_cells(notebook: Path) -> list[tuple[str, str, list[str]]] | None:
     """Kind, text and tags of each cell; None where it is no notebook, as its run will tell."""
-    try:
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         return [
-            (cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("tags") or [])
-            for cell in cells
+            (c["cell_type"], "".join(c["source"]), c["metadata"].get("tags", [])) for c in cells
         ]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
+    return None

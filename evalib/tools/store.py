@@ -16,21 +16,16 @@ _WRITTEN_OVER = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
 
 
 def has_tag(cell: nbformat.NotebookNode, tag: str) -> bool:
-    """Whether a cell carries a tag."""
     return tag in cell.metadata.get("tags", [])
 
 
 def store_executed(notebook: Path, executed: Path) -> list[str]:
-    """Write the outputs of an executed copy into the notebook that it was made from.
+    """Write the outputs of a copy into its notebook; say what kept them from being stored.
 
     All else stays, but for metadata that differs between machines. A cell tagged
     `skip-execution`, which was not run, keeps its outputs.
-
-    Returns:
-        What kept the outputs from being stored; empty when they were.
     """
-    source = nbformat.read(notebook, as_version=4)
-    copy = nbformat.read(executed, as_version=4)
+    source, copy = (nbformat.read(path, as_version=4) for path in (notebook, executed))
     if [cell.source for cell in source.cells] != [cell.source for cell in copy.cells]:
         return ["outputs not stored: the notebook was changed while it ran"]
     if differs_from_script(notebook):
@@ -56,8 +51,7 @@ def store_executed(notebook: Path, executed: Path) -> list[str]:
 def differs_from_script(notebook: Path) -> bool:
     """Whether jupytext's script of a notebook, `src/NAME.py`, exists and has other cells.
 
-    Storing outputs makes the notebook the newer one of the two: `jupytext --sync` would then
-    throw away what was edited in the script.
+    A notebook with new outputs is the newer one: `jupytext --sync` would throw the script's away.
     """
     script = notebook.parent / "src" / f"{notebook.stem}.py"
     if not script.exists():
@@ -70,10 +64,9 @@ def differs_from_script(notebook: Path) -> bool:
 
 
 def join_streams(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Join what a cell printed: one output for stdout and one for stderr, as nbval compares them.
+    """Join what a cell printed as nbval does, but in linear time: one stdout and one stderr.
 
-    Of a line that was written over, the last state stays. Takes linear time, unlike nbclient's
-    `coalesce_streams`.
+    Of a line that was written over, the last state stays.
     """
     texts: dict[str, list[str]] = {}
     joined = []
@@ -91,12 +84,7 @@ def join_streams(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.Note
 def compress_png(encoded: str, exact_up_to: int = 80_000) -> str:
     """Compress a PNG picture in base64: exactly, or, if it stays large, to its 256 best colors.
 
-    Matplotlib's pictures get an eighth smaller. One full of photographs is half as large with a
-    palette, which the eye does not tell from it. A picture that moves stays as it is.
-
-    Args:
-        encoded: the picture, as notebooks store it.
-        exact_up_to: bytes; an opaque picture that stays larger than this gets the palette.
+    One full of photographs is half as large with a palette. A picture that moves stays as it is.
     """
     picture: Image.Image = Image.open(io.BytesIO(base64.b64decode(encoded)))
     if getattr(picture, "is_animated", False):

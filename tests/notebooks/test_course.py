@@ -17,26 +17,23 @@ def code_cells(path: Path) -> list[nbformat.NotebookNode]:
     return [cell for cell in cells if cell.cell_type == "code" and cell.source.strip()]
 
 
-def test_there_are_notebooks_and_each_has_its_pair():
-    pairs = sorted((REPOSITORY / "notebooks" / "src").glob("*.py"))
-    assert NOTEBOOKS
-    assert [path.stem for path in NOTEBOOKS] == [path.stem for path in pairs]
-
-
-def test_the_readme_has_a_row_for_each():
+def test_each_notebook_has_its_pair_and_its_row_in_the_readme():
+    stems = [path.stem for path in NOTEBOOKS]
+    assert stems
+    assert stems == sorted(p.stem for p in (REPOSITORY / "notebooks" / "src").glob("*.py"))
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \[(\w+)\]\(notebooks/\1\.ipynb\) \|", readme, re.MULTILINE)
-    assert rows == [path.stem for path in NOTEBOOKS]
+    assert rows == stems
 
 
 @each_notebook
 def test_a_notebook_and_its_script_say_the_same(path):
-    script = path.parent / "src" / f"{path.stem}.py"
-    notebook, paired = jupytext.read(path), jupytext.read(script)
-    for cell, twin in zip(notebook.cells, paired.cells, strict=True):
-        assert cell.cell_type == twin.cell_type, "run `make sync`"
-        assert cell.source == twin.source, "run `make sync`"
-        assert cell.metadata.get("tags", []) == twin.metadata.get("tags", []), "run `make sync`"
+    pair = (path, path.parent / "src" / f"{path.stem}.py")
+    cells = [
+        [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in notebook.cells]
+        for notebook in map(jupytext.read, pair)
+    ]
+    assert cells[0] == cells[1], "run `make sync`"
 
 
 @each_notebook
@@ -48,25 +45,16 @@ def test_every_code_cell_opens_with_a_comment_that_says_something(path):
 
 
 @each_notebook
-def test_every_cell_ran_once_from_top_to_bottom(path):
-    assert [c.execution_count for c in code_cells(path)] == list(
-        range(1, len(code_cells(path)) + 1)
-    )
-
-
-@each_notebook
-def test_no_stored_output_is_an_error_or_on_stderr(path):
-    outputs = [output for cell in code_cells(path) for output in cell.outputs]
+def test_every_cell_ran_in_order_without_a_red_box_and_github_can_draw_it(path):
+    cells = code_cells(path)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
     assert outputs
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
-
-
-@each_notebook
-def test_github_can_draw_it_and_it_holds_no_timings(path):
     assert path.stat().st_size < 1_500_000
     notebook = nbformat.read(path, as_version=4)
-    assert "papermill" not in notebook.metadata
-    assert not [cell for cell in notebook.cells if {"papermill", "execution"} & set(cell.metadata)]
+    for part in (notebook, *notebook.cells):
+        assert not {"papermill", "execution"} & set(part.metadata)
 
 
 @each_notebook

@@ -32,6 +32,10 @@ def tagged(source: str, tag: str) -> nbformat.NotebookNode:
     return v4.new_code_cell(source, metadata={"tags": [tag]})
 
 
+def cells_of(path: Path) -> list[nbformat.NotebookNode]:
+    return list(nbformat.read(path, as_version=4).cells)
+
+
 def half_written(folder: Path) -> list[str]:
     """What is not complete: files of a write that broke off, folders of what runs."""
     parts = ("partial", ".evalib-run")
@@ -45,19 +49,16 @@ def read_report(out: Path) -> dict[str, Any]:
 
 def quick_environment(folder: Path) -> dict[str, str]:
     """Give subprocesses a Keras without a GPU that is imported at once."""
-    stubs = folder / "stubs"
-    stubs.mkdir(exist_ok=True)
-    (stubs / "keras.py").write_text(
+    for name in ("stubs", "temporary"):
+        (folder / name).mkdir(exist_ok=True)
+    (folder / "stubs" / "keras.py").write_text(
         "class backend:\n    backend = staticmethod(lambda: 'tensorflow')\n"
     )
-    (stubs / "tensorflow.py").write_text(
-        "__version__ = '0'\nclass config:\n"
-        "    list_physical_devices = staticmethod(lambda kind: [])\n"
-        "    class experimental:\n        get_device_details = None\n"
+    (folder / "stubs" / "tensorflow.py").write_text(
+        "class config:\n    list_physical_devices = lambda kind: []\n__version__ = '0'"
     )
-    temporary = folder / "temporary"
-    temporary.mkdir(exist_ok=True)
-    return {**os.environ, "PYTHONPATH": str(stubs), "TMPDIR": str(temporary)}
+    own = {"PYTHONPATH": str(folder / "stubs"), "TMPDIR": str(folder / "temporary")}
+    return {**os.environ, **own}
 
 
 def run_command(folder: Path, *arguments: object) -> list[str]:
@@ -66,17 +67,13 @@ def run_command(folder: Path, *arguments: object) -> list[str]:
     return [*own, *map(str, arguments)]
 
 
-def start_run(folder: Path, *arguments: object) -> "subprocess.Popen[str]":
+def start_run(folder: Path, *arguments: object, **options: Any) -> "subprocess.Popen[str]":
     """Start `evalib run` and do not wait."""
-    return subprocess.Popen(
-        run_command(folder, *arguments),
-        env=quick_environment(folder),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        # Where the tests themselves run in the background, an interrupt would be ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    # Where the tests themselves run in the background, an interrupt would be ignored.
+    default: Any = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    default |= {"env": quick_environment(folder), "text": True}
+    default |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(run_command(folder, *arguments), **(default | options))
 
 
 def wait_until(true: Callable[[], object], seconds: float = 90) -> None:

@@ -6,12 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from evalib.tools.kernels import end_processes, kernel_environment
 from evalib.tools.run import run_notebooks
-from tests.tools.notebook_calls import is_running, numbers_in, wait_for_end, write_notebook
+from tests.tools.notebook_calls import (
+    cells_of,
+    is_running,
+    numbers_in,
+    wait_for_end,
+    write_notebook,
+)
 
 pytestmark = pytest.mark.usefixtures("found")
 
@@ -68,45 +73,31 @@ def test_user_settings_and_the_current_folder_change_nothing(
         "JUPYTER_PATH": str(home / "jupyter"),
         "PYTHONPATH": str(tmp_path / "site"),
         "PYTHONSTARTUP": str(home / "startup.py"),
-        "PYTHONOPTIMIZE": "1",
-        "MPLBACKEND": "agg",
-        "KERAS_MAX_EPOCHS": "1",
-        "KERAS_BACKEND": "jax",
-        "CUDA_VISIBLE_DEVICES": "5",
+        **{"PYTHONOPTIMIZE": "1", "KERAS_MAX_EPOCHS": "1", "CUDA_VISIBLE_DEVICES": "5"},
+        **{"MPLBACKEND": "agg", "KERAS_BACKEND": "jax"},
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("KERAS_HOME", raising=False)
-    text = files["evalib/__init__.py"]
     write_notebook(folder / "a.ipynb", CHECKS.replace("PREFIX", repr(sys.prefix)), "assert False")
-    (tmp_path / "evalib" / "__init__.py").write_text(text)
 
-    (run,) = run_notebooks(device="cpu", notebook_folder=folder, output_folder=tmp_path / "out")
+    (run,) = run_notebooks(device="cpu", notebooks=folder, out=tmp_path / "out")
 
     assert (run.failing_cell, run.error) == (2, "AssertionError: "), run.error
-    executed = nbformat.read(tmp_path / "out" / "a.ipynb", as_version=4)
-    code = [cell for cell in executed.cells if cell.cell_type == "code"]
+    code = [cell for cell in cells_of(tmp_path / "out" / "a.ipynb") if cell.cell_type == "code"]
     assert [output.data["text/plain"] for output in code[0].outputs] == ["2"]
     assert {name: os.environ[name] for name in variables} == variables
-
-
-def test_downloads_of_keras_are_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    environment = kernel_environment(tmp_path / "home")
-    (Path(environment["KERAS_HOME"]) / "models" / "weights.h5").touch()
-    assert (tmp_path / "keras" / "models" / "weights.h5").exists()
+    # What Keras downloads is shared.
+    (Path(kernel_environment(home)["KERAS_HOME"]) / "models" / "weights.h5").touch()
+    assert (home / ".keras" / "models" / "weights.h5").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sessions are POSIX's")
 def test_processes_end_however_far_down(tmp_path: Path) -> None:
     file, home = tmp_path / "number", tmp_path / "home"
-    deepest = f"import os, time; open({str(file)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    between = (
-        "import subprocess, sys\n"
-        f"subprocess.Popen([sys.executable, '-c', {deepest!r}], start_new_session=True)"
-    )
+    between = f"sleep 600 & echo $! > {file}"
     environment = kernel_environment(home)
-    subprocess.run([sys.executable, "-c", between], env=environment, start_new_session=True)
+    subprocess.run(["setsid", "sh", "-c", between], env=environment, check=True)
     other = subprocess.Popen(["sleep", "600"], env=kernel_environment(tmp_path / "other"))
     (number,) = numbers_in(file)
     assert is_running(number)
