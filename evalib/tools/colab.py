@@ -1,7 +1,6 @@
-"""The repository's address, written into badges and first cells, and checked there.
+"""The repository's address: written into badges and first cells, and checked there.
 
-It stands in one place, `[project.urls] Repository` in pyproject.toml. Nothing beyond the standard
-library is imported here, so that a fork can set its address before anything is installed.
+Nothing beyond the standard library is imported: a fork sets its address before it installs.
 """
 
 import json
@@ -27,151 +26,103 @@ if "google.colab" in sys.modules: get_ipython().run_line_magic("pip", f'install 
 _SLUG = r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]*[A-Za-z0-9_-]"
 # What stands before an address in badges, first cells and `git clone` commands.
 _ADDRESS = re.compile(
-    rf"(?P<before>https://colab\.research\.google\.com/github/|git\+{GITHUB}|git clone {GITHUB})"
-    rf"(?P<slug>{_SLUG})(?P<blob>/blob/main/notebooks/(?P<path>[\w/.-]+))?"
+    rf"(https://colab\.research\.google\.com/github/|git\+{GITHUB}|git clone {GITHUB})({_SLUG})"
 )
 _PROJECT_URL = re.compile(r'(^\[project\.urls\][^\[]*?^Repository *= *")([^"]*)', re.MULTILINE)
 
 
 def repository_folder() -> Path:
-    """Find the checkout: the folder above the package, or the current one.
-
-    Raises:
-        ValueError: neither holds a pyproject.toml.
-    """
-    for folder in (Path(__file__).resolve().parents[2], Path.cwd()):
-        if (folder / "pyproject.toml").is_file():
-            return folder
-    raise ValueError(f"expected a checkout with pyproject.toml, found none in {Path.cwd()}")
+    """The checkout: the folder above the package, or the current one."""
+    above = Path(__file__).resolve().parents[2]
+    return above if (above / "pyproject.toml").is_file() else Path.cwd()
 
 
 def normalize_repository(url: str) -> str:
-    """Bring the address of a repository on GitHub into the one form that is stored.
-
-    Args:
-        url: such as `https://github.com/owner/name`, with or without a final slash or `.git`, or
-            `git@github.com:owner/name.git`.
+    """Bring `git@github.com:owner/name.git`, or alike, into the form that is stored.
 
     Raises:
-        ValueError: it is no such address.
+        ValueError: it is no address of a repository on GitHub.
     """
     address = url.strip().replace("git@github.com:", GITHUB).rstrip("/").removesuffix(".git")
-    if not address.startswith(GITHUB) or not re.fullmatch(_SLUG, address.removeprefix(GITHUB)):
+    if not re.fullmatch(f"{GITHUB}{_SLUG}", address):
         raise ValueError(f"expected https://github.com/OWNER/REPOSITORY, got {url!r}")
     return address
 
 
 def read_repository(folder: Path) -> str:
-    """Read the repository's address from the pyproject.toml of a checkout.
-
-    Raises:
-        ValueError: there is no pyproject.toml, or it holds no address.
-    """
+    """Read the address from a checkout's pyproject.toml; raises a ValueError if it has none."""
     path = folder / "pyproject.toml"
-    if not path.is_file():
-        raise ValueError(f"expected pyproject.toml in {folder}, found none")
     project = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
-    url = project.get("urls", {}).get("Repository")
-    if not isinstance(url, str):
+    if "Repository" not in project.get("urls", {}):
         raise ValueError(f"expected [project.urls] Repository in {path}, found none")
-    return normalize_repository(url)
+    return normalize_repository(project["urls"]["Repository"])
 
 
 def set_repository(url: str, folder: Path) -> list[Path]:
-    """Write a repository's address everywhere it stands: pyproject.toml, badges, first cells.
+    """Write a repository's address everywhere it stands; return the files that changed.
 
-    Not one other byte changes. Files keep the time of their last change, so that a later
-    `make sync` still knows which half of a pair was edited last.
-
-    Args:
-        url: the address.
-        folder: the checkout.
-
-    Returns:
-        The files that changed.
+    Not one other byte changes, and files keep the time of their last change: a later `make sync`
+    still knows which half of a pair was edited last.
 
     Raises:
         ValueError: it is no address on GitHub, or pyproject.toml holds none to replace.
     """
     repository = normalize_repository(url)
     read_repository(folder)
-    changes: dict[Path, str] = {}
-    for path in [folder / "pyproject.toml", *_files_with_addresses(folder)]:
-        old = path.read_bytes().decode("utf-8")
-        if path.name == "pyproject.toml":
-            new, count = _PROJECT_URL.subn(rf"\g<1>{repository}", old)
-            if count != 1:
-                raise ValueError(f'expected one line Repository = "..." in {path}, found {count}')
-        else:
-            slug = repository.removeprefix(GITHUB)
-            new = _ADDRESS.sub(rf"\g<before>{slug}\g<blob>", old)
-        if new != old:
-            changes[path] = new
-    # Only now is anything written: a refusal above leaves every file as it was.
-    for path, text in changes.items():
+    slug, project = repository.removeprefix(GITHUB), folder / "pyproject.toml"
+    old = {path: path.read_bytes().decode() for path in [project, *_pages(folder)]}
+    new = {path: _ADDRESS.sub(rf"\g<1>{slug}", text) for path, text in old.items()}
+    new[project], count = _PROJECT_URL.subn(rf"\g<1>{repository}", old[project])
+    if count != 1:
+        raise ValueError(f'expected one line Repository = "..." in {project}, found {count}')
+    changed = [path for path in old if new[path] != old[path]]
+    for path in changed:
         times = path.stat()
-        write_atomically(path, text)
+        write_atomically(path, new[path])
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    return list(changes)
+    return changed
 
 
 def wrong_addresses(folder: Path) -> list[str]:
-    """List every place whose address or version is not that of the checkout.
-
-    Each notebook and its script need the badge, the first cell, and the version of evalib that
-    they were written for.
-
-    Args:
-        folder: the checkout.
-
-    Returns:
-        Lines `file: found X, expected Y`; empty when all is in order.
+    """List what differs from the checkout: addresses, badges, first cells, versions of evalib.
 
     Raises:
-        ValueError: pyproject.toml holds no address.
+        ValueError: pyproject.toml holds no address, or a notebook is none.
     """
     repository = read_repository(folder)
+    colab = f"https://colab.research.google.com/github/{repository.removeprefix(GITHUB)}/blob/main"
+    version = f'ev.check_version("{".".join(__version__.split(".")[:2])}")'
     lines: list[str] = []
-    for path in _files_with_addresses(folder):
+    for path in _pages(folder):
         name = path.relative_to(folder).as_posix()
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".ipynb":
-            try:
-                cells = json.loads(text)["cells"]
-                text = "\n".join("".join(cell["source"]) for cell in cells)
-            except (ValueError, TypeError, KeyError):
-                lines.append(f"{name}: expected a notebook")
-                continue
-        found = [f"{GITHUB}{match['slug']}" for match in _ADDRESS.finditer(text)]
-        wrong = dict.fromkeys(address for address in found if address != repository)
-        lines += [f"{name}: found {address}, expected {repository}" for address in wrong]
-        if path.suffix != ".md":
-            lines += [f"{name}: {line}" for line in _wrong_head(path, text, repository)]
+            text = "\n".join(source for _, source, _ in read_cells(path))
+        found = dict.fromkeys(f"{GITHUB}{match[2]}" for match in _ADDRESS.finditer(text))
+        found.pop(repository, None)
+        lines += [f"{name}: found {address}, expected {repository}" for address in found]
+        page = name.replace("/src/", "/").removesuffix(path.suffix)
+        badge = f"[![Open In Colab]({BADGE_IMAGE})]({colab}/{page}.ipynb)"
+        for part in (badge, FIRST_CELL.format(repository=repository), version):
+            if path.suffix != ".md" and part not in text:
+                lines.append(f"{name}: expected {part.splitlines()[0]}")
     return lines
 
 
-def _wrong_head(path: Path, text: str, repository: str) -> list[str]:
-    """Say which of badge, first cell and version a notebook or its script lacks."""
-    page = f"{path.stem}.ipynb" if path.parent.name != "further" else f"further/{path.stem}.ipynb"
-    if path.parent.parent.name == "further":
-        page = f"further/{page}"
-    slug = repository.removeprefix(GITHUB)
-    target = f"https://colab.research.google.com/github/{slug}/blob/main/notebooks/{page}"
-    lines = []
-    if f"[![Open In Colab]({BADGE_IMAGE})]({target})" not in text:
-        linked = [match["path"] for match in _ADDRESS.finditer(text) if match["path"]]
-        what = f"a badge for {', '.join(linked)}" if linked else "no badge"
-        lines.append(f"found {what}, expected [![Open In Colab]({BADGE_IMAGE})]({target})")
-    if FIRST_CELL.format(repository=repository) not in text:
-        lines.append("expected FIRST_CELL of evalib.tools.colab as the first code cell")
-    version = ".".join(__version__.split(".")[:2])
-    if f'ev.check_version("{version}")' not in text:
-        lines.append(f'expected ev.check_version("{version}") below `import evalib as ev`')
-    return lines
+def read_cells(notebook: Path) -> list[tuple[str, str, list[str]]]:
+    """The kind, source and tags of each cell. Raises a ValueError where it is no notebook."""
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        tags = [[*map(str, cell["metadata"].get("tags", []))] for cell in cells]
+        sources = ["".join(cell["source"]) for cell in cells]
+        return [
+            (cell["cell_type"], *rest) for cell, *rest in zip(cells, sources, tags, strict=True)
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{notebook}: expected a notebook") from error
 
 
-def _files_with_addresses(folder: Path) -> list[Path]:
-    notebooks = folder / "notebooks"
+def _pages(folder: Path) -> list[Path]:
     patterns = ("*.ipynb", "src/*.py", "further/*.ipynb", "further/src/*.py")
-    paths = [folder / "README.md", *(p for one in patterns for p in sorted(notebooks.glob(one)))]
-    return [path for path in paths if path.is_file() and not path.name.startswith(".")]
+    paths = [path for one in patterns for path in sorted((folder / "notebooks").glob(one))]
+    return [folder / "README.md", *(path for path in paths if not path.name.startswith("."))]

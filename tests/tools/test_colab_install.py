@@ -6,8 +6,8 @@ address is a folder. `make test-colab` does the same with Colab's versions and w
 
 import json
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -25,8 +25,7 @@ from tests.colab.stand_in import (
 )
 
 
-@dataclass(frozen=True)
-class Colab:
+class Colab(NamedTuple):
     """An environment without evalib, an empty folder to work in, a repository to install from."""
 
     folder: Path
@@ -55,12 +54,8 @@ def colab(tmp_path_factory: pytest.TempPathFactory) -> Colab:
     return Colab(folder / "empty", borrow_environment(folder / "environment"), folder / "clone")
 
 
-@pytest.fixture(scope="module")
-def cell(colab: Colab) -> str:
-    return first_cell(colab.clone / "notebooks" / NOTEBOOKS[0])
-
-
-def test_outside_colab_nothing_happens(colab: Colab, cell: str) -> None:
+def test_outside_colab_nothing_happens(colab: Colab) -> None:
+    cell = first_cell(colab.clone / "notebooks" / NOTEBOOKS[0])
     code = "import sys; del sys.modules['google.colab']\nbefore = set(sys.modules)\n"
     assert colab.run(f"{code}{cell}\nprint(set(sys.modules) - before)") == "set()\n"
 
@@ -80,9 +75,8 @@ print("found", json.dumps({
 
 
 @pytest.mark.parametrize("source", ["main", "zip"])
-def test_the_first_cell_installs_evalib_and_nothing_else(
-    colab: Colab, cell: str, source: str
-) -> None:
+def test_the_first_cell_installs_evalib_and_nothing_else(colab: Colab, source: str) -> None:
+    cell = first_cell(colab.clone / "notebooks" / NOTEBOOKS[0])
     assert "No module named 'evalib'" in colab.run("import evalib")
     before = distributions(colab.python)
     if source == "zip":  # of a copy that has no address yet, as GitHub and a file manager make it
