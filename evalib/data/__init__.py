@@ -2,12 +2,10 @@
 
 from evalib import offer
 
-__getattr__, __dir__ = offer(
-    __name__,
-    {
-        "corruptions": "rotate shift add_gaussian_noise dilate erode corrupt",
-        "letters": "Line Letter draw_page",
-        "mnist": "load_mnist split_validation prepare_images",
-        "photos": "PHOTOS sample_photo",
-    },
-)
+_NAMES = {
+    "corruptions": "rotate shift add_gaussian_noise dilate erode corrupt",
+    "letters": "Line Letter draw_page",
+    "mnist": "load_mnist split_validation prepare_images",
+    "photos": "PHOTOS sample_photo",
+}
+__getattr__, __dir__ = offer(__name__, _NAMES)

@@ -1,34 +1,27 @@
 """Digits made harder, to see what a network's accuracy is worth beyond the test set.
 
-Each function takes digits as `prepare_images` does (with its errors), and returns float32 from 0 to
+Each function takes digits as `prepare_images` does, with its errors, and returns float32 from 0 to
 1 of shape `(n, height, width)`. Beyond the border everything is black.
 """
 
 from typing import Any
 
 import numpy as np
-import scipy.ndimage
+from scipy import ndimage
 
 from evalib.data.mnist import prepare_images
 
-# A pixel and its four neighbors.
-_CROSS = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]])
+_CROSS = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]])  # a pixel and its four neighbors
 
 
 def rotate(digits: Any, degrees: float) -> np.ndarray:
     """Turn digits counterclockwise about their middle, with bilinear interpolation."""
-    images = prepare_images(digits)[..., 0]
-    return scipy.ndimage.rotate(images, degrees, axes=(2, 1), reshape=False, order=1)
+    return ndimage.rotate(prepare_images(digits)[..., 0], degrees, (2, 1), reshape=False, order=1)
 
 
 def shift(digits: Any, down: float, right: float) -> np.ndarray:
-    """Move digits by so many pixels down and to the right; up and to the left if negative.
-
-    Example:
-        >>> shift([[[0.0, 1.0], [0.0, 0.0]]], down=1, right=-1)[0].tolist()
-        [[0.0, 0.0], [1.0, 0.0]]
-    """
-    return scipy.ndimage.shift(prepare_images(digits)[..., 0], (0, down, right), order=1)
+    """Move digits by so many pixels down and to the right; up and to the left if negative."""
+    return ndimage.shift(prepare_images(digits)[..., 0], (0, down, right), order=1)
 
 
 def add_gaussian_noise(digits: Any, deviation: float, *, seed: int = 0) -> np.ndarray:
@@ -40,22 +33,16 @@ def add_gaussian_noise(digits: Any, deviation: float, *, seed: int = 0) -> np.nd
 
 def dilate(digits: Any) -> np.ndarray:
     """Make strokes a pixel wider on every side: the maximum of a pixel and its four neighbors."""
-    images = prepare_images(digits)[..., 0]
-    return scipy.ndimage.grey_dilation(images, footprint=_CROSS, mode="constant")
+    return ndimage.grey_dilation(prepare_images(digits)[..., 0], footprint=_CROSS, mode="constant")
 
 
 def erode(digits: Any) -> np.ndarray:
     """Make strokes a pixel narrower on every side: the minimum of a pixel and its neighbors."""
-    images = prepare_images(digits)[..., 0]
-    return scipy.ndimage.grey_erosion(images, footprint=_CROSS, mode="constant")
+    return ndimage.grey_erosion(prepare_images(digits)[..., 0], footprint=_CROSS, mode="constant")
 
 
 def corrupt(digits: Any) -> dict[str, np.ndarray]:
-    """Apply all corruptions, in the strengths of the course's table.
-
-    Returns:
-        Titles to digits of the same shape. The first are the digits as they are.
-    """
+    """Titles to digits, first as they are, then with each corruption of the course's table."""
     return {
         "as they are": prepare_images(digits)[..., 0],
         "rotated by 20°": rotate(digits, 20),

@@ -39,18 +39,18 @@ def draw_page(
     """
     page = Image.new("L", (_FINE * width, _FINE * leading * len(lines)))
     letters = []
-    for number, line in enumerate(lines):
-        if 16 + 0.72 * line.size * len(line.text) > width:
-            raise ValueError(f"expected lines of at most {width} pixels, got {line.text!r}")
-        file = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{line.font}.ttf")
-        font = ImageFont.truetype(file, _FINE * line.size, layout_engine=ImageFont.Layout.BASIC)
-        for place, character in enumerate(line.text):
-            sheet = Image.new("L", (4 * _FINE * line.size,) * 2)
+    for number, (text, size, degrees, name) in enumerate(lines):
+        if 16 + 0.72 * size * len(text) > width:
+            raise ValueError(f"expected lines of at most {width} pixels, got {text!r}")
+        file = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{name}.ttf")
+        font = ImageFont.truetype(file, _FINE * size, layout_engine=ImageFont.Layout.BASIC)
+        for place, character in enumerate(text):
+            sheet = Image.new("L", (4 * _FINE * size,) * 2)
             # The baseline lies below the middle by half the height of an x.
             start = sheet.width / 2, sheet.height / 2 + 0.27 * font.size
             ImageDraw.Draw(sheet).text(start, character, 255, font, anchor="ms")
-            sheet = sheet.rotate(line.degrees, Image.Resampling.BICUBIC)
-            left = round(_FINE * (8 + 0.72 * line.size * (place + 0.5)) - sheet.width / 2)
+            sheet = sheet.rotate(degrees, Image.Resampling.BICUBIC)
+            left = round(_FINE * (8 + 0.72 * size * (place + 0.5)) - sheet.width / 2)
             top = round(_FINE * leading * (number + 0.5) - sheet.height / 2)
             page.paste(255, (left, top), sheet)
             if box := sheet.getbbox():  # a space has none

@@ -13,20 +13,11 @@ PHOTOS = (
 
 
 def sample_photo(name: str = "astronaut", size: int = 400) -> np.ndarray:
-    """Load a square color photograph from scikit-image's wheel.
+    """Resize the largest square in the middle of a photograph of scikit-image's wheel.
 
-    The largest square in its middle is resized with anti-aliasing. A gray photograph gets three
-    equal channels.
+    The name is one of `PHOTOS`, the size a whole number of pixels, else a ValueError.
 
-    Args:
-        name: one of `PHOTOS`.
-        size: height and width of the result in pixels, at least 1.
-
-    Returns:
-        uint8 from 0 to 255, shape `(size, size, 3)`; the channels are red, green and blue.
-
-    Raises:
-        ValueError: there is no photograph of this name, or the size is no whole number above 0.
+    Returns uint8 from 0 to 255, shape `(size, size, 3)`: red, green and blue, equal if it is gray.
     """
     if name not in PHOTOS:
         raise ValueError(f"expected a photograph of {', '.join(PHOTOS)}, got {name!r}")
@@ -34,15 +25,12 @@ def sample_photo(name: str = "astronaut", size: int = 400) -> np.ndarray:
         raise ValueError(f"expected a size of at least 1 pixel, as a whole number, got {size!r}")
     # Imported here, so that those who only want digits need not wait for it.
     import skimage.data
-    import skimage.transform
+    from skimage.transform import resize
 
     photo = getattr(skimage.data, name)()
     side = min(photo.shape[:2])
     top, left = ((extent - side) // 2 for extent in photo.shape[:2])
     square = photo[top : top + side, left : left + side]
-    if side != size:
-        resized = skimage.transform.resize(
-            square, (size, size), anti_aliasing=size < side, preserve_range=True
-        )
-        square = np.rint(resized).astype(np.uint8)
-    return square.copy() if square.ndim == 3 else np.stack([square] * 3, axis=-1)
+    resized = resize(square, (size, size), anti_aliasing=size < side, preserve_range=True)
+    square = np.rint(resized).astype(np.uint8)
+    return square if square.ndim == 3 else np.stack([square] * 3, axis=-1)

@@ -14,13 +14,10 @@ def digits(mnist):
     return prepare_images(mnist[1][0][:20])[..., 0]
 
 
-def test_rotation_is_that_of_scikit_image(digits):
+def test_rotation_is_counterclockwise_and_that_of_scikit_image(digits):
     for degrees in (20, -35):
         expected = [skimage.transform.rotate(digit, degrees, order=1) for digit in digits]
         np.testing.assert_allclose(rotate(digits, degrees), expected, atol=1e-5)
-
-
-def test_a_quarter_turn_is_counterclockwise(digits):
     np.testing.assert_allclose(rotate(digits, 90), np.rot90(digits, axes=(1, 2)), atol=1e-6)
 
 
@@ -32,14 +29,12 @@ def test_shifts_by_hand():
     assert ninths.tolist() == [[[0, 0, 4], [0, 0, 7], [0, 0, 0]]]
 
 
-def test_noise_has_its_deviation_and_stays_in_range(digits):
+def test_noise_has_its_deviation_and_its_seed():
     gray = np.full((50, 28, 28), 0.5, "float32")
-    assert add_gaussian_noise(gray, 0.1).std() == pytest.approx(0.1, rel=0.02)
-    noisy = add_gaussian_noise(digits, 0.3)
-    assert noisy.min() == 0
-    assert noisy.max() == 1
-    assert (add_gaussian_noise(digits, 0.3, seed=1) != noisy).any()
-    assert (add_gaussian_noise(digits, 0.3) == noisy).all()
+    noisy = add_gaussian_noise(gray, 0.1)
+    assert noisy.std() == pytest.approx(0.1, rel=0.02)
+    assert (add_gaussian_noise(gray, 0.1, seed=1) != noisy).any()
+    assert (add_gaussian_noise(gray, 0.1) == noisy).all()
 
 
 def test_strokes_are_dilated_and_eroded_by_a_cross(digits):

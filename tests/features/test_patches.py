@@ -15,43 +15,38 @@ def numbered() -> np.ndarray:
     return np.stack(np.meshgrid(range(3), range(41), range(43), indexing="ij"), axis=-1)
 
 
-def pixels(patches: np.ndarray) -> set[tuple[int, ...]]:
-    return set(map(tuple, patches.reshape(-1, 3).tolist()))
-
-
 @pytest.mark.parametrize("size", [1, 3, 10])
 def test_patches_are_squares_of_their_photographs(numbered, size):
     patches, labels = cut_patches(numbered, size, 50)
     assert patches.shape == (150, size, size, 3)
     assert np.bincount(labels).tolist() == [50, 50, 50]
-    corner = patches[:, :1, :1]
     steps = np.stack(np.meshgrid(0, range(size), range(size), indexing="ij"), axis=-1)
-    np.testing.assert_array_equal(patches, corner + steps)
+    np.testing.assert_array_equal(patches, patches[:, :1, :1] + steps)
     np.testing.assert_array_equal(patches[:, 0, 0, 0], labels)
+    for seed, same in ((0, True), (1, False)):
+        assert np.array_equal(cut_patches(numbered, size, 50, seed=seed)[0], patches) == same
 
 
 def test_held_out_patches_share_no_pixel_with_the_others(numbered):
-    learn, _ = cut_patches(numbered, 4, 10_000)
-    held_out, _ = cut_patches(numbered, 4, 10_000, held_out=True)
-    assert not pixels(learn) & pixels(held_out)
+    learn, held_out = (
+        {*map(tuple, cut_patches(numbered, 4, 10_000, held_out=held)[0].reshape(-1, 3).tolist())}
+        for held in (False, True)
+    )
+    assert not learn & held_out
     # Together they reach every pixel but the last row and columns, which no tile covers.
-    assert len(pixels(learn) | pixels(held_out)) == 3 * 40 * 40
-    assert len(pixels(held_out)) == 3 * 4 * 10 * 10
-
-
-def test_the_seed_decides(numbered):
-    first, again, other = (cut_patches(numbered, 3, 5, seed=seed)[0] for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
+    assert len(learn | held_out) == 3 * 40 * 40
+    assert len(held_out) == 3 * 4 * 10 * 10
 
 
 def test_bad_input_is_refused(numbered):
     with pytest.raises(ValueError, match=r"\(n, height, width, channels\), got \(41, 43, 3\)"):
         cut_patches(numbered[0], 3, 5)
-    with pytest.raises(ValueError, match="from 1 to 10 pixels.*got 11"):
-        cut_patches(numbered, 11, 5)
-    with pytest.raises(ValueError, match="at least 1 patch.*got 0"):
-        cut_patches(numbered, 3, 0)
+    for size, count in ((11, 5), (3, 0)):
+        with pytest.raises(ValueError, match=f"1 to 10 pixels.*got {size} and {count}"):
+            cut_patches(numbered, size, count)
+    field = receptive_field(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(1, 3)]))
+    with pytest.raises(ValueError, match=r"one map .* per photograph .* got shapes \(2, 6, 6\)"):
+        strongest_patch(np.zeros((2, 6, 6)), field, np.zeros((1, 8, 8, 3)))
 
 
 def test_the_strongest_patch_is_found_where_it_was_hidden(generator):
@@ -78,9 +73,3 @@ def test_positions_that_look_past_the_border_do_not_count():
     # On a photograph that is smaller than the field every position counts, cut off at the border.
     tiny = strongest_patch(maps[:, :2, 3:5], field, photos[:, :4, :4])
     assert (tiny[0].shape, tiny[1]) == ((4, 4, 3), (0, 0, 1))
-
-
-def test_maps_and_photographs_must_belong_together():
-    field = receptive_field(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(1, 3)]))
-    with pytest.raises(ValueError, match=r"one map .* per photograph .* got shapes \(2, 6, 6\)"):
-        strongest_patch(np.zeros((2, 6, 6)), field, np.zeros((1, 8, 8, 3)))
