@@ -6,8 +6,8 @@ __getattr__, __dir__ = offer(
     __name__,
     {
         "best_networks": "PublishedResult PUBLISHED_RESULTS",
-        "diagnostics": "TARGET PARAMETER_LIMIT Diagnosis TrainingRun small_digits train_small "
-        "predict accuracy layer_values duplicated_in DiagnosisTable",
+        "diagnostics": "TARGET PARAMETER_LIMIT Diagnosis predict accuracy layer_values "
+        "DiagnosisTable",
         "ensembles": "ensemble",
         "experiments": "SCORED_ON VALIDATION_IMAGES Experiment experiment_from run_experiment "
         "experiment_record experiment_data",
@@ -15,7 +15,7 @@ __getattr__, __dir__ = offer(
         "probes": "optimizer_path compile_classifier StartingPoint TrackedTraining track_training",
         "recipe": "OPTIMIZERS Recipe Run train initialize smooth_labels device "
         "versions EpochProgress",
-        "scoring": "score estimate_statistics steps_needed check_fit",
+        "scoring": "score loss_and_accuracy estimate_statistics steps_needed check_fit",
         "signals": "deep_network draw_kernels kernel_variance fans Signals measure_signals "
         "Prediction predict_signals activation_moments",
     },

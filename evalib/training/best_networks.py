@@ -1,18 +1,10 @@
 """What others have published of small networks for MNIST."""
 
-import dataclasses
+from collections import namedtuple
 
 from evalib.results import read_results
 
-
-@dataclasses.dataclass(frozen=True)
-class PublishedResult:
-    """One published run: parameters, its test accuracy in percent, owner/repository on GitHub."""
-
-    parameters: int
-    percent: float
-    source: str
-
-
-# Single runs, some of them the best of many epochs on the test images.
+# Parameters, test accuracy in percent, owner/repository on GitHub. Single runs, some of them the
+# best of many epochs on the test images.
+PublishedResult = namedtuple("PublishedResult", "parameters percent source")
 PUBLISHED_RESULTS = tuple(PublishedResult(**one) for one in read_results("study/published.json"))

@@ -1,4 +1,4 @@
-"""Trainings that fail: small runs with a mistake built in, and what tells one from another."""
+"""What tells a training that fails from another, and what one experiment's numbers can carry."""
 
 import dataclasses
 import math
@@ -8,12 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from evalib.data.mnist import Arrays, load_mnist, prepare_images, split_validation
+from evalib.data.mnist import Arrays
 from evalib.filters import as_array
 from evalib.networks.graph import find_call
-from evalib.training.probes import compile_classifier, train_steps
-from evalib.training.recipe import initialize
-from evalib.training.scoring import check_fit, check_probabilities, loss_and_accuracy
+from evalib.training.scoring import check_probabilities, loss_and_accuracy
 
 TARGET = 0.994  # what the course demands of its small network
 PARAMETER_LIMIT = 20_000
@@ -21,32 +19,21 @@ PARAMETER_LIMIT = 20_000
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """What one experiment's numbers say, and what they are too few to say.
-
-    Attributes:
-        parameters: of the network.
-        train_accuracy: on its own training images, unmoved, 0 to 1.
-        validation_accuracy: on images that it was not trained on, 0 to 1.
-        images: how many of these there are, at least 1.
-        target: the accuracy that is demanded, between 0 and 1.
-
-    Raises:
-        ValueError: a number is out of its range.
-    """
+    """What one experiment's numbers say, and what they are too few to say."""
 
     parameters: int
-    train_accuracy: float
-    validation_accuracy: float
-    images: int
-    target: float = TARGET
+    train_accuracy: float  #: on its own training images, unmoved, 0 to 1
+    validation_accuracy: float  #: on images that it was not trained on, 0 to 1
+    images: int  #: how many of these there are, at least 1
+    target: float = TARGET  #: the accuracy that is demanded, between 0 and 1
 
     def __post_init__(self) -> None:
-        if self.images < 1 or not 0 < self.target < 1:
-            numbers = f"{self.images} and {self.target}"
-            raise ValueError(f"expected 1 image or more, a target between 0 and 1, got {numbers}")
-        for share in (self.train_accuracy, self.validation_accuracy):
-            if not 0 <= share <= 1:
-                raise ValueError(f"expected an accuracy from 0 to 1, got {share}")
+        shares = self.train_accuracy, self.validation_accuracy
+        if self.images < 1 or not 0 < self.target < 1 or not all(0 <= one <= 1 for one in shares):
+            raise ValueError(
+                "expected 1 image or more, a target between 0 and 1 and accuracies from 0 to 1, "
+                f"got {self.images}, {self.target} and {shares}"
+            )
 
     @property
     def is_small(self) -> bool:
@@ -67,30 +54,17 @@ class Diagnosis:
         error = math.sqrt(self.target * (1 - self.target) / self.images)
         return (self.validation_accuracy - self.target) / error
 
-    @property
-    def underfits(self) -> bool:
-        """Whether its error rate on training images is more than half of that on others."""
-        return 1 - self.train_accuracy > (1 - self.validation_accuracy) / 2
-
-    @property
-    def overfits(self) -> bool:
-        """Whether most of its errors come outside only, by more than two standard errors."""
-        gap = self.train_accuracy - self.validation_accuracy
-        return not self.underfits and gap > 2 * self.standard_error
-
     def advice(self) -> str:
-        """What to try next, in a sentence or two."""
-        if self.underfits:
-            return (
-                "Most of its errors occur on training images, too: it underfits. Try more epochs, "
-                "another rate, more channels, or less augmentation and dropout."
-            )
-        if self.overfits:
-            return (
-                "Most of its errors occur on unseen images only: it overfits. Try more "
-                "augmentation, all of the data, dropout, averaging, or fewer weights."
-            )
-        return "Too few errors to tell underfitting from overfitting. Try other seeds first."
+        """What to try next: it underfits, overfits, or its errors are too few to tell."""
+        if 1 - self.train_accuracy > (1 - self.validation_accuracy) / 2:
+            where, finding = "training images, too", "underfits"
+            ideas = "epochs, another rate, more channels, or less augmentation and dropout"
+        elif self.train_accuracy - self.validation_accuracy > 2 * self.standard_error:
+            where, finding = "unseen images only", "overfits"
+            ideas = "augmentation, all of the data, dropout, averaging, or fewer weights"
+        else:
+            return "Too few errors to tell underfitting from overfitting. Try other seeds first."
+        return f"Most of its errors occur on {where}: it {finding}. Try more {ideas}."
 
     def __str__(self) -> str:
         size = "fewer than" if self.is_small else "not fewer than"
@@ -105,105 +79,17 @@ class Diagnosis:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainingRun:
-    """One small training, and how it ended.
-
-    Attributes:
-        model: the network, as the training left it.
-        losses: of each step's images before the step, in nats, shape `(steps,)`.
-        train_loss: on its training images as in inference, in nats; likewise the next three.
-        train_accuracy: from 0 to 1.
-        validation_loss: on images that were put aside.
-        validation_accuracy: from 0 to 1.
-    """
-
-    model: keras.Model
-    losses: np.ndarray
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-
-    def __str__(self) -> str:
-        return (
-            f"loss {self.losses[0]:.2f} at the start and {self.losses[-20:].mean():.2f} at the "
-            f"end; right: {100 * self.train_accuracy:.1f} % of the training images, "
-            f"{100 * self.validation_accuracy:.1f} % of unseen ones"
-        )
-
-
-def small_digits() -> tuple[Arrays, Arrays]:
-    """6,000 digits to train on and 4,000 others, always the same, from MNIST's training set.
-
-    Returns:
-        `(images, labels)` twice; images are float32 from 0 to 1 of shape `(n, 28, 28, 1)`.
-    """
-    _, (images, labels) = split_validation(*load_mnist()[0], 10_000)
-    (images, labels), (others, their_labels) = split_validation(images, labels, 4_000)
-    return (prepare_images(images), labels), (prepare_images(others), their_labels)
-
-
-def train_small(
-    model: keras.Model,
-    data: Arrays,
-    validation: Arrays,
-    *,
-    learning_rate: float = 0.003,
-    steps: int = 300,
-    batch_size: int = 60,
-    shuffle: bool = True,
-    seed: int = 0,
-) -> TrainingRun:
-    """Train a small network with Adam from fresh weights, and look at it.
-
-    Args:
-        model: gives class probabilities; its weights are drawn anew, see `initialize`.
-        data: images as the network takes them, and their labels.
-        validation: likewise, for the score at the end.
-        learning_rate: of Adam, the same in every step.
-        steps: at least 1.
-        batch_size: images per step. What is left over at the end of a pass is not used in it.
-        shuffle: draw a new order for each pass; otherwise the order is that of the data.
-        seed: of the weights, of the order, and of what layers draw in training.
-
-    Raises:
-        ValueError: there is no step, a batch has no image or more than there are, or images and
-            labels do not fit the network.
-    """
-    if steps < 1:
-        raise ValueError(f"expected at least 1 step, got {steps}")
-    check_fit(model, *validation)
-    order = np.random.default_rng(seed) if shuffle else None
-    each_step = train_steps(model, data, batch_size, order)
-    initialize(model, seed)
-    compile_classifier(model, keras.optimizers.Adam(learning_rate))
-    losses = np.array([next(each_step) for _ in range(steps)])
-    parts = [
-        loss_and_accuracy(predict(model, images), labels) for images, labels in (data, validation)
-    ]
-    return TrainingRun(model, losses, *parts[0], *parts[1])
-
-
 def predict(model: keras.Model, images: Any, *, training: bool = False) -> np.ndarray:
     """A network's probabilities for `n` images: float32 of shape `(n, classes)`.
 
-    Args:
-        model: gives class probabilities.
-        images: what it takes.
-        training: let dropout and batch normalization work as they do in training, with all images
-            as one batch. No weight and no moving average is changed by it.
-
-    Raises:
-        ValueError: it does not give probabilities.
+    With `training`, dropout and batch normalization work as they do in training, with all images as
+    one batch; no weight and no moving average is changed by it.
     """
     # Not `model.predict`: it would compile each of many small networks for a single use.
+    before, size = model.get_weights(), len(images) if training else 1000
+    probabilities = _in_parts(lambda part: model(part, training=training), images, size)
     if training:
-        before = model.get_weights()
-        probabilities = as_array(model(images, training=True), "probabilities")
         model.set_weights(before)
-    else:
-        probabilities = _in_parts(lambda part: model(part, training=False), images)
     check_probabilities(probabilities)
     return probabilities
 
@@ -214,31 +100,12 @@ def accuracy(model: keras.Model, data: Arrays, *, training: bool = False) -> flo
 
 
 def layer_values(model: keras.Model, layer: str, images: Any) -> np.ndarray:
-    """What a layer gives for `n` images, as in inference: float32 of shape `(n, ...)`.
+    """What a layer, `outer/inner` in a nested model, gives for `n` images: float32 `(n, ...)`.
 
-    Args:
-        model: a Sequential or functional model.
-        layer: its name; of a layer inside a nested model `outer/inner`.
-        images: what the model takes.
-
-    Raises:
-        ValueError: there is no such layer, or no graph of layers.
+    As in inference. A model that is not Sequential or functional raises a ValueError.
     """
     _, values = find_call(model, layer, outputs=True)
     return _in_parts(lambda part: values(part)[0], images)
-
-
-def duplicated_in(images: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which of `n` images are, bit for bit, among others of the same size and dtype: `(n,)` bool.
-
-    Raises:
-        ValueError: size or dtype differ, so that equal images would have different bits.
-    """
-    if images.shape[1:] != others.shape[1:] or images.dtype != others.dtype:
-        found = f"{images.shape[1:]} {images.dtype}"
-        raise ValueError(f"expected images of {others.shape[1:]} {others.dtype}, got {found}")
-    known = {other.tobytes() for other in others}
-    return np.array([image.tobytes() in known for image in images], bool)
 
 
 class DiagnosisTable:
@@ -247,41 +114,30 @@ class DiagnosisTable:
     HEADINGS = ("mistake", "symptom", "measure first", "repair", "unseen images right")
 
     def __init__(self) -> None:
-        self.rows: list[tuple[str, ...]] = []
-        self.cases: dict[str, tuple[TrainingRun, TrainingRun]] = {}
+        # By the mistake's name: what the table shows, and both trainings.
+        self.rows: dict[str, tuple[str, ...]] = {}
+        self.cases: dict[str, tuple[Any, Any]] = {}
 
     def add(
-        self,
-        mistake: str,
-        cases: tuple[TrainingRun, TrainingRun],
-        *,
-        symptom: str,
-        measure: str,
-        repair: str,
+        self, mistake: str, cases: tuple[Any, Any], *, symptom: str, measure: str, repair: str
     ) -> None:
-        """Add a mistake, or write its row anew.
+        """Add a mistake, or write its row anew, for a cell may run twice.
 
-        Args:
-            mistake: its name.
-            cases: the training with it, and the one after the repair.
-            symptom: how it shows.
-            measure: what to look at first, with the number that was found.
-            repair: what was done.
+        The cases, without and with the repair, have a `validation_accuracy`.
         """
         broken, fixed = (100 * case.validation_accuracy for case in cases)
         self.cases[mistake] = cases
-        self.rows = [row for row in self.rows if row[0] != mistake]  # a cell may run twice
-        self.rows.append((mistake, symptom, measure, repair, f"{broken:.1f} % → {fixed:.1f} %"))
+        self.rows[mistake] = (mistake, symptom, measure, repair, f"{broken:.1f} % → {fixed:.1f} %")
 
     def __repr__(self) -> str:
-        lines = [self.HEADINGS, ["---"] * len(self.HEADINGS), *self.rows]
+        lines = [self.HEADINGS, ["---"] * len(self.HEADINGS), *self.rows.values()]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     _repr_markdown_ = __repr__
 
 
-def _in_parts(function: Callable[[Any], Any], images: Any) -> np.ndarray:
-    """A function's values for a thousand images at a time, as float32."""
+def _in_parts(function: Callable[[Any], Any], images: Any, size: int = 1000) -> np.ndarray:
+    """A function's values for some images at a time, as float32."""
     images = as_array(images, "images")
-    parts = (images[first : first + 1000] for first in range(0, len(images), 1000))
+    parts = (images[first : first + size] for first in range(0, len(images), size))
     return np.concatenate([as_array(function(one), "values") for one in parts]).astype("float32")

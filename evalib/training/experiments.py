@@ -4,14 +4,13 @@ import dataclasses
 import hashlib
 import json
 import math
-import operator
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from evalib.data.mnist import Arrays, load_mnist, split_validation
 from evalib.networks.config import NetworkConfig, build_network
-from evalib.training.recipe import Recipe, Run, train
+from evalib.training.recipe import Recipe, Run, check_seed, train
 
 SCORED_ON = ("validation", "test")
 VALIDATION_IMAGES = 10_000
@@ -19,30 +18,21 @@ VALIDATION_IMAGES = 10_000
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What is trained, how, and on what.
-
-    Attributes:
-        network: what is trained.
-        recipe: how; without a teacher.
-        seed: of weights, order and augmentation, 0 to 2**32 - 1.
-        data_share: the share of the training images that is used, 0.00001 to 1, the same for every
-            class. Which images these are does not depend on the seed.
-        scored_on: `"validation"`: 10,000 images cut from the training set, and trained on the rest;
-            for every choice. `"test"`: trained on the whole training set and scored on the test
-            set; once, for what is reported.
-    """
+    """What is trained, how, and on what. A value out of its range raises a ValueError."""
 
     network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
-    recipe: Recipe = dataclasses.field(default_factory=Recipe)
-    seed: int = 0
+    recipe: Recipe = dataclasses.field(default_factory=Recipe)  #: without a teacher
+    seed: int = 0  #: of weights, order and augmentation, 0 to 2**32 - 1
+    #: The share of the training images that is used, 0.00001 to 1, the same for every class. Which
+    #: images these are does not depend on the seed.
     data_share: float = 1.0
+    #: `"validation"`: 10,000 images cut from the training set, and trained on the rest; for every
+    #: choice. `"test"`: trained on the whole training set; once, for what is reported.
     scored_on: str = "validation"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seed", int(operator.index(self.seed)))
+        object.__setattr__(self, "seed", check_seed(self.seed))
         object.__setattr__(self, "data_share", float(self.data_share))
-        if not 0 <= self.seed < 2**32:  # what NumPy takes
-            raise ValueError(f"expected a seed from 0 to {2**32 - 1:,}, got {self.seed}")
         if not 1e-5 <= self.data_share <= 1:
             raise ValueError(f"expected a data share from 0.00001 to 1, got {self.data_share}")
         if self.scored_on not in SCORED_ON:
@@ -52,8 +42,7 @@ class Experiment:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a JSON file; `experiment_from` reads them back."""
-        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        return values
+        return dict(json.loads(json.dumps(dataclasses.asdict(self))))
 
     def key(self) -> str:
         """Twelve hexadecimal digits that differ wherever two experiments do."""
@@ -64,17 +53,13 @@ class Experiment:
 def experiment_from(values: Mapping[str, Any]) -> Experiment:
     """Read an experiment from plain values, with the defaults for what is left out.
 
-    Args:
-        values: `seed`, `data_share`, `scored_on`, and the tables `network` and `recipe`.
-
-    Raises:
-        ValueError: a name is unknown, a value of the wrong type or out of its range; says which.
+    These are `seed`, `data_share`, `scored_on`, and the tables `network` and `recipe`. A ValueError
+    says which name is unknown, or which value of the wrong type or out of its range.
     """
     parts = dict(values)
     for name, kind in (("network", NetworkConfig), ("recipe", Recipe)):
         parts[name] = _build(kind, values.get(name, {}), f"{name}.")
-    experiment: Experiment = _build(Experiment, parts, "")
-    return experiment
+    return _build(Experiment, parts, "")
 
 
 def _build(kind: Any, values: Any, prefix: str) -> Any:
@@ -91,28 +76,18 @@ def _build(kind: Any, values: Any, prefix: str) -> Any:
 
 
 def run_experiment(experiment: Experiment, *, verbose: bool = False) -> dict[str, Any]:
-    """Train and score one experiment, and return its `experiment_record`.
-
-    Raises:
-        ValueError: the network cannot be built.
-    """
-    model = build_network(experiment.network)
-    data = experiment_data(experiment)
+    """Train and score one experiment, and return its `experiment_record`."""
+    model, data = build_network(experiment.network), experiment_data(experiment)
     run = train(model, experiment.recipe, data, experiment.seed, verbose=verbose)
     return experiment_record(experiment, run)
 
 
 def experiment_record(experiment: Experiment, run: Run) -> dict[str, Any]:
-    """Describe a run in plain values.
+    """Describe in plain values what `train` returned for an experiment.
 
-    Args:
-        experiment: what was run.
-        run: what `train` returned for its network, recipe, images and seed.
-
-    Returns:
-        `experiment`, its `key`, and what the run measured: `accuracy`, 0 to 1, on the images of
-        `scored_on`; `loss`; `epochs`, those that were trained, which KERAS_MAX_EPOCHS can make
-        fewer; and more. A number that is not finite is None.
+    These are `experiment`, its `key`, and what the run measured: `accuracy`, 0 to 1, on the images
+    of `scored_on`; `loss`; `epochs`, which KERAS_MAX_EPOCHS can make fewer than the recipe's; and
+    more. A number that is not finite is None.
     """
     measured = run.record()
     for name in ("recipe", "seed", "test_accuracy", "test_loss"):
@@ -124,10 +99,8 @@ def experiment_record(experiment: Experiment, run: Run) -> dict[str, Any]:
 
 @cache
 def _mnist(scored_on: str) -> tuple[Arrays, Arrays]:
-    train_part, test_part = load_mnist()
-    if scored_on == "test":
-        return train_part, test_part
-    return split_validation(*train_part, VALIDATION_IMAGES)
+    whole = load_mnist()
+    return whole if scored_on == "test" else split_validation(*whole[0], VALIDATION_IMAGES)
 
 
 def experiment_data(experiment: Experiment) -> tuple[Arrays, Arrays]:

@@ -17,18 +17,10 @@ import numpy as np
 from keras import layers
 
 from evalib.networks.layers import RandomAffine, check_affine_bounds
+from evalib.training import scoring
 from evalib.training.optimizers import SCHEDULES, ConvolutionMuon, WarmupDecay
-from evalib.training.scoring import (
-    check_fit,
-    estimate_statistics,
-    loss_and_accuracy,
-    scale_images,
-    score,
-    steps_needed,
-    steps_taken,
-)
+from evalib.training.scoring import score as score
 
-__all__ = ["OPTIMIZERS", "Recipe", "Run", "initialize", "score", "train"]
 OPTIMIZERS = ("muon", "adamw", "sgd")
 
 
@@ -36,82 +28,55 @@ OPTIMIZERS = ("muon", "adamw", "sgd")
 class Recipe:
     """How a network is trained. The defaults are those of the S3 network.
 
-    Attributes:
-        optimizer: `"muon"` (see `ConvolutionMuon`), `"adamw"`, or `"sgd"`, stochastic gradient
-            descent with Nesterov's momentum.
-        epochs: passes over the training images.
-        batch_size: images per step.
-        peak_learning_rate: the optimizer's highest rate; see `WarmupDecay`.
-        warmup_share: the share of all steps during which the rate rises, above 0 and below 1.
-        schedule: how the rate falls after its peak: `"linear"`, `"cosine"` or `"constant"`.
-        weight_decay: how much of each weight a step takes away, times the learning rate
-            (Loshchilov and Hutter, *Decoupled Weight Decay Regularization*, 2019); at least 0.
-            With `"muon"` of the kernels larger than 1x1 alone: all else keeps Keras's 0.004.
-        momentum: how much of the last steps' direction the next one keeps, 0 to below 1.
-        rotation: the largest angle of the augmentation, in degrees; see `RandomAffine`.
-        scale: the largest relative change of width and of height.
-        shear: the largest slant, in pixels per pixel of height.
-        shift: the largest move along each axis, in pixels.
-        moved_share: the share of the training images that are moved, above 0 to 1.
-        label_smoothing: how much of the truth is spread evenly over all classes, 0 to below 1
-            (Szegedy et al., 2016).
-        averaging: how much of the weights' running average a step keeps, 0 to below 1; the network
-            ends with that average (Polyak and Juditsky, 1992). 0 keeps the last weights.
-        teacher_share: how much of the loss a teacher's probabilities have, 0 to 1; above 0, `train`
-            needs a trainer that has one, as `scripts/distillation.py`.
-        temperature: of the comparison with the teacher, above 0.
-
-    Raises:
-        ValueError: a value is of another type or out of its range.
+    A value out of its range raises a ValueError. In a notebook `ev.Recipe??` explains each.
     """
 
-    optimizer: str = "muon"
-    epochs: int = 26
-    batch_size: int = 256
-    peak_learning_rate: float = 0.03
-    warmup_share: float = 0.25
-    schedule: str = "linear"
+    optimizer: str = "muon"  #: or `"adamw"`, or `"sgd"` with Nesterov's momentum
+    epochs: int = 26  #: passes over the training images
+    batch_size: int = 256  #: images per step
+    peak_learning_rate: float = 0.03  #: the optimizer's highest rate; see `WarmupDecay`
+    warmup_share: float = 0.25  #: the share of all steps in which it rises, above 0 and below 1
+    schedule: str = "linear"  #: how it falls after its peak; or `"cosine"`, or `"constant"`
+    #: How much of each weight a step takes away, times the rate; at least 0 (Loshchilov and Hutter,
+    #: 2019). With `"muon"` of the kernels larger than 1x1 alone: all else keeps Keras's 0.004.
     weight_decay: float = 0.05
-    momentum: float = 0.9
-    rotation: float = 8.0
-    scale: float = 0.12
-    shear: float = 0.12
-    shift: float = 2.5
-    moved_share: float = 1.0
-    label_smoothing: float = 0.0
+    momentum: float = 0.9  #: how much of the last steps' direction the next one keeps, 0 to below 1
+    rotation: float = 8.0  #: the augmentation's largest angle, in degrees; see `RandomAffine`
+    scale: float = 0.12  #: its largest relative change of width and of height
+    shear: float = 0.12  #: its largest slant, in pixels per pixel of height
+    shift: float = 2.5  #: its largest move along each axis, in pixels
+    moved_share: float = 1.0  #: the share of the training images that are moved, above 0 to 1
+    label_smoothing: float = 0.0  #: see `smooth_labels`, 0 to below 1 (Szegedy et al., 2016)
+    #: How much of the weights' running average a step keeps, 0 to below 1; the network ends with
+    #: that average (Polyak and Juditsky, 1992). 0 keeps the last weights.
     averaging: float = 0.0
-    teacher_share: float = 0.0
-    temperature: float = 1.0
+    teacher_share: float = 0.0  #: a teacher's share of the loss, 0 to 1; above 0 `train` needs one
+    temperature: float = 1.0  #: of the comparison with the teacher, above 0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             if field.type is not str:
-                number = _number(field.name, getattr(self, field.name), field.type)
-                object.__setattr__(self, field.name, number)
-        for name, fits, wanted in (
-            ("optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}"),
-            ("schedule", self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("peak_learning_rate", 0 < self.peak_learning_rate < math.inf, "finite and above 0"),
-            ("warmup_share", 0 < self.warmup_share < 1, "above 0 and below 1"),
-            ("weight_decay", 0 <= self.weight_decay < math.inf, "finite and at least 0"),
-            ("momentum", 0 <= self.momentum < 1, "from 0 to below 1"),
-            ("label_smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1"),
-            ("averaging", 0 <= self.averaging < 1, "from 0 to below 1"),
-            ("teacher_share", 0 <= self.teacher_share <= 1, "from 0 to 1"),
-            ("temperature", 0 < self.temperature < math.inf, "finite and above 0"),
+                value = _number(field.name, getattr(self, field.name), field.type)
+                object.__setattr__(self, field.name, value)
+        for names, wanted, fits in (
+            ("optimizer", f"one of {', '.join(OPTIMIZERS)}", OPTIMIZERS.__contains__),
+            ("schedule", f"one of {', '.join(SCHEDULES)}", SCHEDULES.__contains__),
+            ("epochs batch_size", "at least 1", lambda v: v >= 1),
+            ("peak_learning_rate temperature", "finite and above 0", lambda v: 0 < v < math.inf),
+            ("warmup_share", "above 0 and below 1", lambda v: 0 < v < 1),
+            ("weight_decay", "finite and at least 0", lambda v: 0 <= v < math.inf),
+            ("momentum label_smoothing averaging", "from 0 to below 1", lambda v: 0 <= v < 1),
+            ("teacher_share", "from 0 to 1", lambda v: 0 <= v <= 1),
         ):
-            if not fits:
-                words = name.replace("_", " ")
-                raise ValueError(f"expected {words} {wanted}, got {getattr(self, name)!r}")
+            for name in names.split():
+                if not fits(value := getattr(self, name)):
+                    raise ValueError(f"expected {name.replace('_', ' ')} {wanted}, got {value!r}")
         check_affine_bounds(self.rotation, self.scale, self.shear, self.shift, self.moved_share)
 
     def build_optimizer(self, schedule: WarmupDecay) -> keras.optimizers.Optimizer:
         """A new optimizer that follows the schedule."""
         options: dict[str, Any] = {"weight_decay": self.weight_decay}
-        if self.averaging:
-            options |= {"use_ema": True, "ema_momentum": self.averaging}
+        options |= {"use_ema": self.averaging > 0, "ema_momentum": self.averaging}
         if self.optimizer == "adamw":
             return keras.optimizers.AdamW(schedule, beta_1=self.momentum, **options)
         if self.optimizer == "sgd":
@@ -126,30 +91,18 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What one training gave.
-
-    Attributes:
-        seed: what `train` was called with, as the recipe.
-        parameters: `count_params()` of the network, moving statistics included.
-        history: `loss` and `accuracy` of each epoch, on the augmented training images.
-        test_accuracy: the share of held-out images named right after the last epoch, 0 to 1.
-        test_loss: the mean cross-entropy of the held-out images, in nats.
-        seconds: wall-clock time of the training, without the scoring.
-        versions: of Python, Keras, its backend, NumPy and evalib.
-        device: `"cpu"` or `"gpu"`.
-        estimated_statistics: whether the averages of batch normalization were estimated anew.
-    """
+    """What one training gave."""
 
     seed: int
     recipe: Recipe
-    parameters: int
-    history: dict[str, list[float]]
-    test_accuracy: float
-    test_loss: float
-    seconds: float
+    parameters: int  #: `count_params()` of the network, moving statistics included
+    history: dict[str, list[float]]  #: `loss` and `accuracy` by epoch, on the moved training images
+    test_accuracy: float  #: share of held-out images named right after the last epoch, 0 to 1
+    test_loss: float  #: mean cross-entropy of the held-out images, in nats
+    seconds: float  #: wall-clock time of the training, without the scoring
     versions: dict[str, str]
     device: str
-    estimated_statistics: bool = False
+    estimated_statistics: bool = False  #: batch normalization's averages were estimated anew
 
     def record(self) -> dict[str, object]:
         """The run as plain values for a JSON file."""
@@ -170,68 +123,46 @@ def train(
     """Train a network from fresh weights and score it once, after the last epoch.
 
     Trainable weights are drawn anew from the seed (see `initialize`), so that no run continues
-    another. The same seed on the same machine, with as many threads, gives the same bits.
+    another. The same seed on the same machine, with as many threads, gives the same bits. A
+    ValueError is raised before the first epoch: images or labels do not fit the network, it does
+    not give probabilities, or the recipe wants a teacher and there is no trainer.
 
     Args:
-        model: images to class probabilities; any model of Keras with one input.
+        model: images to class probabilities; any model of Keras with one input. It is left trained.
         recipe: how to train it.
         data: `(x_train, y_train), (x_test, y_test)` as `load_mnist` or `split_validation` gives
             them. The second pair is only scored.
         seed: of the initial weights, the order of the images and the augmentation.
         verbose: show the progress, in a terminal or a notebook.
-        trainer: what is fitted instead of the network after its augmentation, such as a model that
-            holds the network and a teacher.
-        estimate: after a training so short that the moving averages of batch normalization still
-            hold more than 1 % of what they began with (`steps_needed`), estimate them anew on
-            training images before the score; see `estimate_statistics`. Longer trainings are
-            scored with the averages that they have.
-
-    Returns:
-        The run's record. The model is left trained.
-
-    Raises:
-        ValueError: images or labels do not fit the network, it does not give probabilities, or the
-            recipe wants a teacher and there is no trainer. All of it before the first epoch.
+        trainer: what is fitted instead of the augmented network, such as one with a teacher.
+        estimate: after a training shorter than `steps_needed`, estimate the moving averages of
+            batch normalization anew on training images before the score (`estimate_statistics`).
     """
     if recipe.teacher_share and trainer is None:
         raise ValueError(f"expected a trainer for a teacher share of {recipe.teacher_share:g}")
-    parts = [check_fit(model, scale_images(images), labels) for images, labels in data]
+    parts = [scoring.check_fit(model, scoring.scale_images(x), y) for x, y in data]
     (x_train, y_train), (x_test, y_test) = parts
+    seed = check_seed(seed)
     initialize(model, seed)
     steps = -(-len(x_train) // recipe.batch_size) * recipe.epochs
     schedule = WarmupDecay(recipe.peak_learning_rate, steps, recipe.warmup_share, recipe.schedule)
     classes = model(x_train[:1], training=False).shape[-1]
     targets = smooth_labels(y_train, classes, recipe.label_smoothing)
-    if trainer is None:
-        trainer = _Augmented(recipe.augmentation(), model)
+    trainer = trainer or _Augmented(recipe.augmentation(), model)
     kind = "categorical" if targets.ndim == 2 else "sparse_categorical"
     trainer.compile(recipe.build_optimizer(schedule), f"{kind}_crossentropy", metrics=["accuracy"])
-    facts = {"versions": versions(), "device": device(), "parameters": model.count_params()}
+    progress = [EpochProgress()] if verbose else []
     start = time.perf_counter()
-    history = trainer.fit(
-        x_train,
-        targets,
-        batch_size=recipe.batch_size,
-        epochs=recipe.epochs,
-        verbose=0,
-        callbacks=[EpochProgress()] if verbose else [],
-    )
+    fitted = trainer.fit(x_train, targets, recipe.batch_size, recipe.epochs, 0, progress)
     seconds = time.perf_counter() - start
-    estimate = estimate and steps_taken(trainer) < steps_needed(model)
+    estimate = estimate and scoring.steps_taken(trainer) < scoring.steps_needed(model)
     if estimate:
-        estimate_statistics(model, x_train[:: -(-len(x_train) // 10_000)])
-    loss, accuracy = loss_and_accuracy(model.predict(x_test, batch_size=1000, verbose=0), y_test)
-    curves = {name: [float(one) for one in values] for name, values in history.history.items()}
-    return Run(
-        seed=operator.index(seed),
-        recipe=recipe,
-        history=curves,
-        test_accuracy=accuracy,
-        test_loss=loss,
-        seconds=seconds,
-        estimated_statistics=estimate,
-        **facts,
-    )
+        scoring.estimate_statistics(model, x_train[:: -(-len(x_train) // 10_000)])
+    probabilities = model.predict(x_test, batch_size=1000, verbose=0)
+    loss, accuracy = scoring.loss_and_accuracy(probabilities, y_test)
+    history = {name: [float(one) for one in values] for name, values in fitted.history.items()}
+    measured = (model.count_params(), history, accuracy, loss, seconds)
+    return Run(seed, recipe, *measured, versions(), device(), estimate)
 
 
 class _Augmented(keras.Model):
@@ -249,19 +180,11 @@ def initialize(model: keras.Model, seed: int) -> None:
     """Seed every random generator and draw the model's trainable weights anew.
 
     Moving averages of batch normalization and random states of dropout begin anew as well. Frozen
-    layers, frozen weights, and what `adapt` put into a layer stay.
-
-    Args:
-        model: built. A layer with weights has a `get_config`, or an `__init__` whose arguments
-            Keras can keep.
-        seed: a whole number from 0 to below 2**32.
-
-    Raises:
-        ValueError: the seed is none, all weights are frozen, or some cannot be drawn anew.
+    layers, frozen weights, and what `adapt` put into a layer stay. The seed is from 0 to below
+    2**32. A layer with weights has a `get_config`, or an `__init__` whose arguments Keras can keep;
+    else, or if all weights are frozen, a ValueError is raised.
     """
-    seed = _number("seed", seed, int)
-    if not 0 <= seed < 2**32:  # what NumPy takes
-        raise ValueError(f"expected a seed from 0 to {2**32 - 1}, got {seed}")
+    seed = check_seed(seed)
     if not model.trainable_variables:
         raise ValueError(f"expected weights to train, got none: {model.name!r} is frozen")
     keras.utils.set_random_seed(seed)
@@ -281,20 +204,18 @@ def _new_variables(layer: Any) -> list[tuple[Any, Any]]:
     own, inside = _own_variables(layer), layer._flatten_layers(include_self=False, recursive=False)
     leaf = own or not isinstance(layer, keras.Model)
     twin = _twin(layer) if leaf and layer.variables else None
-    for mine, made in (
-        (layer.variables, twin.variables if twin else []),
-        (own, _own_variables(twin) if twin else []),
-    ):
-        if [one.shape for one in mine] == [one.shape for one in made]:
-            pairs = list(zip(mine, made, strict=True))
-            rest = [] if len(mine) == len(layer.variables) else inside
-            return pairs + [pair for one in rest for pair in _new_variables(one)]
-    if any(variable.trainable for variable in own):
-        raise ValueError(
-            f"expected a layer whose weights can be drawn anew, got {layer.name!r} of class "
-            f"{type(layer).__name__}: give the class a get_config"
-        )
-    return [pair for one in inside for pair in _new_variables(one)]
+    made, own_made = (twin.variables, _own_variables(twin)) if twin else ([], [])
+    if [one.shape for one in layer.variables] == [one.shape for one in made]:
+        return list(zip(layer.variables, made, strict=True))
+    if [one.shape for one in own] != [one.shape for one in own_made]:
+        if any(variable.trainable for variable in own):
+            raise ValueError(
+                f"expected a layer whose weights can be drawn anew, got {layer.name!r} of class "
+                f"{type(layer).__name__}: give the class a get_config"
+            )
+        own = own_made = []
+    pairs = list(zip(own, own_made, strict=True))
+    return pairs + [pair for one in inside for pair in _new_variables(one)]
 
 
 def _twin(layer: layers.Layer) -> Any:
@@ -321,11 +242,8 @@ def _own_variables(layer: layers.Layer) -> list[Any]:
 
 
 def smooth_labels(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:
-    """Spread a share of the truth, 0 to below 1, evenly over all classes.
-
-    Returns:
-        Float32 of shape `(n, classes)`; if the share is 0, the integer labels `(n,)` as they are.
-    """
+    """Spread a share of the truth over all classes: float32 `(n, classes)`; if 0, labels `(n,)`."""
+    labels = scoring.check_labels(labels, classes, len(labels))
     if not smoothing:
         return labels
     return ((1 - smoothing) * np.eye(classes)[labels] + smoothing / classes).astype("float32")
@@ -336,10 +254,8 @@ def device() -> str:
     if keras.backend.backend() == "torch":  # for which Keras lists no devices
         torch = importlib.import_module("torch")
         return "gpu" if torch.cuda.is_available() or torch.backends.mps.is_available() else "cpu"
-    try:
-        return "gpu" if keras.distribution.list_devices("gpu") else "cpu"
-    except RuntimeError:  # what JAX raises where it finds none
-        return "cpu"
+    found = keras.distribution.list_devices()
+    return "gpu" if any(name.startswith("gpu") for name in found) else "cpu"
 
 
 def versions() -> dict[str, str]:
@@ -353,23 +269,29 @@ def versions() -> dict[str, str]:
 class EpochProgress(keras.callbacks.Callback):
     """One line that is written over after each epoch, in a notebook or a terminal; else nothing."""
 
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
         self.start, self.handle = time.perf_counter(), None
-        if "IPython" in sys.modules:
-            from IPython import display, get_ipython
+        if "IPython" in sys.modules and hasattr(sys.modules["IPython"].get_ipython(), "kernel"):
+            from IPython.display import display
 
-            if hasattr(get_ipython(), "kernel"):
-                self.pretty = display.Pretty
-                self.handle = display.display(self.pretty("training …"), display_id=True)
+            self.handle = display({"text/plain": "training …"}, raw=True, display_id=True)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         values = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
         seconds, epochs = time.perf_counter() - self.start, self.params["epochs"]
         text = f"epoch {epoch + 1}/{epochs}  {values}  {seconds:.0f} s"
         if self.handle:
-            self.handle.update(self.pretty(text))
+            self.handle.update({"text/plain": text}, raw=True)
         elif sys.stderr.isatty():
             print(f"\r{text}", end="\n" if epoch + 1 == epochs else "", file=sys.stderr)
+
+
+def check_seed(seed: Any) -> int:
+    """A seed as Python's own int."""
+    whole = _number("seed", seed, int)
+    if 0 <= whole < 2**32:  # what NumPy takes
+        return int(whole)
+    raise ValueError(f"expected a seed from 0 to {2**32 - 1:,}, got {whole}")
 
 
 def _number(name: str, value: Any, kind: Any) -> Any:
@@ -378,8 +300,6 @@ def _number(name: str, value: Any, kind: Any) -> Any:
         if isinstance(value, bool | np.bool_ | str):
             raise TypeError
         return operator.index(value) if kind is int else float(value)
-    except (TypeError, ValueError):
-        wanted = "a whole number" if kind is int else "a number"
-        raise ValueError(
-            f"expected {name.replace('_', ' ')} to be {wanted}, got {value!r}"
-        ) from None
+    except (TypeError, ValueError, OverflowError):
+        wanted = f"{name.replace('_', ' ')} to be {'a whole number' if kind is int else 'a number'}"
+        raise ValueError(f"expected {wanted}, got {value!r}") from None

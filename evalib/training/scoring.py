@@ -13,22 +13,16 @@ from evalib.filters import as_array
 
 
 def score(model: keras.Model, images: Any, labels: Any) -> tuple[float, float]:
-    """Accuracy and loss of a network's predictions.
+    """The share of images whose most probable class is their label, and the mean cross-entropy.
 
-    Warns if its optimizer took so few steps that the moving averages of batch normalization are not
-    yet the network's own: `estimate_statistics` comes first then.
+    The latter is in nats; no probability counts as less than 1e-7. Warns after so few steps of the
+    network's optimizer that its moving averages of batch normalization are not yet its own:
+    `estimate_statistics` comes first then.
 
     Args:
-        model: gives class probabilities.
+        model: gives class probabilities; what does not, or does not fit, raises a ValueError.
         images: uint8 of shape `(n, height, width)`, or float in [0, 1]; channels may follow.
         labels: classes as whole numbers, shape `(n,)`.
-
-    Returns:
-        The share of images whose most probable class is their label, 0 to 1, a count over `n`; and
-        the mean cross-entropy, in nats, where no probability counts as less than 1e-7.
-
-    Raises:
-        ValueError: images or labels do not fit the network, or it does not give probabilities.
     """
     images, labels = check_fit(model, scale_images(images), labels)
     steps = steps_taken(model)
@@ -45,9 +39,9 @@ def score(model: keras.Model, images: Any, labels: Any) -> tuple[float, float]:
 
 
 def loss_and_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Mean cross-entropy in nats, no probability below 1e-7, and accuracy from 0 to 1.
+    """Mean cross-entropy in nats, no probability below 1e-7, and the share of labels `(n,)` met.
 
-    A row of the probabilities `(n, classes)` with a NaN counts as wrong, whatever its label `(n,)`.
+    A row of the probabilities `(n, classes)` with a NaN meets none.
     """
     values = np.asarray(probabilities, "float32")
     of_truth = values[np.arange(len(labels)), labels].astype("float64")
@@ -56,19 +50,12 @@ def loss_and_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> tuple[fl
 
 
 def estimate_statistics(model: keras.Model, images: Any) -> None:
-    """Set the moving averages of batch normalization to the means over images.
+    """Set the moving averages of batch normalization to the means over training images.
 
     In training each step replaces one part in a hundred of them, so after a few hundred steps they
     are still partly what they began with. One pass in training mode, in which each batch has the
     same weight, replaces all (Wu and Johnson, *Rethinking "Batch" in BatchNorm*, 2021, section 3).
     No other weight changes, and frozen layers keep their averages.
-
-    Args:
-        model: may have nested models.
-        images: training images, as for `score`; taken in nearly equal batches of at most 500.
-
-    Raises:
-        ValueError: the images do not fit the network.
     """
     images = _check_images(model, scale_images(images))
     norms = _normalizations(model)
@@ -110,25 +97,22 @@ def check_fit(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return images as an array and labels as int64 of shape `(n,)`, as a classifier takes them.
 
-    Args:
-        model: gives class probabilities. It is built if it was not.
-        images: of the network's input shape, `n` of them.
-        labels: whole numbers from 0, of any number type, shape `(n,)` or `(n, 1)`.
-        logits: whether it may give any scores instead of probabilities.
-
-    Raises:
-        ValueError: they do not fit the network, or it does not give class probabilities.
+    The images have the network's input shape; the labels are whole numbers from 0, of any number
+    type, shape `(n,)` or `(n, 1)`. Else, or if the network gives no class probabilities (or, with
+    `logits`, no scores), a ValueError is raised. A network that was not built is built.
     """
     images = _check_images(model, as_array(images, "images"))
     outputs = as_array(model(images[:8], training=False), "outputs")
     if outputs.ndim != 2 or outputs.shape[1] < 2:
-        raise ValueError(
-            "expected a network that gives probabilities of shape (n, classes) for two classes or "
-            f"more, got {outputs.shape} for {len(images[:8])} images"
-        )
+        wanted = "a network that gives probabilities of shape (n, classes) for two classes or more"
+        raise ValueError(f"expected {wanted}, got {outputs.shape} for {len(images[:8])} images")
     if not logits:
         check_probabilities(outputs)
-    count, classes = len(images), outputs.shape[1]
+    return images, check_labels(labels, outputs.shape[1], len(images))
+
+
+def check_labels(labels: Any, classes: int, count: int) -> np.ndarray:
+    """Return labels as int64 of shape `(count,)`; those that fit no class raise a ValueError."""
     found = as_array(labels, "labels")
     found = found[:, 0] if found.shape == (count, 1) else found
     if found.shape != (count,):
@@ -136,10 +120,10 @@ def check_fit(
         raise ValueError(f"expected labels of shape ({count},), got {found.shape}{hint}")
     if not (found == np.floor(found)).all():
         raise ValueError(f"expected labels that are whole numbers, got {found[:3]}")
-    if not (found.min() >= 0 and found.max() < classes):
-        span = f"{found.min():g} to {found.max():g}"
-        raise ValueError(f"expected labels from 0 to {classes - 1}, got {span}")
-    return images, found.astype("int64")
+    low, high = found.min(), found.max()
+    if low < 0 or high >= classes:
+        raise ValueError(f"expected labels from 0 to {classes - 1}, got {low:g} to {high:g}")
+    return found.astype("int64")
 
 
 def check_probabilities(values: Any) -> None:
@@ -147,20 +131,16 @@ def check_probabilities(values: Any) -> None:
     rows = as_array(values, "probabilities").astype("float64")
     rows = rows[np.isfinite(rows).all(axis=1)]
     if len(rows) and (rows.min() < 0 or np.abs(rows.sum(axis=1) - 1).max() > 0.02):
-        raise ValueError(
-            f"expected probabilities that sum to 1, got {rows[0].round(3).tolist()[:10]}: end the "
-            "network with a softmax"
-        )
+        found = rows[0].round(3).tolist()[:10]
+        raise ValueError(f"expected probabilities that sum to 1, got {found}: end with a softmax")
 
 
 def _check_images(model: keras.Model, images: np.ndarray) -> np.ndarray:
     inputs = getattr(model, "inputs", None) or []
-    if len(inputs) > 1:
-        raise ValueError(f"expected a network with one input, got {len(inputs)}")
     wanted = tuple(inputs[0].shape) if inputs else images.shape
     fits = [size in (None, come) for size, come in zip(wanted[1:], images.shape[1:], strict=False)]
-    if len(wanted) != images.ndim or not all(fits) or len(images) == 0:
-        raise ValueError(f"expected images of shape {wanted}, got {images.shape}")
+    if len(inputs) > 1 or len(wanted) != images.ndim or not all(fits) or len(images) == 0:
+        raise ValueError(f"expected images of shape {wanted} for one input, got {images.shape}")
     return images
 
 

@@ -1,17 +1,14 @@
 """What random initial kernels do to the signals of a deep network, measured and predicted.
 
-Activations pass forward, gradients of the loss backward. The size of a signal is its second moment,
-the mean of its squares. Sources: Glorot and Bengio, *Understanding the difficulty of training deep
-feedforward neural networks*, AISTATS 2010, section 4.2; He, Zhang, Ren and Sun, *Delving Deep into
-Rectifiers*, ICCV 2015, section 2.2; for any activation function Poole et al., *Exponential
-expressivity in deep neural networks through transient chaos*, NIPS 2016, section 2, and Schoenholz
-et al., *Deep Information Propagation*, ICLR 2017.
+Activations pass forward, gradients of the loss backward. The size of a signal is the mean of its
+squares. Sources: Glorot and Bengio (2010, section 4.2); He et al. (*Delving Deep into Rectifiers*,
+2015, section 2.2); for any activation function Poole et al. (*Exponential expressivity*, 2016,
+section 2) and Schoenholz et al. (*Deep Information Propagation*, 2017).
 """
 
-import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -21,22 +18,12 @@ from evalib.training.scoring import check_fit
 
 
 def deep_network(activation: str, depth: int = 50, width: int = 256) -> keras.Sequential:
-    """Build equal dense layers, `hidden1` and so on: 28x28x1 digits to ten probabilities.
-
-    Args:
-        activation: the name of the hidden layers' activation function.
-        depth: number of hidden layers.
-        width: units of each hidden layer.
-
-    Raises:
-        ValueError: the depth or the width is below 1.
-    """
+    """Build equal dense layers, `hidden1` and so on: 28x28x1 digits to ten probabilities."""
     if depth < 1 or width < 1:
         raise ValueError(f"expected depth and width of at least 1, got {depth} and {width}")
     stack = [keras.Input((28, 28, 1), name="digit"), layers.Flatten(name="flatten")]
-    for number in range(1, depth + 1):
-        stack.append(layers.Dense(width, activation=activation, name=f"hidden{number}"))
-    stack.append(layers.Dense(10, activation="softmax", name="probabilities"))
+    stack += [layers.Dense(width, activation, name=f"hidden{n}") for n in range(1, depth + 1)]
+    stack.append(layers.Dense(10, "softmax", name="probabilities"))
     return keras.Sequential(stack, name=f"deep_{activation}")
 
 
@@ -46,14 +33,7 @@ def draw_kernels(
     """Draw every kernel of a model anew, each with a seed of its own, and set biases to zero.
 
     One initializer object that several layers share would give equal layers the very same kernel.
-
-    Args:
-        model: its layers with weights are dense or convolutional.
-        initializer: a `VarianceScaling`, such as `GlorotNormal`; its own seed is not used.
-        seed: of the kernels.
-
-    Raises:
-        ValueError: a layer has weights other than a kernel and a bias.
+    A layer with weights other than a kernel and a bias raises a ValueError.
     """
     config = initializer.get_config()
     seeds = np.random.default_rng(seed).integers(2**31, size=len(model.layers)).tolist()
@@ -70,11 +50,10 @@ def draw_kernels(
 
 
 def kernel_variance(initializer: keras.initializers.VarianceScaling, shape: Sequence[int]) -> float:
-    """The variance of the distribution that an initializer draws a kernel from: scale over fan.
+    """The variance of the distribution that a kernel of a shape is drawn from: scale over fan.
 
     That is 1 over the mean of both fans for Glorot and Bengio (their equation 12), 2 over the fan
-    in for He et al. (their equation 10). Initializer and shape are as for `draw_kernels` and
-    `fans`, which raises a ValueError where the shape has fewer than two numbers.
+    in for He et al. (their equation 10).
     """
     fan_in, fan_out = fans(shape)
     fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
@@ -85,9 +64,6 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
     """How many products make one output, and how many outputs one input has a part in.
 
     The shape is that of a kernel in Keras: `(inputs, units)` or `(height, width, channels, count)`.
-
-    Raises:
-        ValueError: the shape has fewer than two numbers.
     """
     if len(shape) < 2:
         raise ValueError(f"expected the shape of a kernel, of two numbers or more, got {shape}")
@@ -95,59 +71,35 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
     return positions * shape[-2], positions * shape[-1]
 
 
-@dataclasses.dataclass(frozen=True)
-class Signals:
-    """The two signals at each hidden layer: float32 of shape `(layers, images, units)`.
+class Signals(NamedTuple):
+    """The two signals at each hidden layer: float32 of shape `(layers, images, units)`."""
 
-    Attributes:
-        activations: what the layer gives, after its activation function.
-        gradients: of each image's own loss, in nats, with respect to these.
-    """
-
-    activations: np.ndarray
-    gradients: np.ndarray
-
-    @property
-    def activation_moments(self) -> np.ndarray:
-        """The mean square of each layer's activations, float64, shape `(layers,)`."""
-        return np.square(self.activations, dtype="float64").mean(axis=(1, 2))
-
-    @property
-    def gradient_moments(self) -> np.ndarray:
-        """The mean square of the gradients with respect to them, float64, shape `(layers,)`."""
-        return np.square(self.gradients, dtype="float64").mean(axis=(1, 2))
+    activations: np.ndarray  #: after its activation function
+    gradients: np.ndarray  #: of each image's own loss, in nats, with respect to these
+    activation_moments: np.ndarray  #: their mean squares, float64 of shape `(layers,)`
+    gradient_moments: np.ndarray
 
 
 def measure_signals(model: keras.Sequential, images: np.ndarray, labels: np.ndarray) -> Signals:
     """Send images forward through a network and the gradients of their losses backward.
 
-    The loss is the cross-entropy of the probabilities. The weights stay as they are. What is
-    smaller than float32 can hold (1e-38) becomes zero.
-
-    Args:
-        model: a Sequential model of equally wide hidden dense layers, and a last one with softmax.
-        images: float of shape `(n, 28, 28, 1)`, in any range.
-        labels: integers of shape `(n,)`.
-
-    Raises:
-        ValueError: images or labels do not fit the model, or the hidden dense layers differ in
-            width.
+    The model is Sequential, of equally wide hidden dense layers and a last one with softmax, and
+    takes images of shape `(n, 28, 28, 1)` with labels of shape `(n,)`. The loss is the
+    cross-entropy. The weights stay as they are. What is below 1e-38 becomes zero, as in float32.
     """
     images, labels = check_fit(model, np.asarray(images, "float32"), labels)
     probes = _Probes(model, len(images))
     activations, _ = probes.both(images)
     trainer = keras.Sequential([keras.Input(batch_shape=images.shape), probes])
-    trainer.compile(
-        # A step of rate one leaves minus the gradient behind. One step is not worth compiling.
-        keras.optimizers.SGD(1.0),
-        # The sum of the losses, so that each image has the gradient of its own.
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"),
-        run_eagerly=True,
-        jit_compile=False,
-    )
+    # The sum of the losses, so that each image has the gradient of its own.
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+    # A step of rate one leaves minus the gradient behind. One step is not worth compiling.
+    trainer.compile(keras.optimizers.SGD(1.0), loss, run_eagerly=True, jit_compile=False)
     trainer.train_on_batch(images, labels)
     values = np.stack([ops.convert_to_numpy(one) for one in activations])
-    return Signals(values, -ops.convert_to_numpy(probes.changes))
+    signals = values, -ops.convert_to_numpy(probes.changes)
+    moments = [np.square(signal, dtype="float64").mean(axis=(1, 2)) for signal in signals]
+    return Signals(*signals, *moments)
 
 
 class _Probes(layers.Layer):
@@ -161,8 +113,7 @@ class _Probes(layers.Layer):
             raise ValueError(f"expected hidden dense layers of one width, got {widths}")
         # In a function the network's own weights are not tracked, and stay out of training.
         self.network = lambda: (model.layers, dense)
-        shape = (len(widths), count, widths[0])
-        self.changes = self.add_weight(shape=shape, initializer="zeros", dtype="float32")
+        self.changes = self.add_weight((len(widths), count, widths[0]), "zeros", "float32")
 
     def both(self, values: Any) -> tuple[list[Any], Any]:
         """What each hidden layer gives, and the logits: their softmax could round to zero."""
@@ -179,15 +130,11 @@ class _Probes(layers.Layer):
         return self.both(values)[1]
 
 
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """Second moments in infinitely wide layers: float64 arrays of shape `(layers,)`.
-
-    Those of the activations, and those of the gradients relative to the last layer's.
-    """
+class Prediction(NamedTuple):
+    """Second moments in infinitely wide layers, float64 of shape `(layers,)`."""
 
     activations: np.ndarray
-    gradients: np.ndarray
+    gradients: np.ndarray  #: relative to the last layer's
 
 
 def predict_signals(
@@ -198,23 +145,17 @@ def predict_signals(
     A sum of `n` products with independent weights of variance `v` and mean zero has the variance
     `n v` times the second moment of what it reads, and is nearly normally distributed. So forward
     `q[l] = units[l-1] v[l] m[l-1]` and `m[l] = E[f(z)^2]`, where `z` has the variance `q[l]`;
-    backward `g[l-1] = units[l] v[l] E[f'(z)^2] g[l]` (Poole et al., section 2; Schoenholz et
-    al. on the gradients).
+    backward `g[l-1] = units[l] v[l] E[f'(z)^2] g[l]` (Poole et al.; Schoenholz et al.).
 
     Args:
-        activation: `"linear"`, `"relu"` or `"tanh"`.
+        activation: `"linear"`, `"relu"` or `"tanh"`; anything else raises a ValueError.
         variances: of each layer's kernel, the first layer first.
         units: how many numbers the first layer reads, then the units of each layer.
         start: the second moment of what the first layer reads.
-
-    Raises:
-        ValueError: units are not one more than variances, or there is no such activation.
     """
     if len(units) != len(variances) + 1:
-        count = len(variances)
-        raise ValueError(
-            f"expected {count + 1} numbers of units for {count} variances, got {len(units)}"
-        )
+        wanted = f"{len(variances) + 1} numbers of units for {len(variances)} variances"
+        raise ValueError(f"expected {wanted}, got {len(units)}")
     moments, slopes = [start], []
     for count, variance in zip(units, variances, strict=False):
         moment, slope = activation_moments(activation, count * variance * moments[-1])
@@ -229,18 +170,15 @@ def predict_signals(
 def activation_moments(activation: str, variance: float) -> tuple[float, float]:
     """`E[f(z)^2]` and `E[f'(z)^2]` for a normally distributed `z` of mean zero and some variance.
 
-    A ReLU passes the positive half and cuts the other off, so both are halved (He et al.,
-    section 2.2). The tanh is integrated numerically.
-
-    Raises:
-        ValueError: the activation is not linear, relu or tanh, or the variance is below 0.
+    A ReLU cuts one half off, so both are halved (He et al., section 2.2). The tanh is integrated
+    numerically. Any function but `"linear"`, `"relu"` and `"tanh"` raises a ValueError.
     """
     if not variance >= 0:
         raise ValueError(f"expected a variance of at least 0, got {variance}")
-    if activation not in ("linear", "relu", "tanh"):
-        raise ValueError(f"expected linear, relu or tanh, got {activation!r}")
-    if activation != "tanh":
+    if activation in ("linear", "relu"):
         return (variance, 1.0) if activation == "linear" else (variance / 2, 0.5)
+    if activation != "tanh":
+        raise ValueError(f"expected linear, relu or tanh, got {activation!r}")
     points = np.linspace(-10, 10, 20_001)
     weights = np.exp(-0.5 * points**2)
     weights /= weights.sum()

@@ -317,11 +317,8 @@ print(", ".join(record))
 #
 # **It begins at a loss of about $\ln 10 = 2.30$ and falls.** Before the first step the network gives each of ten digits about the same probability, a tenth, and minus the logarithm of a tenth is 2.30. All patients below are this small network, trained for 300 steps with Adam from the same initial weights, and on the same 6,000 digits unless the mistake is about them. 4,000 other digits judge.
 
-# %% tags=["nbval-ignore-output"]
-# The control. Whatever is given to `build` stands behind the ten scores: there the first mistakes are made.
-digits, others = ev.training.small_digits()
-
-
+# %%
+# The small network. Whatever is given to `build` stands behind the ten scores: there the first mistakes are made.
 def build(*behind_the_scores):
     """A network of two convolutions and a dense layer of ten scores."""
     return keras.Sequential(
@@ -338,12 +335,40 @@ def build(*behind_the_scores):
     )
 
 
-def train_small(network, data=digits, unseen=others, **options):
-    """The same few steps for every patient, always from the form's seed."""
-    return ev.training.train_small(network, data, unseen, seed=seed, **options)
+# %%
+# The digits: 6,000 to learn from and 4,000 others, always the same, cut from the training set.
+_, part = ev.split_validation(*ev.load_mnist()[0], 10_000)
+parts = ev.split_validation(*part, 4_000)
+digits, others = ((ev.prepare_images(images), labels) for images, labels in parts)
 
 
-control = train_small(build(layers.Softmax()))
+# %% tags=["nbval-ignore-output"]
+# The same few steps for every patient, always from the form's seed; then the scores, as in inference. First the control.
+class Patient:
+    """A network that was trained, its loss before each step, and how it names its own and unseen images."""
+
+    def __init__(self, network, data=digits, unseen=others, learning_rate=0.003, shuffle=True):
+        initialize(network, seed)
+        ev.training.compile_classifier(network, keras.optimizers.Adam(learning_rate))
+        order = seed if shuffle else None  # None keeps that of the data
+        run = ev.training.track_training(network, data, range(301), batch_size=60, seed=order)
+        self.model, self.losses = network, run.losses
+        self.train_loss, self.train_accuracy = self.score(*data)
+        self.validation_loss, self.validation_accuracy = self.score(*unseen)
+
+    def score(self, images, labels):
+        """Loss and accuracy, as in inference."""
+        return ev.training.loss_and_accuracy(ev.training.predict(self.model, images), labels)
+
+    def __str__(self):
+        return (
+            f"loss {self.losses[0]:.2f} at the start and {self.losses[-20:].mean():.2f} at the end; "
+            f"right: {100 * self.train_accuracy:.1f} % of the training images, "
+            f"{100 * self.validation_accuracy:.1f} % of unseen ones"
+        )
+
+
+control = Patient(build(layers.Softmax()))
 print(control)
 
 # %%
@@ -361,7 +386,7 @@ notes = ev.training.DiagnosisTable()
 
 # %% tags=["nbval-ignore-output"]
 # The mistake: one activation too many. Count how often each digit is answered.
-broken = train_small(build(layers.ReLU(), layers.Softmax()))
+broken = Patient(build(layers.ReLU(), layers.Softmax()))
 print(broken)
 answered = ev.training.predict(broken.model, others[0]).argmax(axis=1)
 print("how often each digit is answered:", np.bincount(answered, minlength=10))
@@ -376,7 +401,7 @@ print("largest gradient of each class:", np.abs(by_weight).max(axis=0).round(4))
 
 # %% tags=["nbval-ignore-output"]
 # The repair: nothing stands between the scores and the softmax.
-fixed = train_small(build(layers.Softmax()))
+fixed = Patient(build(layers.Softmax()))
 print(fixed)
 
 # %%
@@ -400,7 +425,7 @@ notes.add(
 
 # %% tags=["nbval-ignore-output"]
 # The mistake: the scores are normalized as if they were one more layer of features.
-broken = train_small(build(layers.BatchNormalization(), layers.Softmax()))
+broken = Patient(build(layers.BatchNormalization(), layers.Softmax()))
 print(broken)
 print(f"loss on unseen images: {broken.validation_loss:.2f}, that of the control {control.validation_loss:.2f}")
 
@@ -427,7 +452,7 @@ for title, modes in {"control": both_modes(control.model), "with the mistake": n
 # The repair: normalize what the scores are made from, not the scores.
 repaired = build(layers.Softmax()).layers
 repaired.insert(-3, layers.BatchNormalization(momentum=0.9))  # a short memory for a short training
-fixed = train_small(keras.Sequential([keras.Input((28, 28, 1)), *repaired]))
+fixed = Patient(keras.Sequential([keras.Input((28, 28, 1)), *repaired]))
 print(fixed)
 
 # %%
@@ -451,7 +476,7 @@ notes.add(
 
 # %% tags=["nbval-ignore-output"]
 # The mistake: half of the answers are thrown away before they are compared with the truth.
-broken = train_small(build(layers.Dropout(0.5), layers.Softmax()))
+broken = Patient(build(layers.Dropout(0.5), layers.Softmax()))
 print(broken)
 
 # %% tags=["nbval-ignore-output"]
@@ -464,7 +489,7 @@ for name, (inference, training) in dropped.items():
 # The repair: drop what the scores are made from, so that no single feature is relied on.
 repaired = build(layers.Softmax()).layers
 repaired.insert(-2, layers.Dropout(0.5))
-fixed = train_small(keras.Sequential([keras.Input((28, 28, 1)), *repaired]))
+fixed = Patient(keras.Sequential([keras.Input((28, 28, 1)), *repaired]))
 print(fixed)
 kept = both_modes(fixed.model)["mixed"]
 
@@ -494,7 +519,7 @@ print(f"largest probability {most_sure:.4f}, lowest loss {lowest_loss:.4f}")
 
 # %% tags=["nbval-ignore-output"]
 # The mistake: one softmax too many.
-broken = train_small(build(layers.Softmax(), layers.Softmax()))
+broken = Patient(build(layers.Softmax(), layers.Softmax()))
 print(broken)
 
 # %% tags=["nbval-ignore-output"]
@@ -504,7 +529,7 @@ print(f"{surest:.4f}, the control {ev.training.predict(control.model, digits[0])
 
 # %% tags=["nbval-ignore-output"]
 # The repair: one softmax, in the network or in the loss, but not in both.
-fixed = train_small(build(layers.Softmax()))
+fixed = Patient(build(layers.Softmax()))
 print(fixed)
 
 # %%
@@ -563,7 +588,7 @@ assert np.isclose(sure["ReLU\nbehind the scores"].max(axis=1), 0.1, atol=1e-4).m
 
 # %% tags=["nbval-ignore-output"]
 # The mistake: pixels from 0 to 255, as they come from the file, for training and for judging.
-broken = train_small(
+broken = Patient(
     build(layers.Softmax()), data=(255 * digits[0], digits[1]), unseen=(255 * others[0], others[1])
 )
 print(broken)
@@ -584,7 +609,7 @@ for title, images in {"divided": digits[0][:500], "as bytes": 255 * digits[0][:5
 scaled = keras.Sequential(
     [keras.Input((28, 28, 1)), layers.Rescaling(1 / 255), *build(layers.Softmax()).layers]
 )
-fixed = train_small(scaled, data=(255 * digits[0], digits[1]), unseen=(255 * others[0], others[1]))
+fixed = Patient(scaled, data=(255 * digits[0], digits[1]), unseen=(255 * others[0], others[1]))
 print(fixed)
 
 # %%
@@ -614,7 +639,7 @@ apart = (
     digits[0][generator.permutation(len(digits[0]))],
     digits[1][generator.permutation(len(digits[1]))],
 )
-broken = train_small(build(layers.Softmax()), data=apart)
+broken = Patient(build(layers.Softmax()), data=apart)
 print(broken)
 
 # %%
@@ -631,7 +656,7 @@ _ = ev.plots.show_images(apart[0][:20], labels, color_map=ev.plots.INK)
 
 # %% tags=["nbval-ignore-output"]
 # Two measurements. Sixty images by heart: passed. Is an image nearest to the mean image of its own label: failed.
-by_heart = train_small(build(layers.Softmax()), data=(apart[0][:60], apart[1][:60]))
+by_heart = Patient(build(layers.Softmax()), data=(apart[0][:60], apart[1][:60]))
 print(f"60 images by heart: {100 * by_heart.train_accuracy:.0f} % of them right")
 means = {}
 for title, (images, labels) in {"as loaded": digits, "shuffled apart": apart}.items():
@@ -645,7 +670,7 @@ for title, share in means.items():
 # %% tags=["nbval-ignore-output"]
 # The repair: one order for both.
 order = np.random.default_rng(seed).permutation(len(digits[0]))
-fixed = train_small(build(layers.Softmax()), data=(digits[0][order], digits[1][order]))
+fixed = Patient(build(layers.Softmax()), data=(digits[0][order], digits[1][order]))
 print(fixed)
 
 # %%
@@ -671,7 +696,7 @@ notes.add(
 
 # %% tags=["nbval-ignore-output"]
 # The mistake: a rate about thirty times that of the control.
-broken = train_small(build(layers.Softmax()), learning_rate=0.1)
+broken = Patient(build(layers.Softmax()), learning_rate=0.1)
 print(broken)
 
 # %% tags=["nbval-ignore-output"]
@@ -683,7 +708,7 @@ for title, case in {"control": control, "with the mistake": broken}.items():
 
 # %% tags=["nbval-ignore-output"]
 # The repair: a tenth of the rate, and fresh weights, for the silent units would stay silent.
-fixed = train_small(build(layers.Softmax()), learning_rate=0.01)
+fixed = Patient(build(layers.Softmax()), learning_rate=0.01)
 print(fixed)
 
 # %%
@@ -714,21 +739,28 @@ test, fresh = (others[0][:500], others[1][:500]), (others[0][500:], others[1][50
 joined = tuple(
     np.concatenate([mine[:500], theirs]) for mine, theirs in zip(digits, test, strict=True)
 )
-broken = train_small(build(layers.Softmax()), data=joined, unseen=test)
+broken = Patient(build(layers.Softmax()), data=joined, unseen=test)
 in_use = ev.training.accuracy(broken.model, fresh)
 print(f"in the test {100 * broken.validation_accuracy:.1f} %, in use {100 * in_use:.1f} %")
 
 # %%
 # The measurement: look for each test image, bit for bit, among the training images. Is MNIST itself clean?
-leaked = ev.training.duplicated_in(test[0], joined[0])
+def duplicated_in(images, others):
+    """Which images are, bit for bit, among others of the same size and number type."""
+    assert (images.dtype, images.shape[1:]) == (others.dtype, others.shape[1:])
+    known = {other.tobytes() for other in others}
+    return np.array([image.tobytes() in known for image in images])
+
+
+leaked = duplicated_in(test[0], joined[0])
 print(f"{leaked.sum()} of {len(leaked)} test images are also training images")
 (x_train, _), (x_test, _) = ev.load_mnist()
-print(f"in MNIST: {ev.training.duplicated_in(x_test, x_train).sum()} of {len(x_test):,}")
+print(f"in MNIST: {duplicated_in(x_test, x_train).sum()} of {len(x_test):,}")
 
 # %% tags=["nbval-ignore-output"]
 # The repair: take them out of the training images, and start afresh.
-keep = ~ev.training.duplicated_in(joined[0], test[0])
-fixed = train_small(build(layers.Softmax()), data=(joined[0][keep], joined[1][keep]), unseen=test)
+keep = ~duplicated_in(joined[0], test[0])
+fixed = Patient(build(layers.Softmax()), data=(joined[0][keep], joined[1][keep]), unseen=test)
 in_use_fixed = ev.training.accuracy(fixed.model, fresh)
 print(f"in the test {100 * fixed.validation_accuracy:.1f} %, in use {100 * in_use_fixed:.1f} %")
 
@@ -761,7 +793,7 @@ notes.add(
 # The mistake: data sorted by label, in batches that follow its order.
 by_label = np.argsort(digits[1], kind="stable")
 in_order = digits[0][by_label], digits[1][by_label]
-broken = train_small(build(layers.Softmax()), data=in_order, shuffle=False)
+broken = Patient(build(layers.Softmax()), data=in_order, shuffle=False)
 print(broken)
 
 # %% tags=["nbval-ignore-output"]
@@ -781,7 +813,7 @@ print(f"values of the last convolution that are always zero: {100 * quiet:.0f} %
 
 # %% tags=["nbval-ignore-output"]
 # The repair: a new order for every pass.
-fixed = train_small(build(layers.Softmax()), data=in_order, shuffle=True)
+fixed = Patient(build(layers.Softmax()), data=in_order, shuffle=True)
 print(fixed)
 
 # %%
@@ -813,7 +845,7 @@ initialize(frozen, seed)  # as every patient begins; what is frozen stays so
 for name in ("conv1", "conv2"):
     frozen.get_layer(name).trainable = False
 before = {name: frozen.get_layer(name).get_weights()[0] for name in ("conv1", "conv2", "scores")}
-broken = train_small(frozen)  # draws the other weights again, the same ones
+broken = Patient(frozen)  # draws the other weights again, the same ones
 print(broken)
 
 # %% tags=["nbval-ignore-output"]
@@ -830,7 +862,7 @@ print(f"{trainable:,} of {broken.model.count_params():,} parameters are trained"
 for layer in frozen.layers:
     layer.trainable = True
 assert sum(int(np.prod(w.shape)) for w in frozen.trainable_weights) == frozen.count_params()
-fixed = train_small(frozen)
+fixed = Patient(frozen)
 print(fixed)
 
 # %%

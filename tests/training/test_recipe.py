@@ -2,9 +2,7 @@
 
 import dataclasses
 import math
-import statistics
 import sys
-import time
 import types
 from typing import Any
 
@@ -13,12 +11,11 @@ import numpy as np
 import pytest
 from keras import layers
 
-import evalib
 from evalib.networks.config import NetworkConfig, build_network
 from evalib.networks.course import s3_network
-from evalib.training.recipe import Recipe, device, initialize, smooth_labels, train, versions
+from evalib.training.recipe import Recipe, device, initialize, smooth_labels, train
 
-SHORT = Recipe(epochs=2, batch_size=64)
+SHORT = Recipe("adamw", epochs=2, batch_size=64)
 STILL: dict[str, Any] = {"rotation": 0.0, "scale": 0.0, "shear": 0.0, "shift": 0.0}
 
 
@@ -45,42 +42,40 @@ def test_smoothed_labels_by_hand():
     smoothed = smooth_labels(labels, 4, 0.2)
     expected = [[0.05, 0.05, 0.85, 0.05], [0.85, 0.05, 0.05, 0.05]]
     np.testing.assert_allclose(smoothed, expected, rtol=1e-6)
-    assert smooth_labels(labels, 4, 0) is labels
+    assert smooth_labels(labels, 4, 0).tolist() == [2, 0]
+    for wrong in ([-1], [4], [0.5], [[0, 1]]):
+        with pytest.raises(ValueError, match="expected labels"):
+            smooth_labels(np.array(wrong), 4, 0.2)
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw", "sgd"])
 def test_each_optimizer_and_choice_trains(few, optimizer):
-    recipe = dataclasses.replace(
-        SHORT, optimizer=optimizer, epochs=6, schedule="cosine", label_smoothing=0.1
-    )
-    run = train(s3_network(), recipe, few, seed=0, verbose=False)
+    recipe = Recipe(optimizer, 6, batch_size=64, schedule="cosine", label_smoothing=0.1)
+    network = build_network(NetworkConfig(channels=(8, 8)))
+    run = train(network, recipe, few, seed=0, verbose=False)
     # The entropy of the smoothed labels is the least that the loss can be.
     least = -(0.91 * np.log(0.91) + 9 * 0.01 * np.log(0.01))
-    assert least < run.history["loss"][-1] < 0.8 * run.history["loss"][0]
+    assert least < run.history["loss"][-1] < 0.95 * run.history["loss"][0]
 
 
 def test_averaging_ends_with_the_running_average_of_the_weights(few):
-    """Three steps of plain gradient descent, averaged by hand from three shorter trainings."""
+    """Two steps of plain gradient descent, averaged by hand from a shorter training."""
     part = (few[0][0][:64], few[0][1][:64]), few[1]
     # A warm-up so short that every step has the peak rate, however many there are.
-    plain = Recipe("sgd", 3, 64, warmup_share=1e-6, schedule="constant", weight_decay=0, momentum=0)
+    plain = Recipe("sgd", 2, 64, warmup_share=1e-6, schedule="constant", weight_decay=0, momentum=0)
     plain = dataclasses.replace(plain, **STILL)
-    model = build_network(NetworkConfig(channels=(4,), normalize=False))
-    steps = []
-    for epochs in (1, 2, 3):
-        train(model, dataclasses.replace(plain, epochs=epochs), part, seed=0, verbose=False)
+    model, steps = dense(layers.Flatten()), []
+    for changes in ({"epochs": 1}, {}, {"averaging": 0.6}):
+        train(model, dataclasses.replace(plain, **changes), part, seed=0, verbose=False)
         steps.append(model.get_weights())
-    average = steps[0]  # it starts with the weights after the first step
-    for weights in steps[1:]:
-        average = [0.6 * old + 0.4 * new for old, new in zip(average, weights, strict=True)]
-    train(model, dataclasses.replace(plain, averaging=0.6), part, seed=0, verbose=False)
-    for found, expected in zip(model.get_weights(), average, strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-6)
+    for first, second, found in zip(*steps, strict=True):  # it starts with the first step's weights
+        np.testing.assert_allclose(found, 0.6 * first + 0.4 * second, atol=1e-6)
+        assert np.abs(first - second).max() > 1e-4
 
 
 def test_two_trainings_with_one_seed_are_equal_to_the_bit_and_with_two_are_not(few):
     """The same object again, too: `train` must not go on from what it finds, dropout's state."""
-    model = build_network(NetworkConfig(channels=(4,), dropout=0.5))
+    model = dense(layers.Conv2D(2, 5), layers.Dropout(0.5))
     runs, weights = [], []
     same: Any = np.int64(3)
     for network, seed in ((model, 3), (model, same), (keras.models.clone_model(model), 4)):
@@ -160,102 +155,56 @@ class Subclassed(keras.Model):
         return self.last(self.pool(images))
 
 
-@pytest.mark.parametrize(
-    "build",
-    [
-        lambda: dense(layers.Conv2D(3, 3), size=None),
-        lambda: keras.Sequential([layers.Flatten(), layers.Dense(10, activation="softmax")]),
-        Subclassed,
-    ],
-    ids=["any size", "no input yet", "subclass"],
-)
-def test_networks_of_every_kind_are_trained(few, build):
+@pytest.mark.parametrize("kind", ["any size", "no input yet", "subclass"])
+def test_networks_of_every_kind_are_trained(few, kind):
+    build = {
+        "any size": lambda: dense(layers.Conv2D(3, 3), size=None),
+        "no input yet": lambda: keras.Sequential([layers.Flatten(), layers.Dense(10, "softmax")]),
+        "subclass": Subclassed,
+    }
     (images, labels), held_out = few
     data = (list(images), keras.ops.convert_to_tensor(labels.astype("float32"))), held_out
-    assert train(build(), SHORT, data, 0, verbose=False).history["loss"][-1] < 2.5
+    assert train(build[kind](), SHORT, data, 0, verbose=False).history["loss"][-1] < 2.5
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
 def test_number_types_are_those_of_the_network(few, policy):
     keras.config.set_dtype_policy(policy)
     try:
-        run = train(s3_network(), SHORT, few, 0, verbose=False)
+        network = build_network(NetworkConfig(channels=(8, 8)))
+        run = train(network, Recipe(epochs=2, batch_size=64), few, 0, verbose=False)
     finally:
         keras.config.set_dtype_policy("float32")
     assert run.history["loss"][-1] < run.history["loss"][0]
 
 
-def test_color_images_are_scaled_as_gray_ones_are(few):
-    color = [(np.stack([images] * 3, axis=-1), labels) for images, labels in few]
-    recipe = dataclasses.replace(SHORT, **STILL)
-    model = keras.Sequential(
-        [keras.Input((28, 28, 3)), layers.Flatten(), layers.Dense(10, activation="softmax")]
-    )
-    assert train(model, recipe, color, 0, verbose=False).test_accuracy > 0.4
-
-
 def test_on_torch_the_device_is_what_torch_sees(monkeypatch):
     """Keras lists no devices there; a stand-in responds as torch does."""
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
-    none = types.SimpleNamespace(is_available=lambda: False)
     for found in (True, False):
         seen = types.SimpleNamespace(is_available=lambda found=found: found)
-        torch = types.SimpleNamespace(cuda=seen, backends=types.SimpleNamespace(mps=none))
+        torch = types.SimpleNamespace(cuda=seen, backends=types.SimpleNamespace(mps=seen))
         monkeypatch.setitem(sys.modules, "torch", torch)
         assert device() == ("gpu" if found else "cpu")
 
 
-def test_versions_are_those_that_are_imported():
-    found = versions()
-    assert (found["keras"], found["evalib"]) == (keras.__version__, evalib.__version__)
-    assert {"python", "numpy", keras.backend.backend()} <= set(found)
-
-
 def test_a_short_training_is_scored_with_statistics_of_its_own(few):
-    recipe = dataclasses.replace(SHORT, epochs=8)
-    model = s3_network()
+    recipe = dataclasses.replace(SHORT, optimizer="muon", epochs=8)
+    model, other = s3_network(), s3_network()
     run = train(model, recipe, few, seed=0, verbose=False)
-    stale = train(s3_network(), recipe, few, seed=0, verbose=False, estimate=False)
+    held_out = few[1][0][::-2], few[1][1][::-2]  # others: they are only scored
+    stale = train(other, recipe, (few[0], held_out), seed=0, verbose=False, estimate=False)
     assert run.history == stale.history
+    pairs = zip(model.trainable_variables, other.trainable_variables, strict=True)
+    assert all((np.asarray(one) == np.asarray(two)).all() for one, two in pairs)
     assert (run.estimated_statistics, stale.estimated_statistics) == (True, False)
     assert run.test_accuracy > stale.test_accuracy + 0.2
     record = run.record()
     assert (record["parameters"], record["epochs"]) == (18_930, 8)
+    assert {"python", "evalib", "keras", "numpy", keras.backend.backend()} <= set(run.versions)
     probabilities = model.predict(few[1][0][..., np.newaxis].astype("float32") / 255, verbose=0)
     right = sum(int(probabilities[i].argmax()) == few[1][1][i] for i in range(200))
     assert record["test_accuracy"] == right / 200
-
-
-def test_the_held_out_images_are_never_trained_on(few):
-    (x_train, y_train), (x_test, y_test) = few
-    model = s3_network()
-    train(model, SHORT, few, seed=0, verbose=False)
-    expected = model.get_weights()
-    train(model, SHORT, ((x_train, y_train), (255 - x_test, y_test[::-1])), seed=0, verbose=False)
-    assert same_bits(expected, model.get_weights())
-
-
-@pytest.mark.skipif(keras.backend.backend() == "torch", reason="there it costs three quarters")
-def test_the_augmentation_costs_less_than_a_fifth_of_a_training_step(mnist):
-    images = mnist[0][0][:256, ..., np.newaxis].astype("float32") / 255
-    labels = mnist[0][1][:256]
-    models = {
-        "plain": keras.Sequential([keras.Input((28, 28, 1)), s3_network()]),
-        "moving": keras.Sequential(
-            [keras.Input((28, 28, 1)), Recipe().augmentation(), s3_network()]
-        ),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in models}
-    for turn in range(31):  # in turn, so that a slow moment of the machine meets both
-        for name, model in models.items():
-            if not turn:
-                model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
-                model.train_on_batch(images, labels)
-            start = time.perf_counter()
-            model.train_on_batch(images, labels)
-            seconds[name].append(time.perf_counter() - start)
-    with_it, without = statistics.median(seconds["moving"]), statistics.median(seconds["plain"])
-    assert (with_it - without) / with_it < 0.2
 
 
 def test_progress_is_silent_where_nobody_watches(few, capfd):
@@ -264,40 +213,28 @@ def test_progress_is_silent_where_nobody_watches(few, capfd):
 
 
 @pytest.mark.parametrize(
-    ("images", "labels", "seed"),
-    [
-        (slice(0, 50), slice(0, 49), 0),
-        (slice(0, 0), slice(0, 0), 0),
-        (slice(0, 5), slice(0, 5), -1),
-    ],
+    ("images", "labels", "seed"), [(50, 49, 0), (0, 0, 0), (5, 5, -1), (5, 5, 2.0)]
 )
 def test_what_cannot_be_trained_is_refused_before_the_first_epoch(few, images, labels, seed):
     (x, y), held_out = few
     model = dense()
     before = model.get_weights()
     with pytest.raises(ValueError, match="expected"):
-        train(model, SHORT, (held_out, (x[images], y[labels])), seed, verbose=False)
+        train(model, SHORT, (held_out, (x[:images], y[:labels])), seed, verbose=False)
     assert same_bits(before, model.get_weights())
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        *({"epochs": 0}, {"epochs": 2.5}, {"epochs": True}, {"batch_size": 0}),
-        *({"peak_learning_rate": 0.0}, {"peak_learning_rate": math.inf}, {"rotation": 181.0}),
-        *({"rotation": "8"}, {"scale": 1.0}, {"shear": -0.1}, {"shift": math.nan}),
-        *({"moved_share": 0.0}, {"warmup_share": 1.0}, {"weight_decay": -1.0}, {"momentum": 1.0}),
-        *({"optimizer": "luck"}, {"schedule": "wave"}, {"label_smoothing": 1.0}),
-        *({"averaging": -0.1}, {"teacher_share": 1.5}, {"temperature": 0.0}),
-    ],
-)
-def test_recipes_that_cannot_be_are_refused(wrong):
-    with pytest.raises(ValueError, match="expected"):
-        Recipe(**wrong)
+WRONG: dict[str, list[Any]] = {
+    **{"epochs": [0, 2.5, True], "batch_size": [0], "peak_learning_rate": [0.0, math.inf]},
+    **{"rotation": [181.0, "8"], "scale": [1.0], "shear": [-0.1], "shift": [math.nan]},
+    **{"moved_share": [0.0], "warmup_share": [1.0], "weight_decay": [-1.0], "momentum": [1.0]},
+    **{"optimizer": ["luck"], "schedule": ["wave"], "label_smoothing": [1.0], "averaging": [-0.1]},
+    **{"teacher_share": [1.5], "temperature": [0.0]},
+}
 
 
-def test_numbers_of_numpy_become_plain_ones():
-    values: dict[str, Any] = {"epochs": np.int64(3), "rotation": np.float32(4)}
-    recipe = Recipe(**values)
-    assert (type(recipe.epochs), type(recipe.rotation)) == (int, float)
-    assert recipe == Recipe(epochs=3, rotation=4)
+@pytest.mark.parametrize("name", WRONG)
+def test_recipes_that_cannot_be_are_refused(name):
+    for value in WRONG[name]:
+        with pytest.raises(ValueError, match="expected"):
+            Recipe(**{name: value})
