@@ -17,15 +17,14 @@ class ReceptiveField:
     """What one output pixel sees of the input: a number for each axis, `(height, width)` in 2-D.
 
     Attributes:
-        size: the extent of the input that can influence one output pixel, in input pixels. Where
-            it differs from pixel to pixel, it is the largest. `None` where it is the whole of an
-            input whose size is not known.
+        size: the extent of what can influence one output pixel, in input pixels; the largest, where
+            pixels differ. `None` where it is the whole of an input whose size is not known.
         stride: how far the fields of two neighboring output pixels lie apart; a fraction behind
             upsampling, 0 where the field is global, `None` where they do not lie evenly.
         padding: how far the first output pixel's field reaches past the top left corner; `None`
             where that depends on an input size that is not known, or the stride is `None`.
-        is_global: whether every output sees the whole input. Windows that do not fit may leave
-            over a rest at the border, smaller than a stride.
+        is_global: whether every output sees the whole input, but for a rest smaller than a stride
+            that windows leave over at the border.
         note: where branches meet on the way that do not see the same places; empty if none do.
         maps: the exact field along each axis of the input.
     """
@@ -39,7 +38,6 @@ class ReceptiveField:
 
     @classmethod
     def from_maps(cls, maps: Sequence[AxisMap], note: str = "") -> "ReceptiveField":
-        """Summarize the fields along all axes."""
         axes = [each.depends_on() for each in maps]
         taken = collections.Counter(axis for on in axes for axis in on)
         even = [
@@ -61,7 +59,6 @@ class ReceptiveField:
 
     @property
     def aligned(self) -> bool:
-        """Whether all branches that meet on the way see the same places."""
         return not self.note
 
     def __str__(self) -> str:
@@ -76,9 +73,8 @@ class ReceptiveField:
                 axis of the input, or for each axis of the output on which the field depends.
 
         Returns:
-            A slice for each axis: `image[field.region((3, 4))]` is what pixel (3, 4) sees; empty
-            slices where it sees nothing. Where the input's size is not known, only the part before
-            the first pixel is cut off.
+            A slice for each axis, as in `image[field.region((3, 4))]`; empty where it sees nothing.
+            If the input's size is not known, only what lies before the first pixel is cut off.
 
         Raises:
             ValueError: there is no such output, or it is not known where its field lies.
@@ -121,17 +117,16 @@ class ReceptiveField:
         elif len(index) == len(axes):
             places = dict(zip(axes, index, strict=True))
         else:
-            raise ValueError(
-                f"expected {len(self.size)} numbers, one for each axis, got {tuple(index)}"
-            )
+            expected = f"expected {len(self.size)} numbers, one for each axis"
+            raise ValueError(f"{expected}, got {tuple(index)}")
         intervals = []
         for each in self.maps:
             bounds, here = each.endless, dict(places)
             for axis in each.depends_on():
                 size = each.clipped.shape[axis] if each.clipped.size else FAR
                 if not 0 <= here[axis] < size:
-                    got = f"0 to {size} (exclusive), got {here[axis]}"
-                    raise ValueError(f"expected an output from {got}")
+                    expected = f"expected an output from 0 to {size} (exclusive)"
+                    raise ValueError(f"{expected}, got {here[axis]}")
             if clip and each.clipped.size:
                 bounds = each.clipped
             elif each.axis is not None:

@@ -1,12 +1,10 @@
 """What a tensor's positions see of one axis of the input, and how layers change that.
 
 Far from the border every network that slides windows is periodic: the position `period` further on
-sees the same, `step` input pixels further on. This is the arithmetic of Araujo, Norris and Sim,
-*Computing Receptive Fields of Convolutional Neural Networks*, Distill 2019, carried on to
-fractional strides. Near the border windows hang over, and what lies beyond it is not seen.
-
-An interval of pixels is stored as its first pixel and *minus* its last one. Then one minimum joins
-intervals: the smaller both numbers, the more is seen.
+sees the same, `step` input pixels further on (Araujo, Norris and Sim, *Computing Receptive Fields
+of Convolutional Neural Networks*, Distill 2019, carried on to fractional strides). Near the border
+windows hang over, and what lies beyond it is not seen. An interval of pixels is stored as its first
+pixel and *minus* its last one, so that one minimum joins intervals.
 """
 
 import dataclasses
@@ -18,35 +16,32 @@ from typing import Any
 
 import numpy as np
 
-Read = Callable[[np.ndarray], np.ndarray]
-Blocks = list[tuple[list[int], list[int]]]  # axes before and after a reshape with the same values
-
 FAR = 1 << 30  # both numbers are FAR where nothing is seen, and -FAR where everything is
-_LONGEST_PERIOD, _LONGEST_SEARCH = 1 << 16, 512
-_MOST_VALUES = 1 << 24
+_LONGEST_PERIOD, _LONGEST_SEARCH, _MOST_VALUES = 1 << 16, 512, 1 << 24
+_RADIUS = {"nearest": 0, "bilinear": 1, "bicubic": 2, "lanczos3": 3, "lanczos5": 5}
 
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """Which positions a layer reads along one axis.
+    """Output `q * len(starts) + r` of `size` outputs reads `counts[r]` positions, `dilation` apart,
+    from position `q * step + starts[r]` on."""
 
-    Output `q * len(starts) + r` reads `counts[r]` positions, `dilation` apart, from position
-    `q * step + starts[r]` on. There are `size` outputs.
-    """
-
-    starts: np.ndarray
-    counts: np.ndarray
+    starts: Any
+    counts: Any
     step: int
     size: int
     dilation: int = 1
 
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError("its window is larger than what it reads")
+
 
 @dataclasses.dataclass(frozen=True)
 class AxisMap:
-    """What the positions of a tensor see of one axis of the model's input.
-
-    Both arrays have the shape `(2, ...)` with a dimension for each axis of the tensor after the
-    batch, of length 1 where the field does not depend on that axis.
+    """What the positions of a tensor see of one axis of the model's input. Both arrays have the
+    shape `(2, ...)` with a dimension for each axis of the tensor after the batch, of length 1 where
+    the field does not depend on that axis.
 
     Attributes:
         pixels: how many pixels the input has along its axis.
@@ -67,7 +62,6 @@ class AxisMap:
 
     @classmethod
     def identity(cls, axis: int, shape: Sequence[Any]) -> "AxisMap":
-        """An axis of an input of this shape: each pixel sees itself."""
         places = np.arange(shape[axis], dtype=np.int32)
         ones = [1] * (len(shape) - 1)
         clipped = np.stack([places, -places]).reshape(2, *ones[1:axis], -1, *ones[axis:])
@@ -75,17 +69,14 @@ class AxisMap:
 
     @property
     def period(self) -> int:
-        """How many positions along `axis` differ by more than a shift."""
         return 1 if self.axis is None else self.endless.shape[self.axis]
 
     @property
     def stride(self) -> Fraction:
-        """How far the fields of two neighbors lie apart, on average."""
         return Fraction(self.step, self.period)
 
     @property
     def sees_all(self) -> bool:
-        """Whether each position sees the whole axis."""
         return bool((self.endless == -FAR).all())
 
     @property
@@ -110,22 +101,20 @@ class AxisMap:
         further = (periods * self.step).reshape(shape)
         return np.where(abs(bounds) < FAR, bounds + np.stack([further, -further]), bounds)
 
-    def slide(self, axis: int, window: Window, at_border: Window | None = None) -> "AxisMap":
-        """Move a window along an axis, or another one where the border counts.
-
-        Positions before the first and after the last do not exist.
-        """
+    def slide(self, axis: int, window: Window) -> "AxisMap":
+        """Move a window along an axis; positions before the first and after the last do not
+        exist."""
         if axis not in self.depends_on():
             return self
-        really = at_border or window
-        clipped = _slid(_inside(self.clipped, axis), axis, really)
+        clipped = _slid(_inside(self.clipped, axis), axis, window)
         repeats = self.period // math.gcd(window.step, self.period)
         outputs = repeats * len(window.starts)
         if axis != self.axis or outputs > _LONGEST_PERIOD:
-            listed = self.as_listed(axis)
-            size = max(listed.endless.shape[axis], self.clipped.shape[axis])
-            endless = listed.endless.repeat(size // listed.endless.shape[axis], axis)
-            return listed._with(_slid(_inside(endless, axis), axis, really), clipped)
+            endless = self.as_listed(axis).endless
+            size = max(endless.shape[axis], self.clipped.shape[axis])
+            endless = endless.repeat(size // endless.shape[axis], axis)
+            slid = _slid(_inside(endless, axis), axis, window)
+            return self.as_listed(axis)._with(slid, clipped)
         endless = _slid(self.at, axis, dataclasses.replace(window, size=outputs))
         step = self.step * repeats * window.step // self.period
         slack = max(self.slack, -(-abs(step) // outputs))
@@ -149,8 +138,7 @@ class AxisMap:
         if axis != self.axis or self.step <= 0:
             listed = self.as_listed(axis)
             return listed._with(np.minimum.accumulate(listed.endless, axis), clipped)
-        back = Window(np.array([1 - self.period]), np.array([self.period]), 1, self.period)
-        endless = _slid(self.at, axis, back)
+        endless = _slid(self.at, axis, Window([1 - self.period], [self.period], 1, self.period))
         endless[0] = -FAR
         return self._with(endless, clipped)
 
@@ -169,19 +157,19 @@ class AxisMap:
 
     def reshape(self, old: Sequence[int], new: Sequence[int]) -> "AxisMap":
         """Follow a reshape of the tensor; both shapes count the batch."""
-        changing = self.depends_on()
-        touched = [block for block in blocks(old, new) if set(block[0]) & set(changing)]
+        changing = set(self.depends_on())
+        touched = [block for block in blocks(old, new) if changing & set(block[0])]
         home = next((block for block in touched if self.axis in block[0]), None)
         if self.axis is not None and (home is None or len(home[0]) + len(home[1]) > 2):
             return self.as_listed(self.axis).reshape(old, new)
+        full, wanted = [2] + [1] * (len(old) - 1), [2] + [1] * (len(new) - 1)
+        for before, after in touched:
+            full[before[0] : before[-1] + 1] = old[before[0] : before[-1] + 1]
+            wanted[after[0] : after[-1] + 1] = new[after[0] : after[-1] + 1]
+        if math.prod(full) > _MOST_VALUES:
+            raise ValueError(f"its {math.prod(full) // 2} values are too many to follow each")
         arrays = []
         for bounds in (self.endless, self.clipped):
-            full, wanted = [2] + [1] * (len(old) - 1), [2] + [1] * (len(new) - 1)
-            for before, after in touched:
-                full[before[0] : before[-1] + 1] = old[before[0] : before[-1] + 1]
-                wanted[after[0] : after[-1] + 1] = new[after[0] : after[-1] + 1]
-            if math.prod(full) > _MOST_VALUES:
-                raise ValueError(f"its {math.prod(full) // 2} values are too many to follow each")
             if home:  # The axis of the periods only changes its number.
                 full[home[0][0]] = wanted[home[1][0]] = bounds.shape[home[0][0]]
             arrays.append(np.broadcast_to(bounds, full).reshape(wanted))
@@ -191,11 +179,8 @@ class AxisMap:
         """With other fields, and without the axes along which nothing changes."""
         changed = dataclasses.replace(self, **numbers)
         axis, step = changed.axis, changed.step
-        if (
-            axis
-            and (step == 0 or (abs(endless) >= FAR).all())
-            and _constant(axis, endless, clipped)
-        ):
+        still = step == 0 or (abs(endless) >= FAR).all()
+        if axis and still and _constant(axis, endless, clipped):
             axis, step = None, 0
         for each in range(1, endless.ndim):
             if each != axis and _constant(each, endless, clipped):
@@ -205,9 +190,8 @@ class AxisMap:
             unseen = np.stack([clipped[0], self.pixels - 1 + clipped[1]])
             whole = (unseen < self.slack).all(axis=0) & (clipped[0] < FAR)
             endless = np.where(whole, -FAR, endless)
-        changed = dataclasses.replace(
-            changed, endless=endless, clipped=clipped, axis=axis, step=step
-        )
+        fields: Any = {"endless": endless, "clipped": clipped, "axis": axis, "step": step}
+        changed = dataclasses.replace(changed, **fields)
         listed = changed.depends_on()
         return changed.evenly(*listed) if axis is None and len(listed) == 1 else changed
 
@@ -220,65 +204,50 @@ class AxisMap:
         known = bounds[:, seeing[0] : seeing[-1] + 1]
         for period in range(1, min(known.shape[1] // 2, _LONGEST_SEARCH) + 1):
             places = np.arange(known.shape[1] - period)
-            if all(
-                _repeats(known, some, period)
-                for some in (places[:: len(places) // 999 + 1], places)
-            ):
-                shape = [period if n == axis else 1 for n in range(1, self.endless.ndim)]
+            sample = places[:: len(places) // 999 + 1]
+            if _repeats(known, sample, period) and _repeats(known, places, period):
                 step = int(known[0, period] - known[0, 0])
+                shape = [period if n == axis else 1 for n in range(1, self.endless.ndim)]
                 endless = known[:, :period].reshape(2, *shape)
                 even = dataclasses.replace(self, endless=endless, step=step, axis=axis)
                 return dataclasses.replace(even, endless=even.at(np.arange(period) - seeing[0]))
         return self
 
 
-def union(maps: Sequence[AxisMap]) -> AxisMap:
-    """What is seen by positions that read the same position of several tensors."""
-    return _combined(maps, lambda each: functools.reduce(np.minimum, each))
-
-
-def concatenate(maps: Sequence[AxisMap], sizes: Sequence[int], axis: int) -> AxisMap:
-    """What is seen where tensors of these sizes along an axis are joined end to end."""
-
-    def end_to_end(pieces: Sequence[np.ndarray]) -> np.ndarray:
-        shapes = np.array([piece.shape for piece in pieces])
-        full = np.broadcast_to(shapes.max(axis=0), shapes.shape).copy()
-        full[:, axis] = sizes
-        return np.concatenate(
-            [np.broadcast_to(*each) for each in zip(pieces, full, strict=True)], axis
-        )
-
-    return _combined(maps, end_to_end, axis)
-
-
-def _combined(
-    maps: Sequence[AxisMap],
-    combine: Callable[[Sequence[np.ndarray]], np.ndarray],
-    axis: int | None = None,
-) -> AxisMap:
-    """Combine maps in a period that they share, or with all positions listed."""
+def combine(maps: Sequence[AxisMap], sizes: Sequence[int] = (), axis: int | None = None) -> AxisMap:
+    """What is seen by positions that read the same position of several tensors, or where tensors
+    of these sizes along an axis are joined end to end: in a period that they share, or listed."""
     if all(each is maps[0] for each in maps) and axis not in maps[0].depends_on():
         return maps[0]
+
+    def joined(pieces: Sequence[np.ndarray]) -> np.ndarray:
+        if axis is None:
+            return functools.reduce(np.minimum, pieces)
+        full = np.array([piece.shape for piece in pieces])
+        full[:] = full.max(axis=0)
+        full[:, axis] = sizes
+        return np.concatenate([*map(np.broadcast_to, pieces, full)], axis)
+
     slack, period = max(each.slack for each in maps), math.lcm(*(each.period for each in maps))
     even = [each for each in maps if each.axis is not None]
     # What sees one place from everywhere meets each position of the others differently.
     fixed = any(each.axis is None and (abs(each.endless) < FAR).any() for each in maps)
-    clipped = combine([each.clipped for each in maps])
+    clipped = joined([each.clipped for each in maps])
     rates = {(each.axis, each.stride) for each in even}
     if len(rates) != 1 or fixed or period > _LONGEST_PERIOD or even[0].axis == axis:
         listed = [each if each.axis is None else each.as_listed(each.axis) for each in maps]
-        endless = combine([each.endless for each in listed])
-        return listed[0]._with(endless, clipped, slack=slack)
+        return listed[0]._with(joined([each.endless for each in listed]), clipped, slack=slack)
     places = np.arange(period)
-    endless = combine([each.endless if each.axis is None else each.at(places) for each in maps])
+    endless = joined([each.endless if each.axis is None else each.at(places) for each in maps])
     step = even[0].step * period // even[0].period
     return even[0]._with(endless, clipped, step=step, slack=slack)
 
 
-def blocks(old: Sequence[int], new: Sequence[int]) -> Blocks:
-    """The groups of axes that a reshape turns into each other, axes of length 1 left out."""
+def blocks(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """The groups of axes, before and after, that a reshape turns into each other, axes of length 1
+    left out."""
     olds, news = ([n for n, size in enumerate(s) if n and size != 1] for s in (old, new))
-    found: Blocks = []
+    found = []
     while olds:
         before, after = [olds.pop(0)], [news.pop(0)]
         while (more := math.prod(old[n] for n in before) - math.prod(new[n] for n in after)) != 0:
@@ -287,9 +256,7 @@ def blocks(old: Sequence[int], new: Sequence[int]) -> Blocks:
     return found
 
 
-def moved_axis(
-    axis: int | None, rank: int, change: Callable[[np.ndarray], np.ndarray]
-) -> int | None:
+def moved_axis(axis: int | None, rank: int, change: Callable[..., np.ndarray]) -> int | None:
     """Where an operation of NumPy puts an axis of a tensor."""
     lengths = change(np.empty([2] + [3 if n == axis else 1 for n in range(1, rank)])).shape
     return lengths.index(3) if 3 in lengths else None
@@ -307,7 +274,7 @@ def _repeats(bounds: np.ndarray, places: np.ndarray, period: int) -> bool:
     return bool((steps == steps[0, :1]).all() and (seeing == (second[0] < FAR)).all())
 
 
-def _inside(bounds: np.ndarray, axis: int) -> Read:
+def _inside(bounds: np.ndarray, axis: int) -> Callable[[np.ndarray], np.ndarray]:
     """Read positions along an axis, of which those outside see nothing."""
 
     def read(positions: np.ndarray) -> np.ndarray:
@@ -319,29 +286,93 @@ def _inside(bounds: np.ndarray, axis: int) -> Read:
     return read
 
 
-def _slid(read: Read, axis: int, window: Window) -> np.ndarray:
+def _slid(read: Callable[[np.ndarray], np.ndarray], axis: int, window: Window) -> np.ndarray:
     """What the outputs of a window see, if `read` tells what positions along the axis see."""
     periods, phases = np.divmod(np.arange(window.size), len(window.starts))
-    starts, counts = periods * window.step + window.starts[phases], window.counts[phases]
+    starts = periods * window.step + np.asarray(window.starts)[phases]
+    counts = np.asarray(window.counts)[phases]
     parts, order = [], []
     for count in np.unique(counts):
         chosen = np.flatnonzero(counts == count)
         first = starts[chosen].min()
         last = starts[chosen].max() + (max(count, 1) - 1) * window.dilation
-        values = _joined(read(np.arange(first, last + 1)), axis, count, window.dilation)
-        part = values.take(starts[chosen] - first, axis)
-        parts.append(part if count else np.full_like(part, FAR))
+        values, span = np.moveaxis(read(np.arange(first, last + 1)), axis, 0), 1
+        while span < count:  # The least of so many values: windows double in each step.
+            more = min(span, count - span)
+            values = np.minimum(values[: -more * window.dilation], values[more * window.dilation :])
+            span += more
+        values = values[starts[chosen] - first]
+        parts.append(values if count else np.full_like(values, FAR))
         order.append(chosen)
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate(parts, axis).take(np.argsort(np.concatenate(order)), axis)
+    if len(parts) > 1:
+        parts = [np.concatenate(parts)[np.argsort(np.concatenate(order))]]
+    return np.moveaxis(parts[0], 0, axis)
 
 
-def _joined(values: np.ndarray, axis: int, count: int, dilation: int) -> np.ndarray:
-    """The minimum over windows of `count` values, `dilation` apart: windows double in each step."""
-    values, span = np.moveaxis(values, axis, 0), 1
-    while span < count:
-        more = min(span, count - span)
-        values = np.minimum(values[: -more * dilation], values[more * dilation :])
-        span += more
-    return np.moveaxis(values, 0, axis)
+def sliding(size: int, kernel: int, stride: int, dilation: int, padding: str | int) -> Window:
+    """A convolution or a pooling, with the arithmetic of TensorFlow."""
+    reach = dilation * (kernel - 1) + 1
+    if padding == "same":
+        # ceil(size / stride) outputs; the zeros needed, halved and rounded down, come first.
+        outputs = -(-size // stride)
+        before = max((outputs - 1) * stride + reach - size, 0) // 2
+    else:
+        after = padding if isinstance(padding, int) else 0
+        before = reach - 1 if padding == "causal" else after
+        outputs = (size + before + after - reach) // stride + 1
+    return Window([-before], [kernel], stride, outputs, dilation)
+
+
+def transposed(
+    size: int, kernel: int, stride: int, dilation: int, padding: str, extra: int | None
+) -> Window:
+    """A transposed convolution: output o gets input i if o = i stride + d m - cut, 0 <= m < k."""
+    reach = dilation * (kernel - 1) + 1
+    if padding == "valid":
+        cut, beyond = 0, reach if extra is not None else max(reach, stride)
+    elif extra is None:
+        cut, beyond = max(reach - stride, 0) // 2, stride
+    else:
+        cut, beyond = max(reach - reach % 2 - extra, 0) // 2, reach % 2
+    taps = [cut - dilation * tap for tap in reversed(range(kernel))]
+    reads = [[(r + t) // stride for t in taps if (r + t) % stride == 0] for r in range(stride)]
+    starts, counts = [(each or [0])[0] for each in reads], [len(each) for each in reads]
+    outputs = (size - 1) * stride + beyond + (extra or 0)
+    return Window(starts, counts, 1, outputs, dilation // math.gcd(dilation, stride))
+
+
+def resized(size: int, outputs: int, interpolation: str, antialias: bool = False) -> Window:
+    """Resampling with pixel centers at halves: output o lies at (o + 1/2) size / outputs."""
+    common = math.gcd(size, outputs)
+    top, bottom = size // common, outputs // common
+    phases = np.arange(bottom)
+    if interpolation == "area":  # averages from floor(o n / m) to below ceil((o + 1) n / m)
+        first, last = phases * top // bottom, -(-(phases + 1) * top // bottom) - 1
+    elif interpolation not in _RADIUS:
+        raise ValueError(f"the interpolation {interpolation!r} is not known")
+    else:
+        # In units of 1 / (2 bottom) pixels, position i lies at (2 i + 1) bottom, output o here:
+        places = (2 * phases + 1) * top - bottom
+        first = last = (places + bottom) // (2 * bottom)
+        if interpolation != "nearest":
+            # Shrinking without aliasing widens the kernel as much as the image shrinks. Without
+            # it, on a pixel itself, the others weigh nothing.
+            radius = _RADIUS[interpolation] * 2 * (max(top, bottom) if antialias else bottom)
+            alone = (places % (2 * bottom) == 0) & (not antialias or top <= bottom)
+            first = np.where(alone, first, (places - radius) // (2 * bottom) + 1)
+            last = np.where(alone, last, -(-(places + radius) // (2 * bottom)) - 1)
+    return Window(first, last - first + 1, top, outputs)
+
+
+def shifted(size: int, before: int, after: int) -> Window:
+    """Positions added before and after the others; negative numbers take some away."""
+    return Window([-before], [1], 1, size + before + after)
+
+
+def chosen(index: np.ndarray) -> Window:
+    """Positions in the order of an index; of step 0 if they do not follow each other evenly."""
+    for period in range(1, min(len(index) // 2, 64) + 1):
+        steps = index[period:] - index[:-period]
+        if (steps == steps[0]).all() and steps[0] != 0:
+            return Window(index[:period], [1] * period, int(steps[0]), len(index))
+    return Window(index, [1] * len(index), int(len(index) == 1), len(index))

@@ -1,30 +1,23 @@
-"""Receptive fields of Keras models: exact for whole graphs.
-
-`axis_maps` has the arithmetic, `layer_rules` and `operation_rules` say what each layer reads.
-"""
+"""Receptive fields of whole Keras models, exact."""
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from evalib.networks.graph import Call, run_through_graph, tensors
-from evalib.receptive_fields import layer_rules  # noqa: F401 -- its rules are found by name
+from evalib.receptive_fields import inputs, layer_rules  # noqa: F401 -- rules are found by name
 from evalib.receptive_fields.arithmetic import ReceptiveField
-from evalib.receptive_fields.inputs import (
-    choose_layer,
-    choose_sources,
-    position_axes,
-    source_operand,
-)
 from evalib.receptive_fields.rules import SizeError, follow
 from evalib.receptive_fields.table import ReceptiveFieldTable, make_row
 from evalib.receptive_fields.tensor_fields import Operand, Shape, TensorField, UnknownFieldError
 
 Answer = ReceptiveField | UnknownFieldError | None
+# A tensor's name, its call, the shapes of that call's first input and output, what it sees.
+Entry = tuple[str, Call | None, list[Shape], Answer]
 
 # A model of any size is followed at several. The first two fit networks that halve and double; the
 # others leave other rests at each halving. The larger ones are for networks that cut much away.
@@ -36,22 +29,18 @@ def receptive_field(
 ) -> ReceptiveField:
     """The part of the input that can influence one output pixel of a layer.
 
-    Exact for convolutions, poolings, padding, resampling, reshaping, attention, recurrent layers,
-    and all that works pixel by pixel, as at inference. Where branches meet, it is the extent of
-    them all; if they do not see the same places, a warning says so, and `aligned` is false. The
-    formulas are those of Araujo, Norris and Sim, Distill 2019.
+    Exact, as at inference (Araujo, Norris and Sim, Distill 2019). Where branches meet, it is the
+    extent of them all; if they do not see the same places, a warning says so.
 
     Args:
         model: a Sequential or functional model; it may hold other models.
-        layer: the layer's name, `outer/inner` or just `inner` in a nested model; the model's
-            output unless told otherwise.
+        layer: its name, `outer/inner` or `inner` in a nested model; by default the model's output.
         source: the name of the input to look back to. Without it all inputs of the same size
             count as one, as channels of one image would.
         strict: whether branches that do not align are an error.
 
     Returns:
-        Size, stride and padding in input pixels, one number for each axis; "global" where the
-        layer sees the whole input.
+        Size, stride and padding in input pixels, one number for each axis.
 
     Raises:
         ValueError: the model has no graph; the layer or the input is not in it; the field is not
@@ -65,20 +54,16 @@ def receptive_field(
         >>> field.size, field.stride
         ((4, 4), (2, 2))
     """
-
-    def pick(walk: _Walk) -> list[Answer]:
-        found = walk.inputs | {name: results[0] for name, (_, _, results) in walk.calls.items()}
-        return [_answer(each) for each in choose_layer(layer, found, walk.outputs)]
-
-    answers, name = _followed(model, source, strict, pick), layer or "the output"
+    entries, name = _followed(model, source, strict), layer or "the output"
+    named, count = [(entry[0], entry[3]) for entry in entries], len(model.outputs)
+    answers = inputs.choose_layer(layer, dict(named[:-count]), named[-count:])
     for answer in answers:
         if isinstance(answer, UnknownFieldError):
             raise answer
         if answer != answers[0]:
             several = ", ".join(map(str, answers))
-            raise ValueError(
-                f"expected a layer with one receptive field, got {name} with several: {several}"
-            )
+            text = f"expected a layer with one receptive field, got {name} with several: {several}"
+            raise ValueError(text)
     if answers[0] is None:
         raise ValueError(f"{name} does not depend on the input {source or ''}")
     _warn(answers)
@@ -90,72 +75,74 @@ def receptive_field_table(
 ) -> ReceptiveFieldTable:
     """Shapes, kernel, stride, dilation, parameters and receptive field of every layer.
 
-    Args:
-        model, source: as for `receptive_field`.
-        strict: whether fields of branches that do not align count as unknown.
-
-    Returns:
-        A row for each call of a layer in the order of the graph, the layers of nested models
-        included. Where a field is not known, its row says why.
+    The arguments are those of `receptive_field`. There is a row for each call of a layer in the
+    order of the graph, nested models included; where a field is not known, its row says why.
 
     Raises:
         ValueError: the model has no graph, or the input is not in it.
     """
-    walks: list[list[tuple[Call, Shape, list[Operand]]]] = []
-
-    def pick(walk: _Walk) -> list[Answer]:
-        walks.append([*walk.calls.values()])
-        return [_answer(results[0]) for _, _, results in walks[-1]]
-
-    answers = _followed(model, source, strict, pick)
     rows: list[Any] = []
     counted: set[int] = set()
     origins: dict[str, str] = {}
-    for number, answer in enumerate(answers):
-        call = walks[0][number][0]
-        shapes = [_same([walk[number][1] for walk in walks])]
-        shapes.append(_same([walk[number][2][0].shape for walk in walks]))
-        reason = ""
-        if isinstance(answer, UnknownFieldError):
-            origin = origins.setdefault(str(answer), call.name)
-            reason = str(answer) if origin == call.name else f"it reads {origin!r}"
+    entries = _followed(model, source, strict)
+    for name, call, shapes, answer in entries:
+        if call is None:
+            continue
+        reason = str(answer) if isinstance(answer, UnknownFieldError) else ""
+        origin = origins.setdefault(reason, name)
+        reason = reason if not reason or origin == name else f"it reads {origin!r}"
         field = answer if isinstance(answer, ReceptiveField) else None
-        rows.append(make_row(call, shapes, field, reason, counted=id(call.layer) in counted))
+        rows.append(make_row(call, shapes, field, reason, id(call.layer) in counted))
         counted.add(id(call.layer))
-    _warn(answers)
+    _warn([answer for _, call, _, answer in entries if call])
     return ReceptiveFieldTable(tuple(rows))
 
 
-class _Walk:
-    """One walk through a model's graph, and what each tensor was found to see."""
+def _followed(model: keras.Model, source: str | None, strict: bool) -> list[Entry]:
+    """The entries of a walk through the model, or of several if its size is not known."""
+    if not any(None in tensor.shape[1:] for tensor in tensors(model, "inputs")):
+        return _walk(model, source, strict, 0)
+    tried: list[list[Entry]] = []
+    for sizes in _SIZES:
+        walks = [_walk(model, source, strict, size) for size in sizes]
+        tried.append([])
+        for several in zip(*walks, strict=True):
+            name, call, *_ = several[0]
+            shapes = [_same(each) for each in zip(*(entry[2] for entry in several), strict=True)]
+            tried[-1].append((name, call, shapes, _agreed([entry[3] for entry in several])))
+        if not any(isinstance(entry[3], SizeError) for entry in tried[-1]):
+            return tried[-1]
+    return tried[0]
 
-    def __init__(self, model: keras.Model, source: str | None, size: int, strict: bool) -> None:
-        self.strict = strict
-        self.calls: dict[str, tuple[Call, Shape, list[Operand]]] = {}
-        inputs = tensors(model, "inputs")
-        chosen = choose_sources(model, source)
-        operands = [
-            source_operand(tensor, size, position_axes(model, n) if n in chosen else None)
-            for n, tensor in enumerate(inputs)
-        ]
-        self.inputs = {tensor.name: each for tensor, each in zip(inputs, operands, strict=True)}
-        names = [tensor._keras_history.operation.name for tensor in tensors(model, "outputs")]
-        results = run_through_graph(model, operands, self._visit)
-        self.outputs = list(zip(names, results, strict=True))
 
-    def _visit(self, call: Call, operands: list[Operand]) -> list[Operand]:
-        results = follow(call, operands)
-        before = [getattr(operand.field, "note", "") for operand in operands]
+def _walk(model: keras.Model, source: str | None, strict: bool, size: int) -> list[Entry]:
+    """An entry for each input of a model, for each call in it, and for each output."""
+    count, chosen = len(tensors(model, "inputs")), inputs.choose_sources(model, source)
+    axes = [inputs.position_axes(model, n) if n in chosen else None for n in range(count)]
+    operands = [inputs.source_operand(t, size, a) for t, a in zip(model.inputs, axes, strict=True)]
+    entries: list[Entry] = []
+    for tensor, operand in zip(model.inputs, operands, strict=True):
+        entries.append((tensor.name, None, [], _answer(operand)))
+
+    def visit(call: Call, given: list[Operand]) -> list[Operand]:
+        results = follow(call, given)
+        before = [getattr(operand.field, "note", "") for operand in given]
         for number, result in enumerate(results):
-            field = result.field
+            field: Any = result.field
             if isinstance(field, TensorField) and field.note not in ("", *before):
                 ends = " and ".join(f"'{t._keras_history.operation.name}'" for t in call.inputs)
                 note = f"{call.name!r} joins branches that do not align, {ends}: {field.note}"
                 known = dataclasses.replace(field, note=note)
-                field = UnknownFieldError(note) if self.strict else known  # type: ignore[assignment]
+                field = UnknownFieldError(note) if strict else known
                 results[number] = dataclasses.replace(result, field=field)
-        self.calls[call.name] = (call, operands[0].shape if operands else (), results)
+        shapes = [given[0].shape if given else (), results[0].shape]
+        entries.append((call.name, call, shapes, _answer(results[0])))
         return results
+
+    results = run_through_graph(model, operands, visit)
+    for tensor, each in zip(model.outputs, results, strict=True):
+        entries.append((tensor._keras_history.operation.name, None, [], _answer(each)))
+    return entries
 
 
 def _answer(operand: Operand) -> Answer:
@@ -167,48 +154,29 @@ def _answer(operand: Operand) -> Answer:
     return ReceptiveField.from_maps(whole.maps, field.note)
 
 
-def _followed(
-    model: keras.Model, source: str | None, strict: bool, pick: Callable[[_Walk], list[Answer]]
-) -> list[Answer]:
-    """What is picked from a walk through the model, or from several if its size is not known."""
-    if not any(None in tensor.shape[1:] for tensor in tensors(model, "inputs")):
-        return pick(_Walk(model, source, 0, strict))
-    tried: list[list[Answer]] = []
-    for sizes in _SIZES:
-        columns = [pick(_Walk(model, source, size, strict)) for size in sizes]
-        tried.append([_agreed(each) for each in zip(*columns, strict=True)])
-        if not any(isinstance(answer, SizeError) for answer in tried[-1]):
-            return tried[-1]
-    return tried[0]
-
-
 def _agreed(answers: Sequence[Answer]) -> Answer:
     """What holds for inputs of several sizes; at some of them a network may not fit together."""
     for answer in answers[:2]:
         if not isinstance(answer, ReceptiveField):
             return answer
     fields = [answer for answer in answers if isinstance(answer, ReceptiveField)]
-    sizes, maps = [], []
+    sizes: list[int | None] = []
+    maps = []
     for axis, first in enumerate(fields[0].maps):
-        extents = [field.size[axis] or 0 for field in fields]
-        pixels = [field.maps[axis].pixels for field in fields]
-        whole = all(field.maps[axis].sees_all for field in fields)
-        whole = whole or all(n >= size for n, size in zip(extents, pixels, strict=True))
-        if extents[0] != extents[1] and not whole:
+        here = [field.maps[axis] for field in fields]
+        extents, pixels = [each.extent for each in here], [each.pixels for each in here]
+        differ = extents[0] != extents[1]
+        all_seen = all(n >= size for n, size in zip(extents, pixels, strict=True))
+        if differ and not all_seen and not all(each.sees_all for each in here):
             return UnknownFieldError("its extent depends on the input's size, which is not known")
-        sizes.append(None if extents[0] != extents[1] else max(extents))
+        sizes.append(None if differ else max(extents))
         if len(set(pixels)) > 1:
             clipped = np.empty([2] + [0] * (first.clipped.ndim - 1), np.int32)
             first = dataclasses.replace(first, clipped=clipped)
         maps.append(first)
-    return ReceptiveField(
-        size=tuple(sizes),
-        stride=_same([field.stride for field in fields]),
-        padding=_same([field.padding for field in fields]),
-        is_global=all(field.is_global for field in fields),
-        note=fields[0].note,
-        maps=tuple(maps),
-    )
+    stride, padding = (_same([getattr(f, name) for f in fields]) for name in ("stride", "padding"))
+    whole = all(field.is_global for field in fields)
+    return ReceptiveField(tuple(sizes), stride, padding, whole, fields[0].note, tuple(maps))
 
 
 def _same(several: Sequence[Sequence[Any]]) -> tuple[Any, ...]:

@@ -1,8 +1,7 @@
 """The effective receptive field: how much each input pixel moves one output pixel.
 
 Luo, Li, Urtasun and Zemel, *Understanding the Effective Receptive Field in Deep Convolutional
-Neural Networks*, NIPS 2016. The theoretical field says which pixels can have an influence; the
-effective field says how much they have.
+Neural Networks*, NIPS 2016.
 """
 
 import dataclasses
@@ -20,17 +19,16 @@ CENTER_SHARE = 1 - 0.9545  # two standard deviations hold 95.45 % of a normal di
 def effective_field(
     model: keras.Model, layer: str, images: np.ndarray, *, index: tuple[int, int] | None = None
 ) -> np.ndarray:
-    """Measure how much each input pixel moves one output position of a layer.
+    """Measure how much each input pixel moves one output position of a layer, as in inference.
 
-    As in the paper, the signal that is carried back is one in every channel of that position and
-    zero elsewhere; of the absolute gradient the mean over images and input channels is taken. The
-    network runs as in inference.
+    As in the paper, the signal that is carried back is one in every channel of that position; of
+    the absolute gradient the mean over images and input channels is taken.
 
     Args:
         model: a functional or Sequential model that takes one image.
         layer: its name; its output has the shape `(batch, height, width, channels)`.
         images: shape `(n, height, width, channels)`, in the range that the model takes.
-        index: the output's row and column; the middle `(height // 2, width // 2)` if `None`.
+        index: the output's row and column, by default `(height // 2, width // 2)`.
 
     Returns:
         float32 in [0, 1] with the maximum 1, shape `(height, width)` of the images.
@@ -65,10 +63,8 @@ def effective_field(
 
 
 def effective_size(field: np.ndarray, share: float = CENTER_SHARE) -> float:
-    """The side in pixels of a square with as many pixels as count in an effective field.
-
-    The paper counts the pixels above 1 - 95.45 % of the center's value; here it is that share of
-    the maximum. A bell of standard deviation s has the side `s * sqrt(-2 pi log(share))`, 4.41 s.
+    """The side in pixels of a square with as many pixels as lie above a share of the maximum (of
+    the center in the paper). A bell of standard deviation s has `s * sqrt(-2 pi log(share))`.
 
     Raises:
         ValueError: the field is not `(height, width)`, or negative; or the share not in (0, 1).
@@ -89,9 +85,8 @@ class GaussianFit:
 
 
 def gaussian_fit(field: np.ndarray) -> GaussianFit:
-    """Fit a bell by moments: its center and widths are those of the field taken as weights.
-
-    Its axes are those of the image, and its height is fitted by least squares over all pixels.
+    """Fit a bell by moments, along the image's axes: its center and widths are those of the field
+    taken as weights. Its height is fitted by least squares.
 
     Raises:
         ValueError: `field` is not `(height, width)` and not negative, or lies on one line.

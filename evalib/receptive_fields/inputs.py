@@ -1,6 +1,7 @@
 """Which input and which layer of a model a question is about, and where positions lie in it."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -16,25 +17,19 @@ _ANY_SIZE = 256  # stands for an unknown size where the answer does not depend o
 
 
 def choose_sources(model: keras.Model, source: str | None) -> list[int]:
-    """The numbers of the inputs that count as the image: the one named, or all of highest rank.
-
-    Raises:
-        ValueError: there is no such input, or the sizes of several images differ.
-    """
-    inputs = model.inputs
-    names = [tensor.name for tensor in inputs]
+    """The numbers of the inputs that count as the image: the one named, or all of highest rank."""
+    names = [tensor.name for tensor in model.inputs]
+    listed = ", ".join(names)
     if source is not None:
         if source not in names:
-            raise ValueError(f"expected one of the inputs {', '.join(names)}, got {source!r}")
+            raise ValueError(f"expected one of the inputs {listed}, got {source!r}")
         return [names.index(source)]
-    rank = max(len(tensor.shape) for tensor in inputs)
-    images = [number for number, tensor in enumerate(inputs) if len(tensor.shape) == rank]
-    sizes = [tuple(inputs[n].shape[a] for a in position_axes(model, n)) for n in images]
-    if len(set(sizes)) > 1:
-        listed = ", ".join(names)
-        raise ValueError(
-            f"the inputs of {model.name!r} differ in size: name one with source=, of {listed}"
-        )
+    ranks = [len(tensor.shape) for tensor in model.inputs]
+    images = [number for number, rank in enumerate(ranks) if rank == max(ranks)]
+    sizes = [[model.inputs[n].shape[a] for a in position_axes(model, n)] for n in images]
+    if any(size != sizes[0] for size in sizes):
+        expected = f"the inputs of {model.name!r} differ in size"
+        raise ValueError(f"{expected}: name one with source=, of {listed}")
     return images
 
 
@@ -50,7 +45,7 @@ def source_operand(tensor: keras.KerasTensor, size: int, axes: Sequence[int] | N
     return Operand(shape, TensorField(maps, channel), tensor.dtype)
 
 
-class _Found(Exception):
+class _FoundError(Exception):
     """Ends a walk through a graph."""
 
 
@@ -69,7 +64,7 @@ def position_axes(model: keras.Model, number: int) -> tuple[int, ...]:
         if axis is not None and isinstance(field, TensorField):
             on = [each.depends_on() for each in field.maps]
             mixed[:] = [n for n, axes in enumerate(on, start=1) if axes in ([], [axis])]
-            raise _Found
+            raise _FoundError
         return follow(call, operands)
 
     if rank <= 2:
@@ -81,7 +76,7 @@ def position_axes(model: keras.Model, number: int) -> tuple[int, ...]:
     try:
         if has_graph(model):
             run_through_graph(model, operands, visit)
-    except _Found:
+    except _FoundError:
         channel = channel if channel in mixed else mixed[-1] if mixed else 0
     return tuple(axis for axis in range(1, rank) if axis != channel)
 
@@ -100,31 +95,17 @@ def channel_axis_of(layer: Any, rank: int) -> int | None:
 def choose_layer(
     layer: str | None, found: Mapping[str, Value], outputs: Sequence[tuple[str, Value]]
 ) -> list[Value]:
-    """What was found for a layer, once for each of its calls, or for the model's output.
-
-    Args:
-        layer: a name as in the table, or the end of one: "conv" finds "outer/conv" and "conv#2".
-        found: by the names of all calls.
-        outputs: the model's outputs, each with the name of its layer.
-
-    Raises:
-        ValueError: there is no such layer, or none is named and the model has several outputs.
-    """
+    """What was found for a layer, once for each of its calls, or for the model's output. "conv"
+    finds "outer/conv" and "conv#2", too."""
     if layer is None and len(outputs) > 1:
         names = ", ".join(name for name, _ in outputs)
         raise ValueError(f"the model has several outputs: name one with layer=, of {names}")
     if layer is None:
         return [outputs[0][1]]
     values = [value for name, value in found.items() if layer == name]
-    values = values or [v for name, v in found.items() if layer in _short_names(name)]
+    short = re.compile(rf"(.*/)?{re.escape(layer)}(#\d+)?")
+    values = values or [value for name, value in found.items() if short.fullmatch(name)]
     if not values:
         names = ", ".join(difflib.get_close_matches(layer, found, 3, 0.4) or [*found][:8])
         raise ValueError(f"expected the name of a layer such as {names}; got {layer!r}")
     return values
-
-
-def _short_names(name: str) -> list[str]:
-    """What a nested layer may be called for short, with or without the number of the call."""
-    parts = name.split("/")
-    tails = ["/".join(parts[start:]) for start in range(len(parts))]
-    return tails + [tail.split("#")[0] for tail in tails]

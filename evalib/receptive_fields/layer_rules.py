@@ -1,93 +1,84 @@
-"""The rules of Keras's layers, taken as at inference."""
+"""The rules of Keras's layers and of the operations of `keras.ops`, taken as at inference."""
 
 import dataclasses
-from collections.abc import Callable
+import re
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
-from evalib.receptive_fields import windows
-from evalib.receptive_fields.operation_rules import attention, einsum
+from evalib.receptive_fields import axis_maps, tensor_fields
 from evalib.receptive_fields.rules import each, evaluate, rule, slide
-from evalib.receptive_fields.tensor_fields import (
-    LayerCall,
-    Operand,
-    TensorField,
-    UnknownFieldError,
-    end_to_end,
-    join,
-    merge,
-    with_mask,
-)
+from evalib.receptive_fields.tensor_fields import LayerCall, Operand, TensorField, UnknownFieldError
 
 _CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell")
-_MOST_STEPS = 1024
 
 # Pixel by pixel; several inputs are merged position by position.
 rule(
-    "Identity ActivityRegularization Masking Dropout SpatialDropout1D SpatialDropout2D "
-    "SpatialDropout3D AlphaDropout GaussianDropout GaussianNoise Activation ReLU LeakyReLU PReLU "
+    "Identity ActivityRegularization Masking Dropout SpatialDropout* "
+    "AlphaDropout GaussianDropout GaussianNoise Activation ReLU LeakyReLU PReLU "
     "ELU SReLU BatchNormalization Normalization Rescaling Solarization Discretization Add Subtract "
     "Multiply Average Maximum Minimum LayerScale StochasticDepth CustomScaleLayer RandomAffine "
     "RandomFlip RandomRotation RandomTranslation RandomZoom RandomShear RandomPerspective "
     "RandomElasticTransform RandomErasing RandomContrast RandomBrightness RandomColorJitter "
     "RandomColorDegeneration RandomHue RandomSaturation RandomSharpness RandomGrayscale "
     "RandomInvert RandomPosterization RandomGaussianBlur RandAugment AugMix MixUp CutMix"
-)(merge)
+)(tensor_fields.merge)
 # Mean and variance, or a histogram, of all positions.
-rule("GroupNormalization AutoContrast Equalization")(lambda call: call.field.gather(call.all_axes))
-rule("Dense")(lambda call: call.field.mix_channels(call.all_axes[-1]))
+rule("GroupNormalization AutoContrast Equalization")(
+    lambda call: call.field.gather(range(1, len(call.shape)))
+)
+rule("Dense")(lambda call: call.field.mix_channels(len(call.shape) - 1))
 rule("EinsumDense")(lambda call: einsum(call.operands, call.layer.equation))
 rule("Embedding")(lambda call: call.field.insert(len(call.shape)).with_channel(len(call.shape)))
 rule("RepeatVector")(lambda call: call.field.insert(1).with_channel(2))
 rule("Permute")(lambda call: call.field.transpose([0, *call.layer.dims]))
 rule("Reshape", "Reshape Ravel")(lambda call: call.field.reshape(call.shape, call.shapes[0]))
-rule("Concatenate", "Concatenate")(lambda call: end_to_end(call.operands, call.axis()))
+rule("Concatenate", "Concatenate")(
+    lambda call: tensor_fields.end_to_end(call.operands, call.axis())
+)
 rule("SpectralNormalization")(lambda call: evaluate(call.layer.layer, call.operands, call.shapes))
 
 
-@rule("Conv1D Conv2D Conv3D DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D")
+@rule("Conv* DepthwiseConv* SeparableConv*", "Conv DepthwiseConv SeparableConv")
 def convolution(call: LayerCall) -> TensorField:
     layer, size = call.layer, call.shape[call.channel]
-    groups = size if call.kind.startswith("Depthwise") else getattr(layer, "groups", 1)
+    kernel, groups = getattr(layer, "kernel_size", None), getattr(layer, "groups", 1)
+    if kernel is None:  # An operation reads its kernel.
+        *kernel, channels, _ = call.args[1].shape
+        groups = 1 if call.kind == "SeparableConv" else size // channels
+    groups = size if call.kind.startswith("Depthwise") else groups
     field = call.field.mix_channels(call.channel, groups, size, call.shapes[0][call.channel])
-    return slide(call, field, layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding)
+    return slide(call, field, kernel, layer.strides, layer.dilation_rate, layer.padding)
 
 
-@rule("Conv1DTranspose Conv2DTranspose Conv3DTranspose", "ConvTranspose")
+@rule("Conv*Transpose", "ConvTranspose")
 def transposed_convolution(call: LayerCall) -> TensorField:
-    layer = call.layer
+    layer, mixed = call.layer, call.field.mix_channels(call.channel)
     kernel = getattr(layer, "kernel_size", None) or tuple(call.argument("kernel").shape[:-2])
     options = (kernel, layer.strides, layer.dilation_rate, layer.padding, layer.output_padding)
-    mixed = call.field.mix_channels(call.channel)
-    return slide(call, mixed, *options, window=windows.transposed)
+    return slide(call, mixed, *options, window=axis_maps.transposed)
 
 
-@rule(
-    "MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D AveragePooling3D",
-    "MaxPool AveragePool",
-)
+@rule("MaxPooling* AveragePooling*", "MaxPool AveragePool")
 def pooling(call: LayerCall) -> TensorField:
-    layer = call.layer
-    strides = layer.pool_size if layer.strides is None else layer.strides
-    return slide(call, call.field, layer.pool_size, strides, 1, layer.padding)
+    size, strides = call.layer.pool_size, call.layer.strides
+    return slide(call, call.field, size, strides or size, 1, call.layer.padding)
 
 
-@rule(
-    "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D "
-    "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D"
-)
+@rule("GlobalAveragePooling* GlobalMaxPooling*")
 def global_pooling(call: LayerCall) -> TensorField:
     change = call.field.gather if call.layer.keepdims else call.field.remove
     return change(call.positions)
 
 
-@rule("ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D")
+@rule("ZeroPadding* Cropping*")
 def padding_or_cropping(call: LayerCall) -> TensorField:
     crop = call.kind.startswith("Cropping")
     pairs = np.reshape(call.layer.cropping if crop else call.layer.padding, (-1, 2))
     before, after = (-pairs if crop else pairs).T.tolist()
-    return slide(call, call.field, before, after, window=windows.shifted)
+    return slide(call, call.field, before, after, window=axis_maps.shifted)
 
 
 @rule("CenterCrop RandomCrop")
@@ -98,13 +89,11 @@ def crop(call: LayerCall) -> TensorField:
         raise UnknownFieldError("it resizes smaller images, which is not followed")
     before = [-(m // 2) if call.kind == "CenterCrop" else 0 for m in more]
     after = [-m - b for m, b in zip(more, before, strict=True)]
-    return slide(call, call.field, before, after, window=windows.shifted)
+    return slide(call, call.field, before, after, window=axis_maps.shifted)
 
 
 @rule(
-    "UpSampling1D UpSampling2D UpSampling3D Resizing SubPixel AdaptiveAveragePooling1D "
-    "AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D "
-    "AdaptiveMaxPooling3D",
+    "UpSampling* Resizing SubPixel AdaptiveAveragePooling* AdaptiveMaxPooling*",
     "Resize AdaptiveMaxPool AdaptiveAveragePool",
 )
 def resizing(call: LayerCall) -> TensorField:
@@ -115,7 +104,7 @@ def resizing(call: LayerCall) -> TensorField:
     options = (getattr(layer, "interpolation", default), getattr(layer, "antialias", False))
     # A sub-pixel layer makes each square of outputs from the channels of one pixel.
     field = call.field.mix_channels(call.channel) if call.kind == "SubPixel" else call.field
-    return slide(call, field, outputs, *options, window=windows.resized)
+    return slide(call, field, outputs, *options, window=axis_maps.resized)
 
 
 @rule(
@@ -129,136 +118,270 @@ def over_its_axes(call: LayerCall) -> TensorField:
 
 @rule("Flatten")
 def flatten(call: LayerCall) -> TensorField:
-    order = [0, *call.all_axes]
+    order = [*range(len(call.shape))]
     if call.layer.data_format == "channels_first" and len(call.shape) > 2:
         order = [0, *order[2:], 1]
     shape = tuple(call.shape[n] for n in order)
     return call.field.transpose(order).reshape(shape, call.shapes[0])
 
 
-@rule("Dot")
-def dot(call: LayerCall) -> TensorField:
-    """Products over one axis of each input; axis 0 is the batch."""
-    first, second = call.operands
-    letters = ["abcdefgh"[: len(first.shape)], "aijklmno"[: len(second.shape)]]
-    axes = [n % len(side) for n, side in zip(each(call.layer.axes, 2), letters, strict=True)]
-    letters[1] = letters[1].replace(letters[1][axes[1]], letters[0][axes[0]])
-    output = (letters[0] + letters[1][1:]).replace(letters[0][axes[0]], "")
-    output += "z" * (len(call.shapes[0]) - len(output))
-    return einsum([first, second], ",".join(letters) + "->" + output)
-
-
 @rule("TimeDistributed")
 def time_distributed(call: LayerCall) -> TensorField:
     """The wrapped layer works on each step of axis 1 alone."""
-    field, shape, new_shape = call.field, (None, *call.shape[2:]), (None, *call.shapes[0][2:])
-
-    def step(field: TensorField) -> TensorField:
-        return evaluate(call.layer.layer, [Operand(shape, field)], [new_shape])[0].insert(1)
-
+    field = call.field
     over_time = [each.depends_on() for each in field.maps]
     if any(1 in axes and len(axes) > 1 for axes in over_time):
-        return step_by_step(call.shape[1], field, step)
-    result, maps = step(field.remove([1])), []
-    ones = [1] * (result.rank - 2)
+        raise UnknownFieldError("what its steps see changes from step to step")
+    operand = Operand((None, *call.shape[2:]), field.remove([1]))
+    (result,) = evaluate(call.layer.layer, [operand], [(None, *call.shapes[0][2:])])
+    result, maps, ones = result.insert(1), [], [1] * (result.rank - 1)
     for old, new, axes in zip(field.maps, result.maps, over_time, strict=True):
         # What follows time alone keeps to it.
         maps.append(old.move(lambda b: b.reshape(2, -1, *ones)) if 1 in axes else new)
     return dataclasses.replace(result, maps=tuple(maps))
 
 
-def step_by_step(
-    steps: int, field: TensorField, run: Callable[[TensorField], TensorField]
-) -> TensorField:
-    """Run something on each position of axis 1, and join the results along it."""
-    if steps > _MOST_STEPS:
-        raise UnknownFieldError(f"its {steps} steps are too many to follow each")
-    results = [run(field.select(1, [step]).remove([1])) for step in range(steps)]
-    shape = (None, *[1] * (results[0].rank - 1))
-    return end_to_end([Operand(shape, each) for each in results], 1)
-
-
 @rule("LSTM GRU SimpleRNN RNN")
 def recurrent(call: LayerCall) -> list[TensorField]:
-    """A step sees all steps before it, and what the states in the beginning have seen."""
-    layer = call.layer
+    """A step sees all steps before it."""
+    layer, field = call.layer, call.field.gather([2])
     for cell in getattr(layer.cell, "cells", [layer.cell]):
         if type(cell).__name__ not in _CELLS or not type(cell).__module__.startswith("keras."):
             raise UnknownFieldError(f"its cell, of class {type(cell).__name__}, is not known here")
-    sequence = call.argument("sequences")
-    states = keras.tree.flatten(call.argument("initial_state"))
-    mask = call.argument("mask")
-    call.check_only(sequence, states, mask)
-    seen = with_mask(sequence, mask)
-    before = [s.field.gather([1]) for s in states if isinstance(s, Operand) and s.field]
-    steps = [seen.gather([2])] if seen else []
-    if layer.go_backwards:
-        steps = [field.select(1, np.arange(call.shape[1])[::-1]) for field in steps]
-    last = join([*(field.remove([1]) for field in steps), *before])
-    past = [field.accumulate(1) for field in steps]
-    past += [field.insert(1) for field in before]
-    return [join(past) if layer.return_sequences else last, *[last] * (len(call.shapes) - 1)]
-
-
-@rule("ConvLSTM1D ConvLSTM2D ConvLSTM3D")
-def conv_lstm(call: LayerCall) -> list[TensorField]:
-    """With each frame the state is convolved once more: what it sees grows with time."""
-    layer, cell, field = call.layer, call.layer.cell, call.field
-    states: list[TensorField] = []
-
-    def seen(field: TensorField, shape: tuple[int, ...], *options: object) -> TensorField:
-        frame = LayerCall(cell, (Operand((None, *shape), field),), {}, ())
-        return slide(frame, field.mix_channels(frame.channel), cell.kernel_size, *options)
-
-    def step(field: TensorField) -> TensorField:
-        now = seen(field, call.shape[2:], cell.strides, cell.dilation_rate, cell.padding)
-        if states:
-            shape = call.shapes[0][2 if layer.return_sequences else 1 :]
-            now = join([now, seen(states[-1], shape, 1, 1, "same")])
-        states.append(dataclasses.replace(now, note=field.note))
-        return states[-1].insert(1)
-
     if layer.go_backwards:
         field = field.select(1, np.arange(call.shape[1])[::-1])
-    sequence = step_by_step(call.shape[1], field, step)
-    output = sequence if layer.return_sequences else states[-1]
-    return [output, *[states[-1]] * (len(call.shapes) - 1)]
+    last = field.remove([1])
+    steps = field.accumulate(1) if layer.return_sequences else last
+    return [steps, *[last] * (len(call.shapes) - 1)]
 
 
 @rule("Bidirectional")
-def bidirectional(call: LayerCall) -> list[TensorField]:
-    layer, operand = call.layer, Operand(call.shape, call.field)
-    shapes = [call.shapes[0]] * (1 + (len(call.shapes) - 1) // 2)
-    forward, backward = (
-        evaluate(each, [operand], shapes if layer.return_state else shapes[:1])
-        for each in (layer.forward_layer, layer.backward_layer)
-    )
+def bidirectional(call: LayerCall) -> TensorField:
+    layer, shape, operand = call.layer, call.shapes[0], Operand(call.shape, call.field)
+    if layer.merge_mode is None or layer.return_state:
+        raise UnknownFieldError("its directions are followed where they are merged, without states")
+    concat = layer.merge_mode == "concat"
+    shape = (*shape[:-1], shape[-1] // 2) if concat else shape
+    layers = (layer.forward_layer, layer.backward_layer)
+    ways = [evaluate(each, [operand], [shape])[0] for each in layers]
     if layer.return_sequences:
-        backward[0] = backward[0].select(1, np.arange(call.shape[1])[::-1])
-    outputs, states = [forward[0], backward[0]], [*forward[1:], *backward[1:]]
-    if layer.merge_mode == "concat":
-        shape = (*call.shapes[0][:-1], call.shapes[0][-1] // 2)
-        joined = end_to_end([Operand(shape, each) for each in outputs], len(shape) - 1)
-        outputs = [dataclasses.replace(joined, note=call.field.note)]
-    elif layer.merge_mode is not None:
-        outputs = [join(outputs)]
-    return [*outputs, *states]
+        ways[1] = ways[1].select(1, np.arange(call.shape[1])[::-1])
+    if not concat:
+        return tensor_fields.join(ways)
+    joined = tensor_fields.end_to_end([Operand(shape, each) for each in ways], len(shape) - 1)
+    return dataclasses.replace(joined, note=call.field.note)
 
 
 @rule("MultiHeadAttention GroupedQueryAttention")
 def multi_head_attention(call: LayerCall) -> TensorField:
-    names = ["query", "key" if call.argument("key") else "value", "value"]
-    operands, masks = [], [call.argument("attention_mask")]
-    for name in names:
-        operand, own = call.argument(name), call.argument(f"{name}_mask")
-        operands.append(dataclasses.replace(operand, field=with_mask(operand, own)))
-        masks += [operand, own]
-    call.check_only(masks)
+    query, value, key = (call.argument(name) for name in ("query", "value", "key"))
+    mask, key = call.argument("attention_mask"), key or value
+    call.check_only(query, key, value, mask)
     axes = getattr(call.layer, "_attention_axes", None) or (1,)
-    return attention(operands, axes, call.argument("use_causal_mask"), masks[0])
+    return attention([query, key, value], axes, call.argument("use_causal_mask"), mask)
 
 
 @rule("Attention AdditiveAttention")
 def dot_attention(call: LayerCall) -> TensorField:
-    mask, causal = call.argument("mask"), call.argument("use_causal_mask")
-    return attention(call.argument("inputs"), (1,), causal, mask)
+    call.check_only(call.argument("inputs"), call.argument("mask"))
+    causal = call.argument("use_causal_mask")
+    return attention(call.argument("inputs"), (1,), causal, call.argument("mask"))
+
+
+# ---- operations
+# Value by value; several inputs are merged position by position.
+rule(
+    operations="Absolute Add Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh BitwiseAnd "
+    "BitwiseInvert BitwiseNot BitwiseOr BitwiseXor BitwiseLeftShift LeftShift BitwiseRightShift "
+    "RightShift BroadcastTo Cast Cbrt Ceil Clip Conjugate ConvertToTensor Copy Cos Cosh Deg2rad "
+    "Divide DivideNoNan Equal Erf Erfinv Exp Exp2 Expm1 Floor FloorDivide Gcd Greater "
+    "GreaterEqual Heaviside Hypot Imag Isclose Isfinite Isinf Isnan Isneginf Isposinf Isreal Lcm "
+    "Ldexp Less LessEqual Log Log10 Log1p Log2 Logaddexp Logaddexp2 LogicalAnd LogicalNot "
+    "LogicalOr LogicalXor Maximum Minimum Mod Multiply NanToNum Negative NotEqual Power Real "
+    "Reciprocal Round Rsqrt SaturateCast Sign Signbit Sin Sinh Sqrt Square StopGradient Subtract "
+    "Tan Tanh TrueDivide Trunc Where Celu Elu Gelu HardShrink HardSigmoid HardSilu HardTanh "
+    "LeakyRelu LogSigmoid Relu Relu6 Selu Sigmoid Silu SoftShrink Softplus Softsign SparsePlus "
+    "SparseSigmoid Squareplus TanhShrink Threshold"
+)(tensor_fields.merge)
+rule(operations="OnesLike ZerosLike FullLike EmptyLike")(lambda call: [None])
+rule(operations="BatchNorm")(lambda call: call.field)
+rule(operations="Cumsum Cumprod")(lambda call: call.field.accumulate(call.axis()))
+rule(operations="RGBToGrayscale")(lambda call: call.field.mix_channels(call.channel))
+rule(operations="ExtractPatches")(
+    lambda call: slide(
+        *(call, call.field.mix_channels(call.channel), call.layer.size),
+        *(call.layer.strides or call.layer.size, call.layer.dilation_rate, call.layer.padding),
+    )
+)
+
+
+@rule(
+    operations="Mean Sum Max Min Amax Amin Prod Std Var Logsumexp Any All CountNonzero Average "
+    "Median Argmax Argmin Norm Moments"
+)
+def reduction(call: LayerCall) -> list[TensorField]:
+    """Over the axes that are named, or over all."""
+    axis = getattr(call.layer, "axes", getattr(call.layer, "axis", None))
+    axes = [0] if axis is None else [n % len(call.shape) for n in each(axis)]
+    if 0 in axes:
+        raise UnknownFieldError("it reduces the batch")
+    change = call.field.gather if getattr(call.layer, "keepdims", False) else call.field.remove
+    return [change(axes)] * len(call.shapes)
+
+
+@rule(operations="Pad")
+def pad(call: LayerCall) -> TensorField:
+    field, mode = call.field, call.layer.mode
+    pairs = list(call.layer.pad_width) * (len(call.shape) // len(call.layer.pad_width))
+    if any(pairs[0]):
+        raise UnknownFieldError("it pads the batch")
+    for axis, pair in enumerate(pairs):
+        if mode != "constant" and any(pair):  # Each position shows one of those that were there.
+            field = field.select(axis, np.pad(np.arange(call.shape[axis]), pair, mode=mode))
+        elif any(pair):
+            field = field.slide({axis: axis_maps.shifted(call.shape[axis], *pair)})
+    return field
+
+
+@rule(operations="GetItem")
+def indexing(call: LayerCall) -> TensorField:
+    """`tensor[:, 1:-1, ::2, 0]`: slices, integers, new axes and an ellipsis."""
+    keys = list(call.args[1]) if isinstance(call.args[1], tuple) else [call.args[1]]
+    if any(not isinstance(k, (int, np.integer, slice, type(None), type(...))) for k in keys):
+        raise UnknownFieldError("indexing is known with numbers, slices, new axes and an ellipsis")
+    missing = len(call.shape) - sum(k is not None and k is not Ellipsis for k in keys)
+    place = next((n for n, k in enumerate(keys) if k is Ellipsis), len(keys))
+    keys[place : place + 1] = [slice(None)] * missing
+    field, olds = call.field, [key for key in keys if key is not None]
+    if keys[0] != slice(None):
+        raise UnknownFieldError("it takes a part of the batch")
+    for axis, key in enumerate(olds):
+        if key != slice(None):
+            field = field.select(axis, np.ravel(np.arange(call.shape[axis])[key]))
+    field = field.remove(n for n, key in enumerate(olds) if not isinstance(key, slice))
+    kept = [key for key in keys if key is None or isinstance(key, slice)]
+    for new in [n for n, key in enumerate(kept) if key is None]:
+        field = field.insert(new)
+    return field
+
+
+@rule(operations="Flip Roll Repeat Take")
+def rearrangement(call: LayerCall) -> TensorField:
+    """Positions in another order: the operation is done with their numbers."""
+    layer, field, rank, axes = call.layer, call.field, len(call.shape), each(call.layer.axis)
+    shifts = each(getattr(layer, "shift", 0), len(axes))
+    for axis, shift in zip(axes, shifts, strict=True):
+        if axis is None or axis % rank == 0:
+            raise UnknownFieldError("it works on the batch")
+        index = np.arange(call.shape[axis])
+        if call.kind == "Take":
+            index = index[np.asarray(call.args[1])]
+        elif call.kind == "Repeat":
+            index = np.repeat(index, layer.repeats)
+        else:
+            index = np.roll(index, shift) if call.kind == "Roll" else index[::-1]
+        field = field.select(axis % rank, np.ravel(index))
+    return field.remove(axis % rank for axis in axes) if index.ndim == 0 else field
+
+
+@rule(operations="Split ArraySplit Unstack")
+def split(call: LayerCall) -> list[TensorField]:
+    axis, start, fields = call.axis(), 0, []
+    for shape in call.shapes:
+        fewer = len(shape) < len(call.shape)
+        stop = start + (1 if fewer else shape[axis])
+        part = call.field.select(axis, np.arange(start, stop))
+        fields.append(part.remove([axis]) if fewer else part)
+        start = stop
+    return fields
+
+
+@rule(operations="Stack")
+def stack(call: LayerCall) -> TensorField:
+    axis = call.axis(1)
+    shape = (*call.shape[:axis], 1, *call.shape[axis:])
+    fields = [o.field.insert(axis) if o.field else None for o in call.operands]
+    return tensor_fields.end_to_end([Operand(shape, field) for field in fields], axis)
+
+
+@rule(operations="Transpose Moveaxis Swapaxes")
+def transpose(call: LayerCall) -> TensorField:
+    """The axes of an array whose lengths are their own numbers are moved by NumPy."""
+    layer, name = call.layer, call.kind.lower()
+    names = {"moveaxis": ("source", "destination"), "swapaxes": ("axis1", "axis2")}
+    options = [getattr(layer, option) for option in names.get(name, ["axes"])]
+    order = getattr(np, name)(np.empty(range(len(call.shape))), *options).shape
+    if order[0] != 0:
+        raise UnknownFieldError("it moves the batch to another axis")
+    return call.field.transpose(order)
+
+
+@rule(operations="ExpandDims Squeeze")
+def one_more_or_less(call: LayerCall) -> TensorField:
+    if call.kind == "Squeeze":
+        ones = tuple(n for n, size in enumerate(call.shape) if size == 1)
+        axes = ones if call.layer.axis is None else each(call.layer.axis)
+        return call.field.remove(n % len(call.shape) for n in axes)
+    axes = tuple(n % len(call.shapes[0]) for n in each(call.layer.axis))
+    return call.field.move(lambda b: np.expand_dims(b, axes))
+
+
+@rule(operations="Matmul Dot Tensordot Einsum")
+def products(call: LayerCall) -> TensorField:
+    terms, ranks = list(call.args), [len(term.shape) for term in call.args]
+    if call.kind == "Einsum":
+        return einsum(terms, call.layer.subscripts)
+    if not isinstance(terms[1], Operand) and ranks[1] == 2 and getattr(call.layer, "axes", 1) == 1:
+        return einsum(terms, "...a,ab->...b")
+    if call.kind != "Matmul" or min(ranks) < 2:
+        raise UnknownFieldError("this product of tensors is not known")
+    return einsum(terms, "...ab,...bc->...ac")
+
+
+@rule(operations="DotProductAttention")
+def dot_product_attention(call: LayerCall) -> TensorField:
+    if call.argument("bias") is not None:
+        raise UnknownFieldError("attention with a bias is not known")
+    operands = [call.argument(name) for name in ("query", "value", "key")]
+    return attention(operands, (1,), call.layer.is_causal, call.argument("mask"))
+
+
+def einsum(terms: Sequence[Any], equation: str) -> TensorField:
+    """Sums of products: an axis whose letter is not in the output is seen as a whole."""
+    *inputs, output = re.split(r",|->", equation.replace(" ", ""))
+    fields = []
+    for term, letters in zip(terms, inputs, strict=False):
+        if not isinstance(term, Operand) or term.field is None:
+            continue
+        dots = "ABCDEFGH"[: len(term.shape) - len(letters.replace("...", ""))]
+        letters, result = letters.replace("...", dots), output.replace("...", dots)
+        if letters[0] != result[0] or len(set(letters)) < len(letters):
+            raise UnknownFieldError(f"the products {equation!r} are not known")
+        field = term.field.remove(n for n, letter in enumerate(letters) if letter not in result)
+        kept = [letter for letter in letters if letter in result]
+        field = field.transpose([kept.index(letter) for letter in result if letter in kept])
+        for n, letter in enumerate(result):
+            field = field if letter in kept else field.insert(n)
+        channel = len(result) - 1 if field.channel is None else field.channel
+        fields.append(field.with_channel(channel))
+    if len({field.rank for field in fields}) > 1:
+        raise UnknownFieldError(f"the products {equation!r} are not known")
+    return tensor_fields.join(fields)
+
+
+def attention(
+    operands: Sequence[Operand], axes: Sequence[int], causal: bool | None, mask: Any
+) -> TensorField:
+    """A query sees itself, and the keys and values along some axes that a mask lets it see."""
+    query, *others = operands
+    last = len(query.shape) - 1
+    masks = [one for one in keras.tree.flatten(mask) if one is not None]
+    if any(not isinstance(one, Operand) or one.field for one in masks):
+        raise UnknownFieldError("attention with a mask of its own is not known")
+    if causal and (tuple(axes) != (1,) or query.shape[1] != others[0].shape[1]):
+        raise UnknownFieldError("a causal mask is known for one axis and as many keys as queries")
+    fields = [query.field.gather([last])] if query.field else []
+    for field in {id(other.field): other.field for other in others if other.field}.values():
+        mixed = field.gather([last])
+        fields.append(mixed.accumulate(1) if causal else mixed.gather(axes))
+    return tensor_fields.join(fields)

@@ -1,8 +1,7 @@
-"""Which rule says what a layer sees, and how far it is to be believed.
+"""Which rule turns what a layer's inputs see into what its outputs see.
 
-A rule turns a call and what its inputs see into what its outputs see. After every rule the number
-of positions that it predicts is compared with the real shape of the output; a mismatch means that
-the field is unknown.
+The number of positions that a rule predicts is compared with the real shape of the output; a
+mismatch means that the field is unknown.
 """
 
 import itertools
@@ -13,7 +12,7 @@ import keras
 import numpy as np
 
 from evalib.networks.graph import Call, has_graph, run_through_graph
-from evalib.receptive_fields import windows
+from evalib.receptive_fields import axis_maps
 from evalib.receptive_fields.tensor_fields import (
     LayerCall,
     Operand,
@@ -31,7 +30,6 @@ _registered: dict[Any, Rule] = {}
 # What a class may override and still compute what its parent computes.
 _HARMLESS = {"build", "get_config", "from_config", "compute_output_shape", "compute_output_spec"}
 _HARMLESS |= {"compute_mask", "get_build_config", "build_from_config"}
-_LIBRARIES = ("keras", "evalib", "tensorflow", "jax", "torch")
 
 
 class SizeError(UnknownFieldError):
@@ -39,11 +37,12 @@ class SizeError(UnknownFieldError):
 
 
 def rule(layers: str = "", operations: str = "") -> Callable[[Rule], Rule]:
-    """Keep a rule for these classes of Keras, named without their modules."""
+    """Keep a rule for these classes of Keras, named without their modules; * is 1D, 2D or 3D."""
 
     def keep(function: Rule) -> Rule:
-        LAYER_RULES.update(dict.fromkeys(layers.split(), function))
-        OPERATION_RULES.update(dict.fromkeys(operations.split(), function))
+        for rules, names in ((LAYER_RULES, layers), (OPERATION_RULES, operations)):
+            for kind in ("1D", "2D", "3D"):
+                rules.update(dict.fromkeys(names.replace("*", kind).split(), function))
         return function
 
     return keep
@@ -59,30 +58,28 @@ def register_layer(
 ) -> None:
     """Tell what a layer reads that is not known here, such as a `Lambda` or one of your own.
 
-    If the layer turns out to have another number of outputs, its field is unknown all the same.
+    Numbers are for all axes, or one for each. If the layer turns out to have another number of
+    outputs, its field is unknown all the same.
 
     Args:
         kind: a class, for all of its layers, or a single layer.
-        kernel: the window's extent in positions, one number for all axes or one for each: 1 for
-            a layer that works pixel by pixel, `None` for one that sees everything.
-        stride: how far the window moves from one output to the next.
+        kernel: the window's extent: 1 if each pixel is read alone, `None` if all are.
+        stride, dilation: in positions.
         padding: "valid", "same", or the number of positions put before and after.
-        dilation: the distance between two positions that the kernel reads.
 
     Raises:
         ValueError: a number is out of range, or the padding is none of these.
     """
-    for name, given in {"kernel": kernel, "stride": stride, "dilation": dilation}.items():
+    for given in (kernel, stride, dilation):
         if given is not None and min(each(given)) < 1:
-            raise ValueError(f"expected a {name} of at least 1, got {given}")
+            raise ValueError(f"expected numbers of at least 1, got {given}")
     if padding not in ("valid", "same") and (isinstance(padding, str) or min(each(padding)) < 0):
         raise ValueError(f'expected the padding "valid", "same" or numbers, got {padding!r}')
 
     def registered(call: LayerCall) -> TensorField:
         if kernel is None:
-            ones = [1] * (len(call.shapes[0]) - 1)
-            whole = call.field.gather(call.all_axes).with_channel(None)
-            return whole.move(lambda b: b.reshape(2, *ones)).with_channel(len(ones))
+            whole = call.field.remove(range(1, len(call.shape)))
+            return whole.insert(1, len(call.shapes[0]) - 1).with_channel(len(call.shapes[0]) - 1)
         field = call.field if len(call.shape) < 3 else call.field.mix_channels(call.channel)
         return slide(call, field, kernel, stride, dilation, padding)
 
@@ -98,13 +95,12 @@ def each(value: Any, count: int | None = None) -> tuple[Any, ...]:
 
 
 def slide(
-    call: LayerCall, field: TensorField, *options: Any, window: Any = windows.sliding
+    call: LayerCall, field: TensorField, *options: Any, window: Any = axis_maps.sliding
 ) -> TensorField:
     """Slide a window along all positions of a field, with options for all axes or for each."""
-    sizes = [call.shape[axis] for axis in call.positions]
-    values = zip(sizes, *(each(option, len(sizes)) for option in options), strict=True)
-    moves = [window(*numbers) for numbers in values]
-    return field.slide(dict(zip(call.positions, moves, strict=True)))
+    columns = [each(option, len(call.positions)) for option in options]
+    rows = zip(call.positions, *columns, strict=True)
+    return field.slide({axis: window(call.shape[axis], *numbers) for axis, *numbers in rows})
 
 
 def evaluate(layer: Any, operands: Sequence[Operand], shapes: Sequence[Shape]) -> list[TensorField]:
@@ -112,7 +108,7 @@ def evaluate(layer: Any, operands: Sequence[Operand], shapes: Sequence[Shape]) -
     if has_graph(layer):
         findings: list[Any] = [one.field for one in run_through_graph(layer, operands, follow)]
     else:
-        findings = _apply(LayerCall(layer, tuple(operands), {}, tuple(shapes)))
+        findings = _apply(LayerCall(layer, tuple(operands), {}, shapes))
     for finding in findings:
         if isinstance(finding, UnknownFieldError):
             raise finding
@@ -120,10 +116,8 @@ def evaluate(layer: Any, operands: Sequence[Operand], shapes: Sequence[Shape]) -
 
 
 def follow(call: Call, operands: Sequence[Operand]) -> list[Operand]:
-    """What the tensors see that a call in a model's graph gives: `visit` of `run_through_graph`.
-
-    A field may be an `UnknownFieldError`, which is handed on.
-    """
+    """What the tensors see that a call in a model's graph gives: `visit` of `run_through_graph`. A
+    field may be an `UnknownFieldError`, which is handed on."""
     known = dict(zip(map(id, call.inputs), operands, strict=True))
     args, kwargs = keras.tree.map_structure(lambda v: known.get(id(v), v), call.arguments)
     shapes = [tuple(tensor.shape) for tensor in call.outputs]
@@ -135,7 +129,7 @@ def follow(call: Call, operands: Sequence[Operand]) -> list[Operand]:
         if not as_built or any(None in shape[1:] for shape in shapes):
             shapes = _real_shapes(call.layer, args, kwargs)
         if any(fields) and not errors:
-            findings = _apply(LayerCall(call.layer, args, kwargs, tuple(shapes)))
+            findings = _apply(LayerCall(call.layer, args, kwargs, shapes))
     except SizeError as error:
         errors.append(error)
     return [
@@ -176,9 +170,8 @@ def _real_shapes(layer: Any, args: Any, kwargs: Any) -> list[Shape]:
         if any(size is None or size < 1 for shape in shapes for size in shape[1:]):
             raise ValueError("nothing would be left of it")
     except Exception as error:  # Keras and its backends raise what they like here
-        reason = str(error).strip().splitlines()[0]
-        sizes = keras.tree.flatten((args, kwargs))
-        given = " and ".join(str(t.shape[1:]) for t in sizes if isinstance(t, keras.KerasTensor))
+        reason, leaves = str(error).strip().splitlines()[0], keras.tree.flatten((args, kwargs))
+        given = " and ".join(str(t.shape[1:]) for t in leaves if isinstance(t, keras.KerasTensor))
         text = f"layer {layer.name!r} does not take an input of shape {given}: {reason}"
         raise SizeError(text) from error
     return shapes
@@ -186,25 +179,22 @@ def _real_shapes(layer: Any, args: Any, kwargs: Any) -> list[Shape]:
 
 def _find_rule(layer: Any) -> Rule:
     """The rule of a layer, of its class, or of the class whose computation it inherits."""
-    is_layer = isinstance(layer, keras.layers.Layer)
+    is_layer, name = isinstance(layer, keras.layers.Layer), type(layer).__name__
     known = LAYER_RULES if is_layer else OPERATION_RULES
-    for kind, parent in itertools.pairwise([layer, *type(layer).__mro__]):
-        name = getattr(kind, "__name__", "")
+    if layer in _registered:
+        return _registered[layer]
+    for kind, parent in itertools.pairwise(type(layer).__mro__):
         if kind in _registered:
             return _registered[kind]
-        if name in known and kind.__module__.split(".")[0] in ("keras", "evalib"):
-            return known[name]
+        if kind.__name__ in known and kind.__module__.split(".")[0] in ("keras", "evalib"):
+            return known[kind.__name__]
         own = [n for n in vars(kind).keys() - _HARMLESS if n == "__call__" or n[:2] != "__"]
-        if name and any(callable(getattr(parent, attribute, None)) for attribute in own):
+        if any(callable(getattr(parent, attribute, None)) for attribute in own):
             break
-    name, measure = type(layer).__name__, "ev.measure_receptive_field finds out by experiment"
-    if not is_layer:
-        raise UnknownFieldError(f"the operation {name} is not known here; {measure}")
-    raise UnknownFieldError(
-        f"its class {name} is not known here; say what it reads with ev.register_layer({name}, "
-        "...): kernel=1 if it works pixel by pixel, kernel=None if it sees everything; or "
-        + measure
-    )
+    hint = f"say what it reads with ev.register_layer({name}, ...): kernel=1 if it works pixel by "
+    hint += "pixel, kernel=None if it sees everything; or "
+    what = f"its class {name} is not known here; {hint}" if is_layer else f"{name} is not known; "
+    raise UnknownFieldError(f"{what}ev.measure_receptive_field finds out by experiment")
 
 
 def _activated(layer: Any, field: TensorField) -> TensorField:
@@ -213,18 +203,16 @@ def _activated(layer: Any, field: TensorField) -> TensorField:
     name = getattr(function, "__name__", type(function).__name__)
     if name in ("softmax", "log_softmax", "sparsemax"):
         return field.gather([field.rank - 1])
-    module = getattr(function, "__module__", "") or type(function).__module__
-    if function is None or module.split(".")[0] in _LIBRARIES:
+    libraries = ("keras", "evalib", "tensorflow", "jax", "torch")
+    if function is None or str(getattr(function, "__module__", "")).split(".")[0] in libraries:
         return field
     # A function of somebody's own is tried: each of a few values may change its own result only.
-    values = np.random.default_rng(0).normal(size=3 ** (field.rank - 1))
-    moved = values * (1 - 4 * np.eye(len(values) + 1, len(values)))
-    shape = (len(moved), *[3] * (field.rank - 1))
-    results = keras.ops.convert_to_numpy(
-        function(keras.ops.convert_to_tensor(moved.reshape(shape)))
-    )
-    changed = results.reshape(len(moved), -1) != results[-1].reshape(1, -1)
-    if changed.shape != moved.shape or (changed[:-1] & ~np.eye(len(values), dtype=bool)).any():
+    count, sides = 3 ** (field.rank - 1), [3] * (field.rank - 1)
+    moved = np.random.default_rng(0).normal(size=count) * (1 - 4 * np.eye(count + 1, count))
+    results = function(keras.ops.convert_to_tensor(moved.reshape(count + 1, *sides)))
+    results = keras.ops.convert_to_numpy(results).reshape(count + 1, -1)
+    changed = results[:-1] != results[-1]
+    if changed.shape != (count, count) or (changed & ~np.eye(count, dtype=bool)).any():
         raise UnknownFieldError(f"its activation {name!r} does not work value by value")
     return field
 
@@ -232,14 +220,12 @@ def _activated(layer: Any, field: TensorField) -> TensorField:
 def _check_positions(field: TensorField | None, shape: Shape) -> None:
     """Compare the positions that a rule predicts with the real ones."""
     for found in field.maps if field else ():
-        if found.endless.ndim != len(shape):
-            raise UnknownFieldError(
-                f"expected {found.endless.ndim} axes, but it gives {len(shape)}"
-            )
+        rank = found.endless.ndim
+        if rank != len(shape):
+            raise UnknownFieldError(f"expected {rank} axes, but it gives {len(shape)}")
         for axis in found.depends_on():
             size = found.clipped.shape[axis]
             size = size if axis == found.axis else max(size, found.endless.shape[axis])
             if size != shape[axis]:
-                raise UnknownFieldError(
-                    f"expected {size} positions on axis {axis}, but it gives {shape[axis]}"
-                )
+                text = f"expected {size} positions on axis {axis}, but it gives {shape[axis]}"
+                raise UnknownFieldError(text)

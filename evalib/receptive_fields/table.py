@@ -4,7 +4,7 @@ import dataclasses
 import html
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from evalib.networks.graph import Call
 from evalib.receptive_fields.arithmetic import ReceptiveField
@@ -14,16 +14,11 @@ Numbers = tuple[Any, ...]
 
 @dataclasses.dataclass(frozen=True)
 class LayerRow:
-    """One call of a layer; `None` where the layer has no such thing.
+    """One call of a layer, `outer/inner` inside a nested model; `None` for what it does not have.
 
-    Attributes:
-        name, kind: the layer's name, `outer/inner` inside a nested model, and its class.
-        input_shape, output_shape: without the batch.
-        kernel, stride, dilation: of its window along each axis.
-        weights: its kernels in the course's notation, such as "(3x3x3)x32".
-        parameters: the number of its weights, 0 where the layer was listed before.
-        receptive_field: what an output pixel sees; `None` if nothing, or if that is not known.
-        reason: why the field is not known; empty if it is.
+    Shapes are without the batch; the window has a number for each axis. The weights are in the
+    course's notation, such as "(3x3x3)x32"; a layer that was listed before has 0 parameters. The
+    field is `None` if an output pixel sees nothing, or if it is not known, for this reason.
     """
 
     name: str
@@ -50,15 +45,9 @@ class LayerRow:
         """The row as texts, one for each of `ReceptiveFieldTable.HEADINGS`."""
         field, own = self.receptive_field, (self.kernel, self.stride, self.dilation)
         seen = (None, None) if field is None or field.is_global else (field.stride, field.padding)
-        return (
-            self.name,
-            self.kind,
-            format_shape(self.output_shape),
-            *map(format_shape, own),
-            f"{self.parameters:,}",
-            self._field(),
-            *map(format_shape, seen),
-        )
+        window, output = map(format_shape, own), format_shape(self.output_shape)
+        parameters, place = f"{self.parameters:,}", map(format_shape, seen)
+        return (self.name, self.kind, output, *window, parameters, self._field(), *place)
 
     def record(self) -> dict[str, Any]:
         """The row as texts, numbers, lists of them and `None`, as JSON has them."""
@@ -66,11 +55,10 @@ class LayerRow:
         seen = record.pop("receptive_field")
         for name in ("size", "stride", "padding", "is_global", "aligned"):
             record[f"receptive_field_{name}"] = getattr(seen, name, None)
-        lists = {k: list(v) for k, v in record.items() if isinstance(v, tuple)}
-        plain = (int, type(None))  # a fraction becomes a text such as "1/2"
-        return record | {
-            k: [n if isinstance(n, plain) else str(n) for n in v] for k, v in lists.items()
-        }
+        for name, value in record.items():
+            if isinstance(value, tuple):  # a fraction becomes a text such as "1/2"
+                record[name] = [n if isinstance(n, int | None) else str(n) for n in value]
+        return record
 
     def _field(self) -> str:
         if self.receptive_field is None:
@@ -84,20 +72,12 @@ class ReceptiveFieldTable:
 
     rows: tuple[LayerRow, ...]
 
-    HEADINGS: ClassVar = (
+    HEADINGS = (
         *("layer", "kind", "output", "kernel", "stride", "dilation", "parameters"),
         *("receptive field", "its stride", "its padding"),
     )
     # What a narrow terminal can do without, the first first.
-    _LEFT_OUT: ClassVar = (
-        "dilation",
-        "stride",
-        "kind",
-        "parameters",
-        "kernel",
-        "its padding",
-        "output",
-    )
+    _LEFT_OUT = ("dilation", "stride", "kind", "parameters", "kernel", "its padding", "output")
 
     def __iter__(self) -> Iterator[LayerRow]:
         return iter(self.rows)
@@ -112,10 +92,8 @@ class ReceptiveFieldTable:
     __repr__ = __str__
 
     def columns(self, width: int = 80) -> str:
-        """The table for a terminal of so many characters, and under it what is not known and why.
-
-        Columns that do not fit are left out, and long names are cut in their middle.
-        """
+        """The table for a terminal of so many characters, without columns that do not fit, and
+        under it what is not known and why."""
         cells = [row.cells() for row in self.rows]
         kept = [n for n, column in enumerate(zip(*cells, strict=True)) if any(column)]
         for name in ("", *self._LEFT_OUT):
@@ -125,18 +103,17 @@ class ReceptiveFieldTable:
             widths[0] = min(widths[0], max(26, width + 2 - sum(widths[1:])))
             if sum(widths) <= width + 2:
                 break
-        text = [
-            "".join(_cut(c, w - 2).ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        ]
+        text = []
+        for line in lines:
+            cut = (_cut(cell, w - 2).ljust(w) for cell, w in zip(line, widths, strict=True))
+            text.append("".join(cut).rstrip())
         reasons: dict[str, list[str]] = {}
         for row in self.rows:
             reasons.setdefault(row.reason, []).append(row.name)
-        notes = [
-            f"? {names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {reason}"
-            for reason, names in reasons.items()
-            if reason
-        ]
+        reasons.pop("", None)
+        notes = []
+        for reason, (first, *more) in reasons.items():
+            notes.append(f"? {first}{f' and {len(more)} more' * bool(more)}: {reason}")
         if any(row.receptive_field and row.receptive_field.note for row in self.rows):
             notes.append("* branches that do not align have met: the extent of them all")
         for note in notes:
@@ -146,21 +123,15 @@ class ReceptiveFieldTable:
     def _repr_html_(self) -> str:
         def line(tag: str, texts: Sequence[str], reason: str = "") -> str:
             cells = "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts)
-            return (
-                f'<tr title="{html.escape(reason)}">{cells}</tr>' if reason else f"<tr>{cells}</tr>"
-            )
+            title = f' title="{html.escape(reason)}"' if reason else ""
+            return f"<tr{title}>{cells}</tr>"
 
         body = "".join(line("td", row.cells(), row.reason) for row in self.rows)
         return f"<table><thead>{line('th', self.HEADINGS)}</thead><tbody>{body}</tbody></table>"
 
 
 def make_row(
-    call: Call,
-    shapes: Sequence[Numbers],
-    field: ReceptiveField | None,
-    reason: str,
-    *,
-    counted: bool,
+    call: Call, shapes: Sequence[Numbers], field: ReceptiveField | None, reason: str, counted: bool
 ) -> LayerRow:
     """The row of a call whose first input and output have these shapes, with the batch. An earlier
     row may have counted its parameters."""
@@ -172,19 +143,13 @@ def make_row(
             return None
         return tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
 
-    return LayerRow(
-        name=call.name,
-        kind=type(layer).__name__,
-        input_shape=tuple(shapes[0][1:]),
-        output_shape=tuple(shapes[1][1:]),
-        kernel=numbers(kernel),
-        stride=numbers(getattr(layer, "strides", None) or kernel),
-        dilation=numbers(getattr(layer, "dilation_rate", 1)),
-        weights=_weights(layer),
-        parameters=0 if counted or not hasattr(layer, "count_params") else layer.count_params(),
-        receptive_field=field,
-        reason=reason,
-    )
+    strides, dilation = getattr(layer, "strides", None), getattr(layer, "dilation_rate", 1)
+    uncounted = counted or not hasattr(layer, "count_params")
+    ends = tuple(shapes[0][1:]), tuple(shapes[1][1:])
+    window = numbers(kernel), numbers(strides or kernel), numbers(dilation)
+    parameters = 0 if uncounted else layer.count_params()
+    name, kind = call.name, type(layer).__name__
+    return LayerRow(name, kind, *ends, *window, _weights(layer), parameters, field, reason)
 
 
 def format_shape(sizes: Sequence[Any] | None) -> str:
@@ -194,19 +159,22 @@ def format_shape(sizes: Sequence[Any] | None) -> str:
 
 def _weights(layer: Any) -> str:
     """The shapes of a layer's kernels: `(height x width x channels) x how many`."""
+
+    def kernels(shape: Sequence[int], depthwise: bool) -> str:
+        *window, read, given = shape
+        read, given = (1, read * given) if depthwise else (read, given)
+        return f"({format_shape((*window, read))})x{given}"
+
+    kind = type(layer).__name__
     if hasattr(layer, "pointwise_kernel"):
-        spread, mixed = layer.depthwise_kernel.shape, layer.pointwise_kernel.shape
-        depthwise = f"({format_shape((*spread[:-2], 1))})x{spread[-2] * spread[-1]}"
-        return f"{depthwise} + ({format_shape(mixed[:-1])})x{mixed[-1]}"
-    kernel, kind = getattr(layer, "kernel", None), type(layer).__name__
-    if kernel is None or not hasattr(layer, "kernel_size"):
+        spread = kernels(layer.depthwise_kernel.shape, True)
+        return f"{spread} + {kernels(layer.pointwise_kernel.shape, False)}"
+    if getattr(layer, "kernel", None) is None or not hasattr(layer, "kernel_size"):
         return ""
-    shape = tuple(kernel.shape)
-    if "Depthwise" in kind:
-        return f"({format_shape((*shape[:-2], 1))})x{shape[-2] * shape[-1]}"
     if "Transpose" in kind:
-        return f"({format_shape((*shape[:-2], shape[-1]))})x{shape[-2]} transposed"
-    return f"({format_shape(shape[:-1])})x{shape[-1]}"
+        *window, given, read = layer.kernel.shape
+        return f"{kernels((*window, read, given), False)} transposed"
+    return kernels(layer.kernel.shape, "Depthwise" in kind)
 
 
 def _cut(text: str, width: int) -> str:

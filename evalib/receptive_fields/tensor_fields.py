@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from evalib.receptive_fields import axis_maps, windows
+from evalib.receptive_fields import axis_maps
 from evalib.receptive_fields.axis_maps import FAR, AxisMap, Window
 
 _MOST_LISTED = 1 << 22
@@ -23,13 +23,8 @@ class UnknownFieldError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class TensorField:
-    """What a tensor sees.
-
-    Attributes:
-        maps: one for each axis of the input that holds positions.
-        channel: the tensor's axis of channels, which together are one position.
-        note: where branches met that do not align, empty if none did.
-    """
+    """What a tensor sees: along each axis of the input that holds positions; the tensor's axis of
+    channels, which together are one position; and where branches met that do not align, if any."""
 
     maps: tuple[AxisMap, ...]
     channel: int | None
@@ -37,12 +32,10 @@ class TensorField:
 
     @property
     def rank(self) -> int:
-        """The number of the tensor's axes, with the batch."""
         return self.maps[0].endless.ndim
 
     def each(self, change: Callable[[AxisMap], AxisMap]) -> "TensorField":
-        """The same change along each axis of the input."""
-        return dataclasses.replace(self, maps=tuple(change(each) for each in self.maps))
+        return dataclasses.replace(self, maps=tuple(map(change, self.maps)))
 
     def slide(self, moves: Mapping[int, Window]) -> "TensorField":
         """Move a window along each of these axes of the tensor."""
@@ -56,11 +49,9 @@ class TensorField:
         return self.each(lambda each: functools.reduce(AxisMap.gather, listed, each))
 
     def accumulate(self, axis: int) -> "TensorField":
-        """Let every position along an axis also see what those before it see."""
         return self.each(lambda each: each.accumulate(axis))
 
     def with_channel(self, axis: int | None) -> "TensorField":
-        """The same with other channels."""
         return dataclasses.replace(self, channel=axis)
 
     def move(self, change: Callable[[np.ndarray], np.ndarray]) -> "TensorField":
@@ -74,17 +65,16 @@ class TensorField:
         field = self.with_channel(None if self.channel in removed else self.channel)
         return field.gather(removed).move(lambda b: b.squeeze(removed))
 
-    def insert(self, axis: int) -> "TensorField":
-        """Give the tensor a new axis of length 1 at this place."""
-        return self.move(lambda b: np.expand_dims(b, axis))
+    def insert(self, axis: int, count: int = 1) -> "TensorField":
+        """Give the tensor so many new axes of length 1 at this place."""
+        return self.move(lambda b: np.expand_dims(b, tuple(range(axis, axis + count))))
 
     def transpose(self, order: Sequence[int]) -> "TensorField":
-        """Put the axes in another order, that of the batch included."""
         return self.move(lambda b: b.transpose(order))
 
     def select(self, axis: int, index: Any) -> "TensorField":
         """Take positions along an axis in the order of an index."""
-        window = windows.chosen(np.asarray(index, np.int64))
+        window = axis_maps.chosen(np.asarray(index, np.int64))
         return self.each(
             lambda each: (each if window.step else each.as_listed(axis)).slide(axis, window)
         )
@@ -119,61 +109,27 @@ class Operand:
     dtype: str = "float32"
 
 
-@dataclasses.dataclass(frozen=True)
 class LayerCall:
-    """What a rule needs to know of one call of a layer.
+    """What a rule needs to know of one call of a layer or an operation: its arguments, with an
+    `Operand` in place of each tensor of the graph, and the shapes of the tensors that it gives.
+    Its `channel` and `positions` are axes of the first tensor."""
 
-    Attributes:
-        layer: the layer or operation.
-        args, kwargs: its arguments, with an `Operand` in place of each tensor of the graph.
-        shapes: of the tensors that it gives, with the batch.
-    """
-
-    layer: Any
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    shapes: tuple[Shape, ...]
-
-    @property
-    def kind(self) -> str:
-        """The name of the layer's class."""
-        return type(self.layer).__name__
-
-    @property
-    def operands(self) -> list[Operand]:
-        """All tensors of the graph among the arguments, in their order."""
-        leaves = keras.tree.flatten((self.args, dict(self.kwargs)))
-        return [leaf for leaf in leaves if isinstance(leaf, Operand)]
-
-    @property
-    def shape(self) -> Shape:
-        """The shape of the first tensor."""
-        return self.operands[0].shape
+    def __init__(self, layer: Any, args: Any, kwargs: Any, shapes: Sequence[Shape]) -> None:
+        self.layer, self.args, self.kwargs, self.shapes = layer, args, kwargs, shapes
+        self.kind = type(layer).__name__
+        leaves = keras.tree.flatten((args, dict(kwargs)))
+        self.operands = [leaf for leaf in leaves if isinstance(leaf, Operand)]
+        self.shape = self.operands[0].shape
+        self.channel = 1 if channels_first(layer) else len(self.shape) - 1
+        self.positions = [n for n in range(1, len(self.shape)) if n != self.channel] or [1]
 
     @property
     def field(self) -> TensorField:
-        """What the first tensor sees, and its mask, where no other sees anything."""
-        first, mask = self.operands[0], self.kwargs.get("mask")
-        self.check_only(first, mask)
-        field = with_mask(first, mask)
-        if field is None:
+        """What the first tensor sees, where no other sees anything."""
+        self.check_only(self.operands[0])
+        if self.operands[0].field is None:
             raise UnknownFieldError("it does not read the source through its first input")
-        return field
-
-    @property
-    def channel(self) -> int:
-        """The axis of the first tensor that holds channels."""
-        return 1 if channels_first(self.layer) else len(self.shape) - 1
-
-    @property
-    def all_axes(self) -> list[int]:
-        """The axes of the first tensor after the batch."""
-        return list(range(1, len(self.shape)))
-
-    @property
-    def positions(self) -> list[int]:
-        """The axes of the first tensor that hold positions."""
-        return [axis for axis in self.all_axes if axis != self.channel] or [1]
+        return self.operands[0].field
 
     def argument(self, name: str) -> Any:
         """An argument of the call by its name, `None` if it is not given."""
@@ -194,29 +150,17 @@ class LayerCall:
 
 
 def channels_first(layer: Any) -> bool:
-    """Whether a layer counts channels before positions."""
     given = getattr(layer, "data_format", "channels_last") or keras.config.image_data_format()
     return bool(given == "channels_first")
-
-
-def with_mask(operand: Operand, mask: Any) -> TensorField | None:
-    """What a tensor and its Keras mask see, which has one value for each of the first axes."""
-    fields = [operand.field] if operand.field else []
-    if isinstance(mask, Operand) and mask.field:
-        more = range(mask.field.rank, len(operand.shape))
-        fields.append(functools.reduce(TensorField.insert, more, mask.field).with_channel(None))
-    return join(fields) if fields else None
 
 
 def join(fields: Sequence[TensorField]) -> TensorField:
     """Position by position: each output sees what the same position of each input sees."""
     pairs = list(zip(*(field.maps for field in fields), strict=True))
     notes = [field.note for field in fields] + [_misaligned(maps) for maps in pairs]
-    return TensorField(
-        maps=tuple(axis_maps.union(maps) for maps in pairs),
-        channel=next((field.channel for field in fields if field.channel is not None), None),
-        note=next(filter(None, notes), ""),
-    )
+    channel = next((field.channel for field in fields if field.channel is not None), None)
+    maps = tuple(axis_maps.combine(maps) for maps in pairs)
+    return TensorField(maps, channel, next(filter(None, notes), ""))
 
 
 def merge(call: LayerCall) -> TensorField:
@@ -225,9 +169,7 @@ def merge(call: LayerCall) -> TensorField:
     for operand in call.operands:
         if operand.field is not None:
             more = len(shape) - len(operand.shape)
-            old, field = (None, *[1] * more, *operand.shape[1:]), operand.field
-            for _ in range(more):
-                field = field.insert(1)
+            old, field = (None, *[1] * more, *operand.shape[1:]), operand.field.insert(1, more)
             fields.append(field.gather(n for n in range(1, len(shape)) if old[n] != shape[n]))
     return join(fields)
 
@@ -245,7 +187,7 @@ def end_to_end(operands: Sequence[Operand], axis: int) -> TensorField:
         nothing = AxisMap(pattern.pixels, blank, blank.astype(np.int32))
         pieces = [o.field.maps[number] if o.field else nothing for o in operands]
         notes.append(_misaligned(pieces) if axis == first.channel else "")
-        maps.append(axis_maps.concatenate(pieces, sizes, axis))
+        maps.append(axis_maps.combine(pieces, sizes, axis))
     return TensorField(tuple(maps), first.channel, next(filter(None, notes), ""))
 
 
@@ -259,8 +201,8 @@ def _misaligned(maps: Sequence[AxisMap]) -> str:
     centers = sorted({_center(each) for each in even})
     # Half a step is what padding "same" has to round by: the nearest position still matches.
     if centers and centers[-1] - centers[0] > abs(strides[0]) / 2:
-        first = ", ".join(f"{center:g}" for center in centers)
-        return f"the centers of what their first positions see differ: {first}"
+        differ = ", ".join(f"{center:g}" for center in centers)
+        return f"the centers of what their first positions see differ: {differ}"
     return ""
 
 

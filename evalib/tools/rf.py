@@ -9,9 +9,10 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from evalib import receptive_fields as fields
 
 COLUMNS = """\
 columns of the table:
@@ -37,51 +38,23 @@ def add_rf(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         epilog=COLUMNS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="MODEL", help="VGG16 for example, or path/to/model.keras")
-    parser.add_argument("--layer", metavar="NAME", help="only this layer's receptive field")
-    parser.add_argument("--source", metavar="NAME", help="the input to look back to")
-    parser.add_argument(
-        "--output-position",
-        type=_numbers,
-        metavar="ROW,COLUMN",
-        help="with --layer: what this output pixel sees (with --picture the middle by default)",
-    )
-    parser.add_argument(
-        "--measure", action="store_true", help="find out by experiment; for layers not known here"
-    )
-    alignment = parser.add_mutually_exclusive_group()
-    alignment.add_argument(
-        "--strict", action="store_true", help="refuse branches that do not align"
-    )
-    alignment.add_argument(
-        "--allow-misaligned", action="store_true", help="only note them (the default)"
-    )
-    parser.add_argument(
-        "--input-shape", type=_numbers, metavar="H,W,C", help="for a network: 224,224,3, say"
-    )
-    parser.add_argument("--no-top", action="store_true", help="a network without its last layers")
-    parser.add_argument(
-        "--import",
-        action="append",
-        default=[],
-        dest="modules",
-        metavar="MODULE",
-        help="a module that registers layers of your own with Keras, or their fields with evalib",
-    )
-    form = parser.add_mutually_exclusive_group()
+    add, alignment = parser.add_argument, parser.add_mutually_exclusive_group()
+    form, flag = parser.add_mutually_exclusive_group().add_argument, "store_true"
+    add("model", metavar="MODEL", help="VGG16 for example, or path/to/model.keras")
+    add("--layer", metavar="NAME", help="only this layer's receptive field")
+    add("--source", metavar="NAME", help="the input to look back to")
+    add("--output-position", type=_numbers, metavar="ROW,COLUMN", help="with --layer: what it sees")
+    add("--measure", action=flag, help="find out by experiment; for layers not known here")
+    alignment.add_argument("--strict", action=flag, help="refuse branches that do not align")
+    alignment.add_argument("--allow-misaligned", action=flag, help="only note them (the default)")
+    add("--input-shape", type=_numbers, metavar="H,W,C", help="for a network: 224,224,3, say")
+    add("--no-top", action=flag, help="a network without its last layers")
+    text = "a module that registers layers of your own with Keras, or their fields with evalib"
+    add("--import", action="append", default=[], dest="modules", metavar="MODULE", help=text)
     for name in ("csv", "json", "markdown"):
-        form.add_argument(
-            f"--{name}", action="store_const", const=name, dest="form", help=f"print {name}"
-        )
-    parser.add_argument(
-        "--picture",
-        type=Path,
-        metavar="IMAGE",
-        help="with --layer: draw its field and its effective field on this image",
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("rf.png"), help="for --picture (default: %(default)s)"
-    )
+        form(f"--{name}", action="store_const", const=name, dest="form", help=f"print {name}")
+    add("--picture", type=Path, metavar="IMAGE", help="with --layer: draw its fields on this image")
+    add("--out", type=Path, default=Path("rf.png"), help="for --picture (default: %(default)s)")
     parser.set_defaults(command=_rf)
 
 
@@ -89,8 +62,8 @@ def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.replace("x", ",").split(","))
     except ValueError:
-        expected = "expected numbers such as 224,224,3"
-        raise argparse.ArgumentTypeError(f"{expected}, got {text!r}") from None
+        text = f"expected numbers such as 224,224,3, got {text!r}"
+        raise argparse.ArgumentTypeError(text) from None
 
 
 def _rf(arguments: argparse.Namespace) -> int:
@@ -105,12 +78,15 @@ def _rf(arguments: argparse.Namespace) -> int:
         except Exception as error:
             raise ValueError(f"cannot import {module}: {type(error).__name__}: {error}") from error
     options: dict[str, Any] = {"include_top": False} if arguments.no_top else {}
-    if arguments.input_shape:
-        options["input_shape"] = arguments.input_shape
+    options |= {"input_shape": arguments.input_shape} if arguments.input_shape else {}
     model = load_or_build(arguments.model, values=bool(arguments.picture), **options)
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always", UserWarning)
-        print(_answer(model, arguments))
+        answer = _answer(model, arguments)
+    try:
+        print(answer, flush=True)
+    except BrokenPipeError:  # `| head` has read enough; what Python flushes at its end goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     for note in noted:
         if "do not align" in str(note.message):
             print(f"evalib: {note.message}", file=sys.stderr)
@@ -118,37 +94,29 @@ def _rf(arguments: argparse.Namespace) -> int:
 
 
 def _answer(model: Any, arguments: argparse.Namespace) -> str:
-    from evalib.receptive_fields.compute import receptive_field, receptive_field_table
     from evalib.receptive_fields.inputs import choose_layer
-    from evalib.receptive_fields.measurement import measure_receptive_field
-    from evalib.receptive_fields.table import ReceptiveFieldTable, format_shape
 
-    name, asked = arguments.layer, {"source": arguments.source}
+    name, shape, asked = arguments.layer, fields.format_shape, {"source": arguments.source}
     if arguments.form or not (name or arguments.measure):
-        table = receptive_field_table(model, strict=arguments.strict, **asked)
+        table = fields.receptive_field_table(model, strict=arguments.strict, **asked)
         if name is not None:
             rows = choose_layer(name, {row.name: row for row in table}, [])
-            table = ReceptiveFieldTable(tuple(rows))
+            table = fields.ReceptiveFieldTable(tuple(rows))
         return _written(table, arguments.form)
     if arguments.measure:
-        field = measure_receptive_field(model, name, **asked)
+        field = fields.measure_receptive_field(model, name, **asked)
     else:
-        field = receptive_field(model, name, strict=arguments.strict, **asked)
-    text = f"{name or 'output'}: {field}"
+        field = fields.receptive_field(model, name, strict=arguments.strict, **asked)
+    text, position = f"{name or 'output'}: {field}", arguments.output_position
     if not field.is_global:
-        text += f", stride {format_shape(field.stride)}, padding {format_shape(field.padding)}"
-    if arguments.output_position:
-        region = field.region(arguments.output_position)
-        seen = " x ".join(f"{part.start} to {part.stop - 1}" for part in region)
-        text += f"\noutput {format_shape(arguments.output_position)} sees pixels {seen}"
-    if arguments.picture:
-        text += f"\n{_draw(model, field, arguments)}"
-    return text
+        text += f", stride {shape(field.stride)}, padding {shape(field.padding)}"
+    if position:
+        seen = " x ".join(f"{part.start} to {part.stop - 1}" for part in field.region(position))
+        text += f"\noutput {shape(position)} sees pixels {seen}"
+    return text + (f"\n{_draw(model, field, arguments)}" if arguments.picture else "")
 
 
 def _written(table: Any, form: str | None) -> str:
-    from evalib.receptive_fields.table import format_shape
-
     records = [row.record() for row in table]
     if form == "json":
         return json.dumps(records, indent=1)
@@ -157,44 +125,41 @@ def _written(table: Any, form: str | None) -> str:
         writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
         writer.writeheader()
         for record in records:
-            lists = {k: format_shape(v) for k, v in record.items() if isinstance(v, list)}
+            lists = {k: fields.format_shape(v) for k, v in record.items() if isinstance(v, list)}
             writer.writerow(record | lists)
         return text.getvalue().rstrip()
     if form == "markdown":
-        lines: list[Sequence[str]] = [table.HEADINGS, ["---"] * len(table.HEADINGS)]
-        lines += [[cell.replace("|", "\\|") for cell in row.cells()] for row in table]
+        cells = [[cell.replace("|", "\\|") for cell in row.cells()] for row in table]
+        lines = [table.HEADINGS, ["---"] * len(table.HEADINGS), *cells]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return str(table.columns(shutil.get_terminal_size((80, 24)).columns))
 
 
 def _draw(model: Any, field: Any, arguments: argparse.Namespace) -> Path:
     """Draw what one output pixel sees of an image, and how much each pixel moves it."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
     import numpy as np
+    from matplotlib.figure import Figure
     from PIL import Image
 
     from evalib.plots.primitives import hide_axes, outline
-    from evalib.receptive_fields.effective import effective_field
     from evalib.results import atomic_replace
 
     height, width, channels = model.inputs[0].shape[1:]
     with Image.open(arguments.picture) as image:
-        picture = image.convert("L" if channels == 1 else "RGB")
-        picture = picture.resize((width or picture.width, height or picture.height))
+        size = (width or image.width, height or image.height)
+        picture = image.convert("L" if channels == 1 else "RGB").resize(size)
     pixels = np.asarray(picture, "float32").reshape(1, picture.height, picture.width, -1) / 255
     output = model.get_layer(arguments.layer).output.shape
     index = arguments.output_position or tuple(size // 2 for size in output[1:3])
     rows, columns = field.region(index)
-    influence = effective_field(model, arguments.layer, pixels, index=index)
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4.8), layout="constrained")
+    influence = fields.effective_field(model, arguments.layer, pixels, index=index)
+    figure = Figure(figsize=(9, 4.8), layout="constrained")
+    axes = figure.subplots(1, 2)
     axes[0].imshow(picture, cmap="gray")
     axes[1].imshow(influence, cmap="viridis")
+    box = (rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start)
     for one, title in zip(axes, ("what it can see", "how much each pixel moves it"), strict=True):
         hide_axes(one, f"{arguments.layer}: {title}")
-        box = (rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start)
         outline(one, box)
     with atomic_replace(arguments.out) as file:
         figure.savefig(file, format="png", dpi=150)

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from evalib.plots.receptive_fields import show_fields
+from evalib.plots import show_fields
 
 
 def test_fields_are_drawn_over_whole_images_and_alone():

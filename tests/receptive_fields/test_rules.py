@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from evalib.networks.layers import SubPixel
 from evalib.receptive_fields.compute import receptive_field
 from evalib.receptive_fields.rules import register_layer
 from tests.receptive_fields.perturbation import check_regions
@@ -70,9 +71,7 @@ def normal(i):
 IMAGES = {
     "space to depth, 1x1": lambda i: conv(1)(space_to_depth(i)),
     "space to depth, 3x3": lambda i: conv()(space_to_depth(i)),
-    "depth to space": lambda i: layers.Reshape((16, 16, 1))(
-        layers.Permute((1, 3, 2, 4, 5))(layers.Reshape((8, 8, 2, 2, 1))(normal(i)))
-    ),
+    "depth to space": lambda i: conv()(SubPixel(2)(normal(i))),
     "columns into channels": lambda i: conv(1)(layers.Reshape((8, 4, 8))(normal(i))),
     "tokens": lambda i: tokens(normal(i)),
     "tokens and back": lambda i: conv()(layers.Reshape((8, 8, 4))(tokens(normal(i)))),
@@ -99,7 +98,6 @@ IMAGES = {
     "a list": lambda i: ops.take(normal(i), [0, 5, 2], axis=2),
     "flipped": lambda i: conv(strides=2)(ops.flip(ops.flip(i, 1), 2)),
     "rolled": lambda i: conv()(ops.roll(i, 2, 1)),
-    "tiled": lambda i: ops.tile(i, (1, 2, 1, 1)),
     "repeated": lambda i: conv()(ops.repeat(i, 2, axis=1)),
     "padded": lambda i: conv(padding="valid")(ops.pad(i, [[0, 0], [1, 1], [2, 0], [0, 0]])),
     "mirrored": lambda i: conv(padding="valid")(
@@ -109,17 +107,12 @@ IMAGES = {
     "axes moved": lambda i: ops.swapaxes(
         ops.moveaxis(ops.squeeze(ops.expand_dims(normal(i), 1), 1), 3, 1), 1, 3
     ),
-    "gated": lambda i: ops.glu(two_branches(i)),
-    "summed up": lambda i: ops.cumsum(i, axis=1),
-    "softmax over rows": lambda i: ops.softmax(i, axis=1),
     "normalized": lambda i: ops.normalize(normal(i), axis=-1),
     "compared": lambda i: ops.where(i > 1.5, normal(i), ops.sin(i)),
     "matrix product": lambda i: ops.matmul(i, ops.transpose(i, (0, 1, 3, 2))),
     "einsum": lambda i: ops.einsum("bhwc,bhvc->bhwv", normal(i), i),
     "ops.conv": lambda i: ops.conv(i, np.ones((3, 5, 4, 2)), strides=2, padding="same"),
     "ops.average_pool": lambda i: ops.average_pool(i, 3, 2, "same"),
-    "image crop": lambda i: ops.image.crop_images(normal(i), 1, 2, target_height=5, target_width=5),
-    "image pad": lambda i: ops.image.pad_images(normal(i), 1, 2, 0, 1),
     "patches": lambda i: ops.image.extract_patches(i, 4),
     "layer normalization": lambda i: layers.LayerNormalization(axis=(1, 3))(normal(i)),
     "groups of a crop": lambda i: layers.GroupNormalization(1)(i[:, :, 2:5]),
@@ -141,7 +134,6 @@ SIZES = {
     "attention in windows": (4, 4),
     "attention along one axis": (8, 3),
     "split after a concatenation": (1, 1),
-    "joined along rows": (5, 5),
     "mirrored": (3, 3),
 }
 
@@ -174,9 +166,6 @@ SEQUENCES = {
     "cells": lambda i: layers.RNN([layers.GRUCell(3), layers.LSTMCell(2)], return_sequences=True)(
         i
     ),
-    "decoder": lambda i: layers.LSTM(3, return_sequences=True)(
-        i, initial_state=layers.LSTM(3, return_state=True)(i)[1:]
-    ),
     "causal attention": lambda i: layers.MultiHeadAttention(1, 4)(
         conv1d()(i), conv1d()(i), use_causal_mask=True
     ),
@@ -188,7 +177,6 @@ SEQUENCES = {
     "frames stacked": lambda i: layers.Dense(4)(layers.Reshape((4, 8))(conv1d()(i))),
     "causal, residual": lambda i: i + conv1d(padding="causal", dilation_rate=2)(i),
     "a class token": lambda i: ops.concatenate([ops.ones_like(i[:, :1]), conv1d()(i)], axis=1),
-    "pairs of steps": lambda i: layers.Dot(axes=2)([conv1d()(i), i]),
     "repeated vector": lambda i: layers.RepeatVector(3)(layers.GRU(2)(i)),
     "each step alone": lambda i: layers.TimeDistributed(layers.Dense(2))(conv1d()(i)),
     "an image without channels": lambda i: conv()(layers.Reshape((8, 4, 1))(i)),
@@ -202,26 +190,17 @@ def test_sequences(name):
     steps = keras.Input((8, 4))
     model = keras.Model(steps, SEQUENCES[name](steps))
     field = receptive_field(model)
-    assert field.is_global == (
-        name in ("both ways", "decoder", "pairs of steps", "repeated vector")
-    )
+    assert field.is_global == (name in ("both ways", "repeated vector"))
     check_regions(model, field)
 
 
-CONV_LSTM = {"filters": 1, "kernel_size": 3, "padding": "same", "return_sequences": True}
 FILMS = {
-    "convolutional memory": lambda i: layers.ConvLSTM2D(**CONV_LSTM)(i),
-    "its last state": lambda i: layers.ConvLSTM2D(1, (3, 2), strides=2)(i),
-    "both ways": lambda i: layers.Bidirectional(layers.ConvLSTM2D(**CONV_LSTM))(i),
     "each frame alone": lambda i: layers.TimeDistributed(layers.Conv2D(1, 3))(
         layers.Conv3D(1, (3, 1, 1), padding="same")(i)
     ),
     "a model for each frame": lambda i: layers.TimeDistributed(
         keras.Sequential([keras.Input((6, 5, 1)), layers.Conv2D(1, 3), layers.MaxPooling2D(2)])
     )(i),
-    "after a memory": lambda i: layers.TimeDistributed(layers.Conv2D(1, 3))(
-        layers.ConvLSTM2D(**CONV_LSTM)(i)
-    ),
 }
 
 
@@ -248,23 +227,12 @@ def test_only_queries_keep_their_position():
     assert receptive_field(model, source="text").is_global
 
 
-def test_masks_go_with_their_steps():
+def test_masks_that_see_the_source_are_not_followed():
     words = keras.Input((12,), dtype="int32")
     steps = layers.Embedding(9, 4, mask_zero=True)(words)
-    attended = layers.MultiHeadAttention(1, 4)(steps, steps, use_causal_mask=True)
-    model = keras.Model(words, layers.LSTM(2, return_sequences=True)(attended))
-    assert receptive_field(model).region((4,)) == (slice(0, 5),)
-    averaged = layers.GlobalAveragePooling1D()(steps)
-    assert receptive_field(keras.Model(words, averaged)).is_global
-
-
-def test_strides_of_queries_and_keys_may_differ():
-    image = keras.Input((16, 16, 3))
-    maps = conv(strides=2)(image)
-    queries = layers.Reshape((64, 4))(maps)
-    keys = layers.Reshape((16, 4))(conv(2, strides=2)(maps))
-    model = keras.Model(image, layers.MultiHeadAttention(1, 4)(queries, keys))
-    assert receptive_field(model).is_global
+    for output in (layers.LSTM(2)(steps), layers.GlobalAveragePooling1D()(steps)):
+        with pytest.raises(ValueError, match="an argument that is not followed"):
+            receptive_field(keras.Model(words, output))
 
 
 # ---- what is not known, and what is not to be believed -----------------------------------------
@@ -307,10 +275,6 @@ def test_an_unknown_layer_is_refused_until_it_is_registered():
 
 
 def test_a_registration_that_cannot_be_true_is_not_believed():
-    wrong = layers.Lambda(lambda x: x[:, ::2], output_shape=(4, 8, 2), name="half")
-    register_layer(wrong, kernel=1)
-    with pytest.raises(ValueError, match="'half': expected 8 positions on axis 1, but it gives 4"):
-        receptive_field(chain(wrong))
     flat = layers.Lambda(lambda x: ops.mean(x, (1, 2)), output_shape=(2,), name="flat")
     register_layer(flat, kernel=3, padding="same")
     with pytest.raises(ValueError, match="'flat': expected 4 axes"):
@@ -318,10 +282,10 @@ def test_a_registration_that_cannot_be_true_is_not_believed():
     register_layer(flat, kernel=None)
     assert receptive_field(chain(flat)).is_global
     # Where the model takes any size, too.
-    other = layers.Lambda(lambda x: x[:, ::2], name="other")
-    register_layer(other)
+    half = layers.Lambda(lambda x: x[:, ::2], name="half")
+    register_layer(half)
     with pytest.raises(ValueError, match="expected 256 positions on axis 1, but it gives 128"):
-        receptive_field(keras.Sequential([keras.Input((None, None, 2)), other]))
+        receptive_field(keras.Sequential([keras.Input((None, None, 2)), half]))
 
 
 def test_a_subclass_is_known_as_long_as_it_computes_the_same():
@@ -336,54 +300,34 @@ def test_a_model_with_a_call_of_its_own_is_refused():
         def __init__(self):
             image = keras.Input((16, 16, 3))
             super().__init__(image, conv()(image))
-            self.extra = conv(5)
 
         def call(self, inputs):
-            return self.extra(super().call(inputs))
-
-    class Same(keras.Model):
-        pass
+            return super().call(inputs) * 2
 
     with pytest.raises(ValueError, match="of class Network, whose call may do more"):
         receptive_field(Network())
     image = keras.Input((16, 16, 3))
     with pytest.raises(ValueError, match="its class Network is not known"):
         receptive_field(keras.Model(image, Network()(image)))
-    assert receptive_field(Same(image, conv()(image))).size == (3, 3)
 
 
-@pytest.mark.parametrize(
-    ("build", "reason"),
-    [
-        (
-            lambda i: conv(activation=lambda x: x - ops.mean(x, (1, 2), keepdims=True))(i),
-            "activation",
-        ),
-        (lambda i: ops.sum(i), "reduces the batch"),
-        (lambda i: i[:1, :], "a part of the batch"),
-        (lambda i: layers.Resizing(4, 4, crop_to_aspect_ratio=True)(i), "aspect ratio"),
-        (lambda i: ops.correlate(ops.mean(i, (0, 1, 2)), np.ones(2)), "reduces the batch"),
-        (lambda i: attend(layers.Reshape((64, 2))(i) + 0, attention_axes=(1,)), None),
-    ],
-)
-def test_reasons(build, reason):
+REASONS = {
+    "activation": lambda i: conv(activation=lambda x: x - ops.mean(x, (1, 2), keepdims=True))(i),
+    "reduces the batch": ops.sum,
+    "a part of the batch": lambda i: i[:1, :],
+    "aspect ratio": lambda i: layers.Resizing(4, 4, crop_to_aspect_ratio=True)(i),
+    "ConvLSTM1D is not known": lambda i: layers.ConvLSTM1D(2, 3)(i),
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_reasons(reason):
     image = keras.Input((8, 8, 2))
-    model = keras.Model(image, build(image))
-    if reason is None:
-        assert receptive_field(model).is_global
-    else:
-        with pytest.raises(ValueError, match=reason):
-            receptive_field(model)
+    with pytest.raises(ValueError, match=reason):
+        receptive_field(keras.Model(image, REASONS[reason](image)))
 
 
-@pytest.mark.parametrize(
-    ("numbers", "message"),
-    [
-        ({"kernel": 0}, "kernel of at least 1, got 0"),
-        ({"stride": -1}, "stride of at least 1, got -1"),
-        ({"padding": "full"}, 'padding "valid", "same" or numbers'),
-    ],
-)
-def test_wrong_numbers_are_refused_at_registration(numbers, message):
-    with pytest.raises(ValueError, match=message):
-        register_layer(Blur, **numbers)
+def test_wrong_numbers_are_refused_at_registration():
+    for numbers in ({"kernel": 0}, {"stride": -1}, {"padding": "full"}):
+        with pytest.raises(ValueError, match="expected"):
+            register_layer(Blur, **numbers)

@@ -7,7 +7,6 @@ import pytest
 from keras import layers
 
 from evalib.networks.applications import application_graph
-from evalib.networks.course import s3_network
 from evalib.receptive_fields.arithmetic import ReceptiveField
 from evalib.receptive_fields.compute import receptive_field_table
 
@@ -100,10 +99,8 @@ def test_the_kernels_of_other_convolutions(layer, weights):
 
 
 @pytest.mark.filterwarnings("ignore:.*do not align")
-@pytest.mark.parametrize("name", ["VGG16", "ConvNeXtTiny", "InceptionResNetV2", "NASNetMobile"])
+@pytest.mark.parametrize("name", ["VGG16", "InceptionResNetV2"])
 def test_a_terminal_of_80_columns_shows_every_row(name):
-    if (name, keras.backend.backend()) == ("NASNetMobile", "torch"):
-        pytest.skip("Keras has none on PyTorch")
     table = receptive_field_table(application_graph(name))
     lines = table.columns(80).splitlines()
     assert max(map(len, lines)) <= 80
@@ -119,7 +116,5 @@ def test_shapes_and_parameters_are_those_of_the_models_layers():
     for layer in model.layers[1:]:
         assert rows[layer.name].output_shape == tuple(layer.output.shape[1:])
         assert rows[layer.name].parameters == layer.count_params()
-    course = s3_network()
-    assert sum(row.parameters for row in receptive_field_table(course)) == course.count_params()
     anywhere = keras.Sequential([keras.Input((None, 8, 1)), layers.MaxPooling2D(2)])
     assert next(iter(receptive_field_table(anywhere))).output_shape == (None, 4, 1)
