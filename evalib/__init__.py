@@ -19,8 +19,7 @@ def check_version(page: str) -> None:
     if page.split(".")[:2] != __version__.split(".")[:2]:
         print(
             f"This page was written for evalib {page}, and evalib {__version__} is installed: "
-            "names may have changed.\nOpen the page anew from the course's repository, "
-            "which keeps pages and evalib in step."
+            "names may differ.\nOpen the page anew from the course's repository."
         )
 
 
@@ -29,18 +28,15 @@ def offer(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Make a package's `__getattr__` and `__dir__` (PEP 562): names are loaded when first used.
 
-    `names` has the names that each module offers, separated by spaces; none where the module
-    itself is what is offered.
+    `names` has the names that each module offers, separated by spaces; under "" are modules.
     """
-    module_of = {
-        name: module for module, line in names.items() for name in line.split() or [module]
-    }
+    module_of = {name: module for module, line in names.items() for name in line.split()}
 
     def load(name: str) -> Any:
         if name not in module_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = importlib.import_module(f"{package}.{module_of[name]}")
-        return module if name == module_of[name] else getattr(module, name)
+        module = importlib.import_module(f"{package}.{module_of[name] or name}")
+        return getattr(module, name) if module_of[name] else module
 
     return load, lambda: sorted(module_of)
 
@@ -62,8 +58,7 @@ __getattr__, _offered = offer(
         "features.maximization": "maximize_activation",
         "training.recipe": "Recipe train score",
         "results": "read_results results_folder",
-        **dict.fromkeys(("plots", "features", "training", "receptive_fields"), ""),
-        **dict.fromkeys(("networks", "data"), ""),
+        "": "plots features training receptive_fields networks data",
     },
 )
 

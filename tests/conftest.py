@@ -1,6 +1,6 @@
 """Fixtures that several tests share. evalib comes first: it quiets TensorFlow's start."""
 
-import importlib.util
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +17,6 @@ import pytest
 import evalib  # noqa: F401
 from evalib.data.mnist import Arrays, load_mnist
 
-REPOSITORY = Path(__file__).parents[1]
-
 
 @pytest.fixture(scope="session")
 def mnist() -> tuple[Arrays, Arrays]:
@@ -27,23 +25,14 @@ def mnist() -> tuple[Arrays, Arrays]:
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
-    return REPOSITORY
+    return Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
-def load_script() -> Callable[[str], ModuleType]:
+def load_script(repository: Path) -> Callable[[str], ModuleType]:
     """Import a file of `scripts/` by its name; it may import the others, as when it is run."""
-    sys.path.append(str(REPOSITORY / "scripts"))
-
-    def load(name: str) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(name, REPOSITORY / "scripts" / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
+    sys.path.append(str(repository / "scripts"))
+    return importlib.import_module
 
 
 @pytest.fixture(autouse=True)

@@ -1,12 +1,10 @@
 """The command line: `python -m evalib ...`, also installed as `evalib`.
 
-A subcommand imports what it needs when it runs: help stays quick, and one that needs only the
-standard library works before anything is installed.
+A subcommand imports what it needs when it runs: `colab` works before anything is installed.
 """
 
 import argparse
 import contextlib
-import io
 import os
 import sys
 import tempfile
@@ -18,12 +16,7 @@ from evalib.tools.rf import add_rf
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; `argv` are the process's own arguments by default.
-
-    Returns:
-        0 when all is well, 1 when a check or a notebook failed, 2 when the input was refused, 130
-        after an interrupt.
-    """
+    """Run one subcommand and give its exit status; 2 means refused, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="evalib", description="Tools around the notebooks.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command, add_options in (
@@ -77,8 +70,7 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     add("--timeout", type=_count, metavar="SECONDS", help="the most a cell may take")
     add("--jobs", type=_count, default=1, metavar="N", help="how many at once, on shared cores")
     add("--resume", action="store_true", help="skip what passed and would come out alike")
-    stored = "put outputs into notebooks that passed; only with TensorFlow and one job"
-    add("--store-outputs", action="store_true", help=stored)
+    add("--store-outputs", action="store_true", help="into the notebooks; TensorFlow, one job")
     add("--notebooks", type=Path, metavar="DIR", help="the notebooks' folder (default: notebooks)")
 
 
@@ -87,20 +79,16 @@ def _run(arguments: argparse.Namespace) -> int:
 
     Execute notebooks in fresh kernels, whatever your own settings of IPython, Jupyter and Keras
     are; KERAS_BACKEND counts. Exit status: 0 if all passed, 1 if one failed, 2 if the input was
-    refused or the output folder cannot be written (full, for example), 130 after an interrupt.
-    Whatever ended a call, --resume goes on after it.
+    refused or the output folder cannot be written, 130 after an interrupt. Whatever ended a call,
+    --resume goes on after it.
     """
-    from evalib.results import UnwritableError
     from evalib.tools.run import format_table, run_notebooks
 
     options = {**vars(arguments)}
     del options["command"]
     parameters = {name: parse_value(value) for name, value in options.pop("p") or []}
-    try:
-        runs = run_notebooks(parameters=parameters, **options)
-    except UnwritableError as error:
-        raise UnwritableError(f"{error}. What has finished is kept; --resume goes on") from error
-    if isinstance(sys.stdout, io.TextIOWrapper):  # an error may hold what a terminal cannot show
+    runs = run_notebooks(parameters=parameters, **options)
+    if hasattr(sys.stdout, "reconfigure"):  # an error may hold what a terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
     print(format_table(runs))
     for run in runs:
@@ -112,8 +100,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _grade_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("paths", nargs="+", type=Path, metavar="NOTEBOOK", help="of at most 50 MB; or a folder")
-    executed = "judge the run of a copy in a fresh kernel, with no files beside the notebook"
-    add("--execute", action="store_true", help=executed)
+    add("--execute", action="store_true", help="judge a run of a copy, with no files beside it")
     add("--timeout", type=float, default=1800, metavar="SECONDS", help="for a run (default: 1800)")
     add("--strict", action="store_true", help="a warning counts as a failure")
     add("--json", action="store_true", help="print the marks as JSON")
@@ -128,17 +115,15 @@ def _grade(arguments: argparse.Namespace) -> int:
     """mark submissions of the S3 assignment
 
     Mark notebooks by the rules of the S3 assignment: a comment in every code cell, fewer than
-    20,000 parameters, a score above 0.994, cells run in their order, no errors. What makes a score
-    say less than it seems is a warning; what a file does not show is `cannot tell`. Without
-    --execute files are only read: nothing of them is run, and numbers are those of their stored
-    outputs, which can be edited. Of several files, or a folder, it prints a line each, a summary,
-    and who has nearly the same code. --execute runs somebody else's code with your rights: a copy,
-    for --timeout seconds, without installers, and no process stays behind. It is no sandbox: the
-    code can read, change and delete your files, read your environment variables, and use the
-    network. For people whom you do not trust, run it in a container or on Colab. Exit status: 0
-    passed; 1 a rule failed (with --strict also if one warned); 3 needs a look: none failed, but
-    one cannot be told, or a file of several cannot be read; 2 the input was refused; 130
-    interrupted.
+    20,000 parameters, a score above 0.994, cells run in their order, no errors. What a file does
+    not show is `cannot tell`. Without --execute files are only read, and numbers are those of
+    their stored outputs, which can be edited. Of several files, or a folder, it prints a line
+    each, a summary, and who has nearly the same code. --execute runs a copy of somebody else's
+    code with your rights, for --timeout seconds and without installers. It is no sandbox: the code
+    can read, change and delete your files, and use the network. For people whom you do not trust,
+    run it in a container or on Colab. Exit status: 0 passed; 1 a rule failed (with --strict also
+    if one warned); 3 needs a look: one cannot be told, or a file of several cannot be read; 2 the
+    input was refused; 130 interrupted.
     """
     import json
 
@@ -147,33 +132,29 @@ def _grade(arguments: argparse.Namespace) -> int:
     names = ("execute", "timeout", "parameters_below", "score_above")
     options = {name: getattr(arguments, name) for name in names}
     paths = classroom.find_notebooks(arguments.paths)
-    several = len(paths) > 1 or paths != arguments.paths or arguments.csv or arguments.resume
-    if not several:
+    of_class = arguments.csv or arguments.resume
+    if len(paths) == 1 and paths == arguments.paths and not of_class:
         grade = rules.grade_notebook(paths[0], **options)
         content = grade.as_dict() if arguments.json else rules.format_grade(grade)
-        statuses, warnings = [grade.status], len(grade.warnings)
+        statuses, warnings = {grade.status}, len(grade.warnings)
     else:
         rows = classroom.grade_class(
-            paths, options, jobs=arguments.jobs, table=arguments.csv, resume=arguments.resume
+            paths, options, jobs=arguments.jobs, resume=arguments.resume, table=arguments.csv
         )
         content = (classroom.class_as_dict if arguments.json else classroom.format_class)(rows)
-        statuses = [row["status"] for row in rows]
+        statuses = {row["status"] for row in rows}
         warnings = sum(int(row.get("warnings") or 0) for row in rows)
     print(json.dumps(content, indent=1) if arguments.json else content)
     if "failed" in statuses or (arguments.strict and warnings):
         return 1
-    if set(statuses) == {"unreadable"}:
-        return 2
-    return 0 if set(statuses) == {"passed"} else 3
+    return 0 if statuses == {"passed"} else 2 if statuses == {"unreadable"} else 3
 
 
 def _sweep_options(parser: argparse.ArgumentParser) -> None:
     add, place = parser.add_argument, parser.add_mutually_exclusive_group().add_argument
     add("spec", type=Path, metavar="SPEC", help="such as experiments/small.toml")
     place("--scheduler", metavar="ADDRESS", help="Dask's, such as tcp://10.0.0.5:8786")
-    place(
-        "--workers", type=int, default=1, metavar="N", help="processes to start here (default: 1)"
-    )
+    place("--workers", type=int, default=1, metavar="N", help="processes here (default: 1)")
     add("--out", type=_folder, metavar="DIR", help="for records (default: outputs/sweeps/NAME)")
     add("--retry-failed", action="store_true", help="run also what failed in an earlier call")
 
@@ -181,41 +162,35 @@ def _sweep_options(parser: argparse.ArgumentParser) -> None:
 def _sweep(arguments: argparse.Namespace) -> int:
     """run many experiments from one file, here or on a Dask cluster
 
-    Run the experiments of a TOML file and write a record each, then a table and a figure. What has
-    its record does not run again, unless other code made that: after an interrupt the same command
-    goes on. Exit status: 0 if all runs ended, 1 if one failed, 2 if the input was refused or the
-    cluster was lost, 130 after an interrupt.
+    Run the experiments of a TOML file and write a record each, then a table and a figure. The same
+    command goes on after an interrupt; what other code recorded runs again. Exit status: 0 if all
+    ended, 1 if one failed, 2 if the input was refused or the cluster was lost, 130 interrupted.
     """
+    from evalib.tools.devices import NO_GPU
     from evalib.tools.kernels import end_processes, kernel_environment
 
     if not arguments.spec.is_file():  # a pipe could be read only once
         raise ValueError(f"expected a TOML file, got {arguments.spec}")
     with tempfile.TemporaryDirectory(prefix="evalib-sweep-") as name:
-        own = {"PYTHONSAFEPATH": "1", "TMPDIR": name}
-        environment = kernel_environment(Path(name), variables=own)
+        home, variables = Path(name), {"PYTHONSAFEPATH": "1", "TMPDIR": name}
+        environment = kernel_environment(home, variables=variables)
         with mock.patch.dict(os.environ, environment, clear=True):
             try:
-                return _sweep_file(arguments)
+                from evalib.tools.sweep import run_sweep
+
+                with mock.patch.dict(os.environ, NO_GPU):  # whose memory is for the workers
+                    from evalib.tools.sweep_spec import read_sweep
+
+                    sweep = read_sweep(arguments.spec)  # builds each network to check it
+                folder = arguments.out or Path("outputs", "sweeps", sweep.name)
+                names = ("scheduler", "workers", "retry_failed")
+                records = run_sweep(sweep, folder, **{n: getattr(arguments, n) for n in names})
             except ImportError as error:
                 dask = error.name in ("dask", "distributed")
                 needed = "Dask (pip install distributed)" if dask else "Keras and its backend"
                 raise RuntimeError(f"a sweep needs {needed}, but: {error}") from error
             finally:
-                end_processes(Path(name))
-
-
-def _sweep_file(arguments: argparse.Namespace) -> int:
-    from evalib.tools.devices import NO_GPU
-    from evalib.tools.sweep import run_sweep
-
-    # This process builds each network to check it: GPU memory is for the workers.
-    with mock.patch.dict(os.environ, NO_GPU):
-        from evalib.tools.sweep_spec import read_sweep
-
-        sweep = read_sweep(arguments.spec)
-    folder = arguments.out or Path("outputs", "sweeps", sweep.name)
-    options = {name: getattr(arguments, name) for name in ("scheduler", "workers", "retry_failed")}
-    records = run_sweep(sweep, folder, **options)
+                end_processes(home)
     print(f"\n{(folder / 'table.md').read_text(encoding='utf-8')}\n{folder / 'figure.png'}")
     return 1 if any("error" in record for record in records.values()) else 0
 
@@ -253,9 +228,8 @@ def _claims_options(parser: argparse.ArgumentParser) -> None:
 def _claims(arguments: argparse.Namespace) -> int:
     """write or check docs/claims.md, the course's claims and the cells that check them
 
-    Join notebooks/claims.toml and the tags proves:ID, refines:ID and corrects:ID of the notebooks'
-    cells into docs/claims.md. Exit status: 0 if the page is as it should be, 1 if a check found it
-    otherwise, 2 if the list or a tag was refused.
+    Join notebooks/claims.toml and the cells' tags proves:ID, refines:ID and corrects:ID. Exit
+    status: 0 if the page is as it should be, 1 if it is not, 2 if the list or a tag was refused.
     """
     from evalib.tools.claims import PAGE, is_current, write_page
     from evalib.tools.colab import repository_folder

@@ -1,20 +1,17 @@
 """Execute one notebook with papermill, in the process that `run` starts for it.
 
-The task lies in the kernel's home, and what became of the notebook is written there. The standard
-input stays open as long as `run` lives: when it closes, this process ends all that the notebook
-has started, and itself.
+The task and its outcome lie in the kernel's home. The standard input is open as long as `run`
+lives: when it closes, this process ends all that the notebook has started, and itself.
 """
 
 import contextlib
 import json
 import logging
 import os
-import re
 import shutil
 import sys
 import threading
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +24,7 @@ from evalib.results import UnwritableError, explained
 from evalib.tools.kernels import KERNEL, describe_ending, end_processes
 from evalib.tools.store import has_tag, join_streams
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_OUTPUT_PATIENCE = 30  # seconds for outputs to arrive after their cell has ended
 _DAMAGED = ("NotJSONError", "ValidationError", "UnicodeDecodeError", "UnicodeEncodeError")
-
-
-class KernelQuit(Exception):
-    """A cell called `quit()` or `exit()`."""
 
 
 class _KernelManager(AsyncKernelManager):
@@ -50,27 +41,22 @@ class _KernelManager(AsyncKernelManager):
 def execute(task: dict[str, Any], home: Path) -> dict[str, Any]:
     """Execute a notebook and finish its copy, be it complete or broken off.
 
-    The task is that of `run`: `timeout` is seconds per cell or None, `run` holds the fields of a
-    `NotebookRun` so far. Returns more of them. Raises `UnwritableError`.
+    The task has the fields of a `NotebookRun` so far; more of them are returned.
     """
-    path, broken_off, start = task["path"], "", time.monotonic()
+    path, copy, broken_off, start = task["path"], task["copy"], "", time.monotonic()
+    kernel = {"kernel_name": KERNEL["name"], "language": KERNEL["language"]}
+    manager = {"kernel_manager_class": _KernelManager, "shutdown_kernel": "immediate"}
+    # Outputs have 30 seconds to arrive after their cell has ended.
+    limits = {"execution_timeout": task["timeout"], "iopub_timeout": 30}
+    hooks = {"progress_bar": False, "autosave_cell_every": 0, "on_cell_executed": _note_reply}
+    options = {**kernel, **manager, **limits, **hooks}
+    # papermill fills in braces in paths as in a format string.
+    places = [name.replace("{", "{{").replace("}", "}}") for name in (path, copy)]
     with explained(Path(task["run"]["output"]).parent):
         try:
             nbformat.validate(nbformat.read(path, as_version=4))  # papermill would only log it
             papermill.execute_notebook(
-                # papermill fills in braces in paths as in a format string.
-                *(name.replace("{", "{{").replace("}", "}}") for name in (path, task["copy"])),
-                parameters=task["parameters"],
-                kernel_name=KERNEL["name"],
-                language=KERNEL["language"],
-                cwd=Path(path).parent,
-                progress_bar=False,
-                execution_timeout=task["timeout"],
-                autosave_cell_every=0,
-                iopub_timeout=_OUTPUT_PATIENCE,
-                shutdown_kernel="immediate",
-                kernel_manager_class=_KernelManager,
-                on_cell_executed=_note_reply,
+                *places, task["parameters"], cwd=Path(path).parent, **options
             )
         except PapermillExecutionError:
             pass
@@ -80,9 +66,9 @@ def execute(task: dict[str, Any], home: Path) -> dict[str, Any]:
             broken_off = _explain(error, task["timeout"], home)
         outcome = {"error": broken_off, "seconds": round(time.monotonic() - start, 2)}
         with contextlib.suppress(FileNotFoundError, ValueError):  # there is none, or half of one
-            executed = nbformat.read(task["copy"], as_version=4)
+            executed = nbformat.read(copy, as_version=4)
             outcome |= _judge(executed, broken_off)
-            _finish(executed, {**task["run"], **outcome}, task["copy"])
+            nbformat.write(_finish(executed, {**task["run"], **outcome}), copy)
     return outcome
 
 
@@ -92,29 +78,25 @@ def _note_reply(cell: nbformat.NotebookNode, cell_index: int, execute_reply: Any
     if content["status"] == "error":
         cell.metadata.papermill["error"] = f"{content.get('ename')}: {content.get('evalue')}"
     if any(part.get("source") == "ask_exit" for part in content.get("payload", ())):
-        raise KernelQuit("quit() or exit() ended the kernel")
+        raise RuntimeError("quit() or exit() ended the kernel")
 
 
 def _judge(executed: nbformat.NotebookNode, broken_off: str) -> dict[str, Any]:
-    """Find the cell that failed, if any, and those that wrote to stderr.
-
-    papermill's marks are the measure: it raises an exception for a cell tagged `raises-exception`
-    as well, and none where `sys.exit()` ends a notebook half-way.
-    """
+    """Find the cell that failed, if any, and those that wrote to stderr, by papermill's marks."""
     code = [cell for cell in executed.cells if cell.cell_type == "code"]
     code = [cell for cell in code if not has_tag(cell, "injected-parameters")]
-    # With a dead kernel or a timeout no cell is marked: it is the last that was started.
+    # Its exceptions tell less: one comes for a cell tagged `raises-exception` too, none for
+    # `sys.exit()`. With a dead kernel or a timeout it is the last cell that was started.
     mark = "start_time" if broken_off else "exception"
     failing = max((n for n, cell in enumerate(code, 1) if cell.metadata.papermill[mark]), default=0)
     error = broken_off or (code[failing - 1].metadata.papermill.get("error", "") if failing else "")
     noisy = [n for n, c in enumerate(code, 1) if any(o.get("name") == "stderr" for o in c.outputs)]
-    done = code if not (failing or broken_off) else code[: max(failing - 1, 0)]
+    passed = not (failing or broken_off)
+    runs = [not has_tag(cell, "skip-execution") for cell in code]
     return {
-        "passed": not (failing or broken_off),
-        "executed_cells": sum(not has_tag(cell, "skip-execution") for cell in done),
-        "total_cells": sum(not has_tag(cell, "skip-execution") for cell in code),
-        "failing_cell": failing or None,
-        "error": _plain(error) or None,
+        **{"passed": passed, "failing_cell": failing or None, "error": _plain(error) or None},
+        "executed_cells": sum(runs if passed else runs[: max(failing - 1, 0)]),
+        "total_cells": sum(runs),
         "warnings": [f"stderr output in cell {', '.join(map(str, noisy))}"] if noisy else [],
     }
 
@@ -129,9 +111,8 @@ def _explain(error: Exception, timeout: int | None, home: Path) -> str:
     elif kind == "CellTimeoutError":
         text = f"still running after {timeout} s (--timeout)"
     elif kind == "DeadKernelError" and _KernelManager.process:
-        ending = describe_ending(_KernelManager.process.poll() or 0)
-        killed = ": somebody killed it, or the system did for want of memory"
-        text = f"the kernel ended with {ending}{killed if 'KILL' in ending else ''}"
+        text = f"the kernel ended with {describe_ending(_KernelManager.process.poll() or 0)}"
+        text += ": somebody killed it, or the system did for want of memory" * ("KILL" in text)
     elif kind == "RuntimeError" and text.startswith("Kernel"):  # died before it answered
         printed = (home / "log").read_text(encoding="utf-8", errors="replace")
         text = f"the kernel did not start: {[text, *filter(str.strip, printed.splitlines())][-1]}"
@@ -139,20 +120,19 @@ def _explain(error: Exception, timeout: int | None, home: Path) -> str:
 
 
 def _plain(text: str) -> str:
-    return _ANSI.sub("", text)[:10_000].encode("utf-8", "backslashreplace").decode("utf-8")
+    return text[:10_000].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _finish(executed: nbformat.NotebookNode, run: dict[str, Any], copy: str) -> None:
-    """Write the copy as it will lie in the output folder."""
+def _finish(executed: nbformat.NotebookNode, run: dict[str, Any]) -> nbformat.NotebookNode:
+    """Make the copy what will lie in the output folder."""
     if run["passed"]:  # papermill puts these cells before an error that was expected, too
-        marker = "papermill-error-cell-tag"
-        executed.cells = [cell for cell in executed.cells if not has_tag(cell, marker)]
+        executed.cells = [c for c in executed.cells if not has_tag(c, "papermill-error-cell-tag")]
     for cell in executed.cells:
         if cell.cell_type == "code":
             cell.outputs = join_streams(cell.outputs)
     executed.metadata.papermill["output_path"] = run["output"]
     executed.metadata["evalib"] = run
-    nbformat.write(executed, copy)
+    return executed
 
 
 def _end_with_run(home: Path, copy: str) -> None:
@@ -165,12 +145,10 @@ def _end_with_run(home: Path, copy: str) -> None:
 
 
 def main() -> None:
-    """Do the one task."""
     home = Path(sys.argv[1])
     task = json.loads((home / "task").read_text("utf-8"))
     threading.Thread(target=_end_with_run, args=[home, task["copy"]], daemon=True).start()
     logging.disable()
-    warnings.simplefilter("ignore")
     try:
         outcome = execute(task, home)
     except UnwritableError as error:

@@ -1,8 +1,4 @@
-"""A known environment for processes that run notebooks or train, and the end of them all.
-
-What they give must not depend on who starts them: on an IPython profile, a kernel of the same
-name, `keras.json`, `PYTHONOPTIMIZE`, a `keras.py` in the current folder, an installed evalib.
-"""
+"""A known environment for processes that run notebooks or train, and the end of them all."""
 
 import contextlib
 import ctypes
@@ -35,21 +31,16 @@ def kernel_environment(
 ) -> dict[str, str]:
     """All variables, as `subprocess` takes them, of a process that starts kernels, or trains.
 
-    Jupyter tools find one kernel `python3`: this Python, which ends with its parent on Linux.
+    Jupyter tools find one kernel `python3`: this Python, which ends with its parent on Linux, and
+    the evalib of a folder. `home` lasts as long as the processes: `end_processes` finds them by it.
     `KERAS_BACKEND` and `PYTHONPATH` are kept, and what Keras has downloaded is found.
-
-    Args:
-        home: a folder that lasts as long as the processes, by which `end_processes` finds them.
-        evalib: the folder in which the package `evalib` lies that kernels import.
-        variables: more variables to set.
     """
     home = home.resolve()
     kernel, keras = home / "jupyter" / "kernels" / KERNEL["name"], home / "keras"
     for folder in (kernel, keras, home / "ipython", home / "runtime"):
         folder.mkdir(parents=True, exist_ok=True)
     command = [*module_command("ipykernel_launcher", evalib), "-f", "{connection_file}"]
-    emptied = {name: "" for name in _REMOVED if name.startswith("PYTHON")}
-    spec = {"argv": command, "env": emptied, **KERNEL}
+    spec = {"argv": command, "env": {n: "" for n in _REMOVED if n.startswith("PYTHON")}, **KERNEL}
     (kernel / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
     (home / "matplotlibrc").touch()
     for name in ("models", "datasets"):  # what Keras downloads is kept

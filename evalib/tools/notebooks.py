@@ -15,9 +15,8 @@ def select_notebooks(
 ) -> tuple[Path, list[Path], list[Path]]:
     """Find the folder of notebooks, all in it and in `further/` below it, and those asked for.
 
-    The folder is `notebooks` of this checkout, or beside evalib, or just here, where none is
-    given. A name is a file, a stem, a number ("5", "05") or an unambiguous beginning; without one
-    all are meant. Raises ValueError where a name fits none or several, or two have one name.
+    Without a folder it is `notebooks` of this checkout, or beside evalib, or just here. A name is
+    a file, a stem, a number ("5", "05") or an unambiguous beginning; without one all are meant.
     """
     here, beside = Path.cwd() / "notebooks", OWN_FOLDER / "notebooks"
     in_checkout = (Path.cwd() / "evalib" / "__init__.py").is_file()
@@ -26,38 +25,29 @@ def select_notebooks(
     found = [*sorted(folder.glob("[!.]*.ipynb")), *sorted(folder.glob("further/[!.]*.ipynb"))]
     if not found or len({path.stem for path in found}) < len(found):
         raise ValueError(f"expected notebooks (*.ipynb) of different names in {folder}")
-    selected = dict.fromkeys([_find(name, found, folder) for name in names] or found)
-    return folder, found, list(selected)
+    return folder, found, list(dict.fromkeys([_find(n, found, folder) for n in names] or found))
 
 
 def _find(name: str, known: Sequence[Path], folder: Path) -> Path:
     stem, places = name.removesuffix(".ipynb"), (Path(name).resolve(), folder / name)
     number = rf"0*{int(stem)}(?!\d)" if stem.isdecimal() else "(?!)"
-    for fits in (
-        [path for path in known if path in places],
-        [path for path in known if path.stem == stem],
-        [path for path in known if re.match(number, path.stem)],
-        [path for path in known if stem and path.stem.startswith(stem)],
-    ):
-        if len(fits) == 1:
-            return fits[0]
-        if fits:
-            raise ValueError(f"{name!r} fits several notebooks: {_stems(fits)}")
-    raise ValueError(f"no notebook is called {name!r}; there are: {_stems(known)}")
-
-
-def _stems(paths: Sequence[Path]) -> str:
-    return ", ".join(path.stem for path in paths)
+    fits = (
+        [path for path in known if path in places]
+        or [path for path in known if path.stem == stem]
+        or [path for path in known if re.match(number, path.stem)]
+        or [path for path in known if stem and path.stem.startswith(stem)]
+    )
+    if len(fits) != 1:
+        names = ", ".join(path.stem for path in fits or known)
+        raise ValueError(f"expected the name of one notebook, got {name!r}; there are: {names}")
+    return fits[0]
 
 
 def accepted_parameters(
     paths: Sequence[Path], parameters: Mapping[str, object]
 ) -> dict[Path, dict[str, object]]:
-    """Give each notebook those parameters that the cell tagged `parameters` sets.
-
-    Raises ValueError where no notebook has one of them, or one is not of UTF-8.
-    """
-    json.dumps(parameters, ensure_ascii=False).encode("utf-8")
+    """Give each notebook those parameters that its cell tagged `parameters` sets."""
+    json.dumps(parameters, ensure_ascii=False).encode("utf-8")  # refuses what is no UTF-8
     known = {path: _parameter_names(path) for path in paths}
     for name in parameters:
         if not any(name in names for names in known.values()):
@@ -78,18 +68,17 @@ def evalib_beside(notebook: Path) -> Path:
 
 
 def digest_of(notebook: Path, output_folder: Path, *others: object) -> str:
-    """Digest all that decides how a notebook comes out, but for what it printed last.
+    """Digest all that decides how a notebook comes out: its cells, evalib, results, and `others`.
 
-    These are its cells, evalib, the results in `outputs/`, which notebooks read, except for copies
-    in the output folder, and `others`: plain values, such as parameters and versions.
+    Copies in the output folder are none of the results in `outputs/`, which notebooks read.
     """
     folder = evalib_beside(notebook)
     package, results = folder / "evalib", folder / "outputs"
     own = {output_folder} - {*package.parents, package, *results.parents, results}
     no_sources = {results / "executed", results / "sweeps", *own}
     cells: object = _read_cells(notebook)
-    with contextlib.suppress(OSError):
-        cells = cells or notebook.read_bytes().hex()  # it has an old format, or is damaged
+    if cells is None and notebook.is_file():  # it has an old format, or is damaged
+        cells = notebook.read_bytes().hex()
     digest = hashlib.sha256(json.dumps([cells, *others], sort_keys=True).encode())
     for file in sorted([*package.rglob("*"), *results.rglob("*")]):
         name = file.relative_to(folder).as_posix()

@@ -1,13 +1,12 @@
 """Run the notebooks, several at once if wanted, and report what passed.
 
-Each runs in a process of its own, `evalib.tools.execute`, and its copy gets its name when it is
-complete. Keras is not imported here, so that the kernels have all of a GPU's memory.
+Each runs in a process of its own, and its copy gets its name when it is complete. Keras is not
+imported here, so that the kernels have all of a GPU's memory.
 """
 
 import contextlib
 import dataclasses
 import functools
-import importlib.metadata
 import json
 import os
 import platform
@@ -17,25 +16,25 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent import futures
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from evalib import __version__
 from evalib.results import UnwritableError, explained, folder_lock, write_atomically
-from evalib.tools.devices import NO_GPU, Machine, detect_machine
+from evalib.tools.devices import NO_GPU, Machine, detect_machine, gpu_details
 from evalib.tools.kernels import describe_ending, end_processes, kernel_environment, module_command
 from evalib.tools.notebooks import accepted_parameters, digest_of, evalib_beside, select_notebooks
 from evalib.tools.store import differs_from_script, store_executed
 
 _WORK = ".evalib-run"  # below the output folder: what is not complete
 _PATIENCE = 90.0  # seconds beyond --timeout, after which a notebook is ended from outside
-_THREADS = (
-    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
-    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
-)
+_THREADS = ("TF_NUM_INTRAOP", "TF_NUM_INTEROP", "OMP_NUM", "OPENBLAS_NUM", "MKL_NUM")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +89,8 @@ def run_notebooks(
 ) -> list[NotebookRun]:
     """Execute notebooks; a failure does not stop the others. Options are those of `evalib run`.
 
-    The report is written after each notebook. What ends this call, be it an interrupt, a signal
-    or a full disk, ends all that runs, and leaves finished copies and the report as they are.
-    Raises `UnwritableError` where the output folder is full or cannot be written; ValueError or
-    RuntimeError where nothing was run or written.
+    What ends this call, be it an interrupt, a signal or a full disk (`UnwritableError`), ends all
+    that runs, and leaves finished copies and the report as they are.
     """
     folder, every, selected = select_notebooks(names, notebooks)
     output = (out or folder.parent / "outputs" / "executed").resolve()
@@ -110,12 +107,10 @@ def run_notebooks(
     if device != "auto" and (device == "gpu") != bool(machine.gpus):
         raise RuntimeError(f"expected a device of the kind {device}, but {found}")
     if store_outputs and (parameters or jobs > 1 or machine.backend != "tensorflow"):
-        # Threads decide the order of sums, and with it the last digits; so does the backend.
-        raise ValueError(f"expected no parameters, 1 job and TensorFlow to store outputs; {found}")
+        raise ValueError(f"to store outputs takes TensorFlow, 1 job, no parameters; {found}")
     for path in filter(differs_from_script, selected if store_outputs else []):
         raise ValueError(
-            f"{path.stem}: the notebook and its script in src/ differ, and storing outputs would "
-            "make the notebook the newer one: first bring them into step (make sync)"
+            f"{path.stem}: the notebook and its script in src/ differ: first make sync"
         )
     with folder_lock(output):
         known = {path.stem: run for path in every if (run := _run_of(output / path.name))}
@@ -135,28 +130,6 @@ def _run_of(copy: Path) -> NotebookRun | None:
 
 
 @dataclasses.dataclass
-class _Running:
-    """A notebook that runs; `home` is its kernel's."""
-
-    path: Path
-    run: NotebookRun
-    home: Path
-    process: "subprocess.Popen[bytes]"
-
-    def end(self, error: str = "") -> dict[str, Any]:
-        """End what is left of its processes, and read what became of it."""
-        end_processes(self.home)
-        self.process.communicate()
-        try:
-            outcome: dict[str, Any] = json.loads((self.home / "outcome").read_text("utf-8"))
-        except (OSError, ValueError):
-            ending = describe_ending(self.process.returncode)
-            outcome = {"error": error or f"the process that ran the notebook ended with {ending}"}
-        shutil.rmtree(self.home, ignore_errors=True)
-        return outcome
-
-
-@dataclasses.dataclass
 class _Call:
     """What all notebooks of one call have in common, and what is known of each."""
 
@@ -167,12 +140,13 @@ class _Call:
     timeout: int | None
     store_outputs: bool
     runs: dict[str, NotebookRun]
+    stopped: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     def write_report(self) -> None:
         """Write report.json in one step."""
         report = {
             **{"evalib": __version__, "backend": self.machine.backend},
-            **{"device": self.machine.device, "gpus": self.machine.gpu_details},
+            **{"device": self.machine.device, "gpus": gpu_details(self.machine.gpus)},
             "versions": _versions(self.machine),
             "runs": [dataclasses.asdict(self.runs[name]) for name in sorted(self.runs)],
         }
@@ -184,85 +158,76 @@ class _Call:
         run = self.runs.get(path.stem)
         if run is None or not run.passed:
             return False
-        if run.digest != self._digest(path) or (self.store_outputs and run.jobs > 1):
-            run = None
-        _announce(path, run or "runs again, for something it depends on has changed")
-        if run:
+        known = run.digest == self._digest(path) and not (self.store_outputs and run.jobs > 1)
+        _announce(path, run if known else "runs again, for something it depends on has changed")
+        if known:
             self._store(path, run)
-        return bool(run)
+        return known
 
-    def execute(self, waiting: list[Path], jobs: int) -> None:
+    def execute(self, waiting: Sequence[Path], jobs: int) -> None:
         """Run notebooks, `jobs` at once. What is raised ends all that run."""
-        work, running = self.output / _WORK, list[_Running]()
-        with explained(self.output):
+        work = self.output / _WORK
+        with explained(self.output), futures.ThreadPoolExecutor(jobs) as pool:
             try:
                 shutil.rmtree(work, ignore_errors=True)  # of a call that was killed
                 work.mkdir()
-                while waiting or running:
-                    while waiting and len(running) < jobs:
-                        running.append(self._start(waiting.pop(0), jobs))
-                    for one in list(running):
-                        overdue = self._overdue(one)
-                        if overdue or one.process.poll() is not None:
-                            outcome = one.end(overdue)
-                            running.remove(one)
-                            self._finish(one, outcome)
-                    time.sleep(0.1)
+                paths = {pool.submit(self._run, path, jobs): path for path in waiting}
+                for done in futures.as_completed(paths):
+                    run = done.result()
+                    self._store(paths[done], run)
+                    self.write_report()
+                    _announce(paths[done], f"{run} after {run.seconds:.0f} s")
             finally:
-                for one in running:
-                    one.end()
+                self.stopped.set()
+                pool.shutdown(cancel_futures=True)
                 shutil.rmtree(work, ignore_errors=True)
 
-    def _start(self, path: Path, jobs: int) -> _Running:
-        """Have a process execute a notebook."""
+    def _run(self, path: Path, jobs: int) -> NotebookRun:
+        """Have a process execute a notebook, and put its copy in its place."""
         _announce(path, "started")
+        copy, output = self.output / _WORK / path.name, self.output / path.name
+        run = NotebookRun(path.stem, self.machine.device, output=str(output), jobs=jobs)
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        run = NotebookRun(path.stem, self.machine.device, started=started, jobs=jobs)
-        output = str(self.output / path.name)
-        run = dataclasses.replace(run, output=output, digest=self._digest(path))
-        task = {
-            "path": str(path),
-            "copy": str(self.output / _WORK / path.name),
-            "parameters": self.accepted[path],
-            "timeout": self.timeout,
-            "run": dataclasses.asdict(run),
-        }
-        variables = {**self.variables, **_shares(jobs, bool(self.machine.gpus))}
-        with explained(Path(tempfile.gettempdir())):
-            home = Path(tempfile.mkdtemp(prefix="evalib-"))
-            environment = kernel_environment(home, evalib=evalib_beside(path), variables=variables)
-            (home / "task").write_text(json.dumps(task), "utf-8")
-            with (home / "log").open("wb") as log:
-                process = subprocess.Popen(
-                    [*module_command("evalib.tools.execute"), str(home)],
-                    stdin=subprocess.PIPE,  # tells the process that we live
-                    stdout=log,
-                    stderr=log,
-                    env=environment,
-                    start_new_session=True,  # Ctrl-C is for us alone
-                )
-        return _Running(path, run, home, process)
-
-    def _overdue(self, one: _Running) -> str:
-        """What to say of a notebook that is deaf to its own time limit; empty of all others."""
-        copy = self.output / _WORK / one.path.name  # papermill writes it before and after each cell
-        with contextlib.suppress(OSError):
-            if self.timeout and time.time() - copy.stat().st_mtime > self.timeout + _PATIENCE:
-                return f"CellTimeoutError: still running after {self.timeout} s"
-        return ""
-
-    def _finish(self, one: _Running, outcome: dict[str, Any]) -> None:
-        """Put the copy of a notebook in its place, and report what became of it."""
+        run = dataclasses.replace(run, started=started, digest=self._digest(path))
+        task: dict[str, Any] = {"parameters": self.accepted[path], "timeout": self.timeout}
+        task |= {"path": str(path), "copy": str(copy), "run": dataclasses.asdict(run)}
+        place = Path(tempfile.gettempdir())
+        with explained(place), tempfile.TemporaryDirectory("", "evalib-", place, True) as home:
+            outcome = self._wait(task, Path(home))
         if "unwritable" in outcome:
             raise UnwritableError(outcome["unwritable"])
         if "total_cells" in outcome:
-            os.replace(self.output / _WORK / one.path.name, self.output / one.path.name)
+            os.replace(copy, output)
         else:
             outcome["output"] = None
-        run = dataclasses.replace(one.run, **outcome)
-        self._store(one.path, run)
-        self.write_report()
-        _announce(one.path, f"{run} after {run.seconds:.0f} s")
+        return dataclasses.replace(run, **outcome)
+
+    def _wait(self, task: Mapping[str, Any], home: Path) -> dict[str, Any]:
+        """What becomes of a task in a process of its own."""
+        path, copy, error = Path(task["path"]), Path(task["copy"]), ""
+        variables = {**self.variables, **_shares(task["run"]["jobs"])}
+        environment = kernel_environment(home, evalib=evalib_beside(path), variables=variables)
+        (home / "task").write_text(json.dumps(task), "utf-8")
+        with (home / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [*module_command("evalib.tools.execute"), str(home)],
+                stdin=subprocess.PIPE,  # tells the process that we live
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for us alone
+            )
+        while process.poll() is None and not error and not self.stopped.wait(0.1):
+            # papermill writes the copy before and after each cell.
+            with contextlib.suppress(OSError):
+                if self.timeout and time.time() - copy.stat().st_mtime > self.timeout + _PATIENCE:
+                    error = f"CellTimeoutError: still running after {self.timeout} s"
+        end_processes(home)
+        process.communicate()
+        with contextlib.suppress(OSError, ValueError):
+            return dict(json.loads((home / "outcome").read_text("utf-8")))
+        ending = describe_ending(process.returncode)
+        return {"error": error or f"the process that ran the notebook ended with {ending}"}
 
     def _store(self, path: Path, run: NotebookRun) -> None:
         """Keep a run; store the outputs of a notebook that passed, if that is wanted."""
@@ -272,32 +237,31 @@ class _Call:
         self.runs[path.stem] = run
 
     def _digest(self, path: Path) -> str:
-        machine = [platform.system(), platform.machine(), self.machine.backend, self.machine.device]
-        return digest_of(path, self.output, self.accepted[path], _versions(self.machine), machine)
+        versions = _versions(self.machine)
+        return digest_of(path, self.output, self.accepted[path], versions, self.machine.device)
 
 
-def _shares(jobs: int, gpu: bool) -> dict[str, str]:
+def _shares(jobs: int) -> dict[str, str]:
     """Environment variables that divide the machine among notebooks that run side by side."""
     if jobs == 1:
         return {}
     own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    values = dict.fromkeys(_THREADS, str(max(1, own // jobs)))
-    if gpu:
-        values["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
-        values["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 / jobs:.2f}"
+    values = {f"{name}_THREADS": str(max(1, own // jobs)) for name in _THREADS}
+    memory = f"{0.9 / jobs:.2f}"
+    values |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_MEM_FRACTION": memory}
     return {name: value for name, value in values.items() if name not in os.environ}
 
 
 @functools.cache
 def _versions(machine: Machine) -> dict[str, str]:
-    """Versions of Python, of Keras's backend, and of all that evalib needs."""
-    versions = {"python": platform.python_version(), machine.backend: machine.version}
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        for line in importlib.metadata.requires("evalib") or []:
+    """Versions of the platform, of Keras's backend, and of all that evalib needs."""
+    versions = {"platform": f"{platform.system()} {platform.machine()}"}
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        for line in metadata.requires("evalib") or []:
             if "extra ==" not in line:
                 package = re.split(r"[^\w.-]", line)[0]
-                versions.setdefault(package, importlib.metadata.version(package))
-    return versions
+                versions[package] = metadata.version(package)
+    return versions | {"python": platform.python_version(), machine.backend: machine.version}
 
 
 def _announce(path: Path, news: object) -> None:

@@ -20,11 +20,7 @@ def has_tag(cell: nbformat.NotebookNode, tag: str) -> bool:
 
 
 def store_executed(notebook: Path, executed: Path) -> list[str]:
-    """Write the outputs of a copy into its notebook; say what kept them from being stored.
-
-    All else stays, but for metadata that differs between machines. A cell tagged
-    `skip-execution`, which was not run, keeps its outputs.
-    """
+    """Write a copy's outputs into its notebook, and nothing else; say what kept it from that."""
     source, copy = (nbformat.read(path, as_version=4) for path in (notebook, executed))
     if [cell.source for cell in source.cells] != [cell.source for cell in copy.cells]:
         return ["outputs not stored: the notebook was changed while it ran"]
@@ -33,7 +29,7 @@ def store_executed(notebook: Path, executed: Path) -> list[str]:
     for cell, run_cell in zip(source.cells, copy.cells, strict=True):
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
-        if cell.cell_type != "code" or has_tag(cell, "skip-execution"):
+        if cell.cell_type != "code" or has_tag(cell, "skip-execution"):  # which was not run
             continue
         cell.outputs, cell.execution_count = run_cell.outputs, run_cell.execution_count
         for data in (output.get("data", {}) for output in cell.outputs):
@@ -49,10 +45,7 @@ def store_executed(notebook: Path, executed: Path) -> list[str]:
 
 
 def differs_from_script(notebook: Path) -> bool:
-    """Whether jupytext's script of a notebook, `src/NAME.py`, exists and has other cells.
-
-    A notebook with new outputs is the newer one: `jupytext --sync` would throw the script's away.
-    """
+    """Whether jupytext's script of a notebook exists and has cells that `--sync` would lose."""
     script = notebook.parent / "src" / f"{notebook.stem}.py"
     if not script.exists():
         return False
@@ -64,10 +57,7 @@ def differs_from_script(notebook: Path) -> bool:
 
 
 def join_streams(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Join what a cell printed as nbval does, but in linear time: one stdout and one stderr.
-
-    Of a line that was written over, the last state stays.
-    """
+    """Join what a cell printed as nbval does, in linear time; of a line the last state stays."""
     texts: dict[str, list[str]] = {}
     joined = []
     for output in outputs:
@@ -82,10 +72,7 @@ def join_streams(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.Note
 
 
 def compress_png(encoded: str, exact_up_to: int = 80_000) -> str:
-    """Compress a PNG picture in base64: exactly, or, if it stays large, to its 256 best colors.
-
-    One full of photographs is half as large with a palette. A picture that moves stays as it is.
-    """
+    """Compress a PNG picture in base64: exactly, or, if it stays large, to its 256 best colors."""
     picture: Image.Image = Image.open(io.BytesIO(base64.b64decode(encoded)))
     if getattr(picture, "is_animated", False):
         return encoded

@@ -13,8 +13,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Spare each run the seconds in which a process imports TensorFlow; call it for another."""
 
     def set_machine(backend: str = "tensorflow", *gpus: str) -> None:
-        machine = Machine(backend, "9.9", gpus)
-        monkeypatch.setattr(run, "detect_machine", lambda environment: machine)
+        monkeypatch.setattr(run, "detect_machine", lambda _: Machine(backend, "9.9", gpus))
 
     set_machine()
     return set_machine

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,25 +39,21 @@ def cells_of(path: Path) -> list[nbformat.NotebookNode]:
 
 def half_written(folder: Path) -> list[str]:
     """What is not complete: files of a write that broke off, folders of what runs."""
-    parts = ("partial", ".evalib-run")
-    return [path.name for path in folder.rglob("*") if any(part in path.name for part in parts)]
+    return [path.name for path in folder.rglob("*") if re.search("partial|.evalib-run", path.name)]
 
 
 def read_report(out: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads((out / "report.json").read_text(encoding="utf-8"))
-    return report
+    return dict(json.loads((out / "report.json").read_text(encoding="utf-8")))
 
 
 def quick_environment(folder: Path) -> dict[str, str]:
     """Give subprocesses a Keras without a GPU that is imported at once."""
     for name in ("stubs", "temporary"):
         (folder / name).mkdir(exist_ok=True)
-    (folder / "stubs" / "keras.py").write_text(
-        "class backend:\n    backend = staticmethod(lambda: 'tensorflow')\n"
-    )
-    (folder / "stubs" / "tensorflow.py").write_text(
-        "class config:\n    list_physical_devices = lambda kind: []\n__version__ = '0'"
-    )
+    keras = "class backend:\n    backend = lambda: 'tensorflow'"
+    tensorflow = "class config:\n    list_physical_devices = lambda kind: []\n__version__ = '0'"
+    (folder / "stubs" / "keras.py").write_text(keras)
+    (folder / "stubs" / "tensorflow.py").write_text(tensorflow)
     own = {"PYTHONPATH": str(folder / "stubs"), "TMPDIR": str(folder / "temporary")}
     return {**os.environ, **own}
 

@@ -9,20 +9,20 @@ import pytest
 from papermill.cli import _resolve_type
 
 from evalib.tools.cli import main, parse_value
-from tests.tools.notebook_calls import start_run, tagged, write_notebook
+from tests.tools.notebook_calls import quick_environment, start_run, tagged, write_notebook
 
 
-def test_exit_status_and_table(tmp_path: Path) -> None:
+def test_exit_status_and_table_in_a_terminal_that_lacks_characters(tmp_path: Path) -> None:
     folder = tmp_path / "notebooks"
     # papermill would log a warning about the second line of the parameters.
-    write_notebook(
-        folder / "01_fine.ipynb", tagged("N = 1\nM = N == 1", "parameters"), "assert N == 2"
-    )
-    write_notebook(folder / "02_fails.ipynb", "x = 1", "undefined_name")
+    parameters = tagged("N = 1\nM = N == 1", "parameters")
+    write_notebook(folder / "01_fine.ipynb", parameters, "assert N == 2")
+    write_notebook(folder / "02_fails.ipynb", "x = 1", "raise ValueError('€')")
     (folder / "03_broken.ipynb").write_text("<<<<<<< HEAD")
+    environment = quick_environment(tmp_path) | {"PYTHONIOENCODING": "ascii"}
 
     def run(*arguments: object) -> tuple[int, list[str], list[str]]:
-        process = start_run(tmp_path, "-p", "N", 2, *arguments)
+        process = start_run(tmp_path, "-p", "N", 2, *arguments, env=environment)
         printed, errors = process.communicate()
         assert "Traceback" not in errors
         return process.returncode, printed.splitlines(), errors.splitlines()
@@ -32,35 +32,29 @@ def test_exit_status_and_table(tmp_path: Path) -> None:
     assert table[0].split() == ["notebook", "cells", "seconds", "device", "result"]
     assert table[1].split()[:2] == ["01_fine", "2/2"]
     assert table[1].endswith("cpu     passed")
-    assert "failed in cell 2: NameError: name 'undefined_name' is not defined" in table[2]
+    assert "failed in cell 2: ValueError: \\u20ac" in table[2]
     assert "failed: NotJSONError: the file is damaged, half-merged" in table[3]
-    assert (tmp_path / "outputs" / "executed" / "report.json").is_file()
     status, table, news = run("1", "--resume")
     assert (status, news) == (0, ["01_fine: passed (earlier)"])
     assert table[1].endswith("passed (earlier)")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("command", "message"),
     [
-        (["09"], "evalib: no notebook is called '09'; there are: 01_fine\n"),
-        (["-p", "M", "1"], "there are:\n  01_fine: N\n"),
-        (["--device", "tpu"], "invalid choice: 'tpu'"),
-        (["--jobs", "0"], "argument --jobs: expected 1 or more, got 0"),
-        (["--timeout", "0"], "argument --timeout: expected 1 or more, got 0"),
-        (["--out", ""], "argument --out: expected a folder, got an empty name"),
+        (["run", "--device", "tpu"], "invalid choice: 'tpu'"),
+        (["run", "--jobs", "0"], "argument --jobs: expected 1 or more, got 0"),
+        (["run", "--out", ""], "argument --out: expected a folder, got an empty name"),
+        (["sweep", "/dev/null"], "expected a TOML file, got /dev/null"),  # is read only once
     ],
 )
-def test_refused_input(tmp_path, capsys, arguments: list[str], message: str) -> None:
-    write_notebook(tmp_path / "notebooks" / "01_fine.ipynb", tagged("N = 1", "parameters"))
-    command = ["run", "--notebooks", str(tmp_path / "notebooks"), *arguments]
+def test_refused_input(capsys, command: list[str], message: str) -> None:
     try:
         status = main(command)
     except SystemExit as refused:
         status = int(refused.code or 0)
     assert status == 2
     assert message in capsys.readouterr().err
-    assert not (tmp_path / "outputs").exists()
 
 
 def test_gpu_without_a_gpu(tmp_path: Path) -> None:
@@ -68,10 +62,9 @@ def test_gpu_without_a_gpu(tmp_path: Path) -> None:
     # The real Keras, on whatever backend; where there is a GPU it is hidden.
     hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1"}
     process = start_run(tmp_path, "--device", "gpu", env=hidden)
-    _, errors = process.communicate()
-    assert process.returncode == 2
+    errors = process.communicate()[1]
+    assert (process.returncode, errors.count("\n")) == (2, 1)
     assert errors.startswith("evalib: expected a device of the kind gpu, but Keras on ")
-    assert len(errors.splitlines()) == 1
     assert not (tmp_path / "outputs").exists()
 
 
@@ -86,37 +79,12 @@ def test_values_are_read_as_papermill_reads_them(text: str) -> None:
 
 def test_help_does_not_import_keras() -> None:
     code = (
-        "import contextlib, io, sys\n"
-        "import evalib.tools.cli, evalib.tools.run, evalib.tools.colab\n"
-        "for command in (['--help'], ['run', '--help'], ['colab', '--help']):\n"
-        "    text = io.StringIO()\n"
-        "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(text):\n"
-        "        evalib.tools.cli.main(command)\n"
-        "    assert text.getvalue().startswith('usage: evalib'), text.getvalue()\n"
+        "import contextlib, sys, evalib.tools.cli, evalib.tools.run, evalib.tools.colab\n"
+        "for command in ([], ['run'], ['colab']):\n"
+        "    with contextlib.suppress(SystemExit):\n"
+        "        evalib.tools.cli.main([*command, '--help'])\n"
         "print(sorted({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))\n"
     )
     result = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True)
-    assert (result.stdout, result.stderr) == ("[]\n", "")
-
-
-def test_colab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    project = tmp_path / "pyproject.toml"
-    project.write_text('[project.urls]\nRepository = "https://github.com/OWNER/REPOSITORY"\n')
-    readme = tmp_path / "README.md"
-    readme.write_text("git clone https://github.com/OWNER/REPOSITORY\n")
-    where = ["--folder", str(tmp_path)]
-    assert main(["colab", "--repo", "https://github.com/ada/course.git", *where]) == 0
-    assert capsys.readouterr().out == "changed pyproject.toml\nchanged README.md\n"
-    assert main(["colab", "--check", *where]) == 0
-    readme.write_text("git clone https://github.com/someone/else\n")
-    assert main(["colab", "--check", *where]) == 1
-    assert capsys.readouterr().err == (
-        "README.md: found https://github.com/someone/else, expected https://github.com/ada/course\n"
-    )
-    assert main(["colab", "--repo", "https://example.com/a/b", *where]) == 2
-    assert "https://github.com/OWNER/REPOSITORY" in capsys.readouterr().err
-
-
-def test_a_sweep_of_a_pipe_is_refused_for_it_can_be_read_only_once(capsys):
-    assert main(["sweep", "/dev/null"]) == 2
-    assert "expected a TOML file, got /dev/null" in capsys.readouterr().err
+    assert (result.stdout.count("usage: evalib"), result.stderr) == (3, "")
+    assert result.stdout.endswith("\n[]\n")

@@ -8,15 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from evalib.tools.kernels import end_processes, kernel_environment
+from evalib.tools.kernels import KERNEL, end_processes, kernel_environment
 from evalib.tools.run import run_notebooks
-from tests.tools.notebook_calls import (
-    cells_of,
-    is_running,
-    numbers_in,
-    wait_for_end,
-    write_notebook,
-)
+from tests.tools import notebook_calls as calls
 
 pytestmark = pytest.mark.usefixtures("found")
 
@@ -28,13 +22,10 @@ assert not sys.flags.optimize and __debug__
 assert evalib.WHICH == "beside", evalib.__file__
 assert random.randint and keras.WHICH == "installed", keras.__file__
 assert sys.prefix == PREFIX
-assert os.environ["KERAS_BACKEND"] == "jax"
+assert (os.environ["KERAS_BACKEND"], os.environ["CUDA_VISIBLE_DEVICES"]) == ("jax", "-1")
 assert not os.path.exists(os.path.join(os.environ["KERAS_HOME"], "keras.json"))
-assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"
-assert "inline" in os.environ["MPLBACKEND"]
-assert "KERAS_MAX_EPOCHS" not in os.environ
-assert "loaded_by_the_profile" not in globals()
-assert "started_by_python" not in globals()
+assert "inline" in os.environ["MPLBACKEND"] and "KERAS_MAX_EPOCHS" not in os.environ
+assert not {"loaded_by_the_profile", "started_by_python"} & set(globals())
 import shutil
 assert os.path.dirname(shutil.which("python")) == os.path.dirname(sys.executable)
 1
@@ -45,16 +36,15 @@ assert os.path.dirname(shutil.which("python")) == os.path.dirname(sys.executable
 def test_user_settings_and_the_current_folder_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home, folder = tmp_path / "home", tmp_path / "notebooks"
+    home = tmp_path / "home"
+    # Every expression of a cell is shown, and code runs before the first cell.
+    profile = (
+        "c = get_config()\nc.InteractiveShell.ast_node_interactivity = 'all'\n"
+        "c.InteractiveShellApp.exec_lines = ['loaded_by_the_profile = 1']"
+    )
     files = {
-        # Every expression of a cell is shown, and code runs before the first cell.
-        "home/.ipython/profile_default/ipython_config.py": (
-            "c = get_config()\nc.InteractiveShell.ast_node_interactivity = 'all'\n"
-            "c.InteractiveShellApp.exec_lines = ['loaded_by_the_profile = 1']"
-        ),
-        "home/jupyter/kernels/python3/kernel.json": json.dumps(
-            {"argv": ["false"], "display_name": "Python 3", "language": "python"}
-        ),
+        "home/.ipython/profile_default/ipython_config.py": profile,
+        "home/jupyter/kernels/python3/kernel.json": json.dumps({"argv": ["false"], **KERNEL}),
         "home/.keras/keras.json": '{"backend": "torch", "image_data_format": "channels_first"}',
         "home/startup.py": "started_by_python = 1",
         "site/keras.py": "WHICH = 'installed'",
@@ -79,13 +69,15 @@ def test_user_settings_and_the_current_folder_change_nothing(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("KERAS_HOME", raising=False)
-    write_notebook(folder / "a.ipynb", CHECKS.replace("PREFIX", repr(sys.prefix)), "assert False")
+    checks = CHECKS.replace("PREFIX", repr(sys.prefix))
+    calls.write_notebook(tmp_path / "notebooks" / "a.ipynb", checks, "assert False")
 
-    (run,) = run_notebooks(device="cpu", notebooks=folder, out=tmp_path / "out")
+    (run,) = run_notebooks(device="cpu", notebooks=tmp_path / "notebooks", out=tmp_path / "out")
 
     assert (run.failing_cell, run.error) == (2, "AssertionError: "), run.error
-    code = [cell for cell in cells_of(tmp_path / "out" / "a.ipynb") if cell.cell_type == "code"]
-    assert [output.data["text/plain"] for output in code[0].outputs] == ["2"]
+    cells = calls.cells_of(tmp_path / "out" / "a.ipynb")
+    first = next(cell for cell in cells if cell.cell_type == "code")
+    assert [output.data["text/plain"] for output in first.outputs] == ["2"]
     assert {name: os.environ[name] for name in variables} == variables
     # What Keras downloads is shared.
     (Path(kernel_environment(home)["KERAS_HOME"]) / "models" / "weights.h5").touch()
@@ -95,14 +87,13 @@ def test_user_settings_and_the_current_folder_change_nothing(
 @pytest.mark.skipif(sys.platform == "win32", reason="sessions are POSIX's")
 def test_processes_end_however_far_down(tmp_path: Path) -> None:
     file, home = tmp_path / "number", tmp_path / "home"
-    between = f"sleep 600 & echo $! > {file}"
-    environment = kernel_environment(home)
-    subprocess.run(["setsid", "sh", "-c", between], env=environment, check=True)
+    command = ["setsid", "sh", "-c", f"sleep 600 & echo $! > {file}"]
+    subprocess.run(command, env=kernel_environment(home), check=True)
     other = subprocess.Popen(["sleep", "600"], env=kernel_environment(tmp_path / "other"))
-    (number,) = numbers_in(file)
-    assert is_running(number)
+    (number,) = calls.numbers_in(file)
+    assert calls.is_running(number)
     end_processes(home)
-    wait_for_end([number])
-    assert is_running(other.pid)
+    calls.wait_for_end([number])
+    assert calls.is_running(other.pid)
     other.kill()
     other.wait()

@@ -17,8 +17,7 @@ from tests.tools.notebook_calls import cells_of, read_report, tagged, write_note
 
 pytestmark = pytest.mark.usefixtures("found")
 
-# A cell that leaves a mark each time it is run.
-COUNT = "with open('{0}.log', 'a') as log:\n    log.write('.');"
+COUNT = "with open('{0}.log', 'a') as log:\n    log.write('.');"  # a mark each time it is run
 
 
 @pytest.fixture
@@ -44,9 +43,7 @@ def test_resume_runs_what_failed_and_what_changed(folder: Path) -> None:
     (folder / "missing").touch()
     assert run() == ["passed (earlier)", "passed", "passed (earlier)"]
     assert times_run() == [1, 2, 1]
-    second = read_report(out)["runs"]
-    assert [run["earlier"] for run in second] == [True, False, True]
-    assert {**first[0], "earlier": True} == second[0]
+    assert {**first[0], "earlier": True} == read_report(out)["runs"][0]
 
     # A copy that is gone, one that is not of the run in the report, and another parameter.
     (out / "a.ipynb").unlink()
@@ -80,8 +77,7 @@ def test_what_is_part_of_the_digest(folder: Path) -> None:
     before = now({"N": 1})
     # Nothing that decides: outputs, bytecode, executed copies, and how the file is laid out.
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells[1].outputs = [v4.new_output("stream", text="1\n")]
-    notebook.cells[1].execution_count = 7
+    notebook.cells[1] |= {"execution_count": 7, "outputs": [v4.new_output("stream", text="1")]}
     path.write_text(json.dumps(notebook), encoding="utf-8")
     own = ("executed/a.ipynb", "mine/a.ipynb", "sweeps/b/c.json", "study/.a.partial")
     for ignored in (*(results / name for name in own), package.parent / "__pycache__" / "x.pyc"):
@@ -93,8 +89,8 @@ def test_what_is_part_of_the_digest(folder: Path) -> None:
     for file in (records, package):
         file.write_text("2")
         seen.add(now({"N": 1}))
-    for cells in (["Texts.", "x = 1"], ["Text.", tagged("x = 1", "tag")], ["Text.", "x = 2"]):
-        write_notebook(path, v4.new_markdown_cell(cells[0]), cells[1])
+    for text, code in (("Texts.", "x = 1"), ("Text.", tagged("x = 1", "tag")), ("Text.", "x = 2")):
+        write_notebook(path, v4.new_markdown_cell(text), code)
         seen.add(now({"N": 1}))
     path.write_text("no JSON")
     seen.add(now({"N": 1}))
@@ -104,11 +100,11 @@ def test_what_is_part_of_the_digest(folder: Path) -> None:
 def test_notebooks_run_side_by_side_and_share_the_machine(
     folder: Path, monkeypatch: pytest.MonkeyPatch, found: Callable[..., None]
 ) -> None:
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
-    for name in ("OMP_NUM_THREADS", "XLA_PYTHON_CLIENT_MEM_FRACTION"):
-        monkeypatch.delenv(name, raising=False)
-    found("jax", "NVIDIA H200")
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "XLA_PYTHON_CLIENT_MEM_FRACTION")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
+    found("jax", "NVIDIA H200")
     for own, other in ("ab", "ba"):
         write_notebook(
             folder / f"{own}.ipynb",
