@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import hypothesis.extra.numpy as arrays
 import keras
 import numpy as np
 import pytest
@@ -18,13 +17,8 @@ from evalib.data.photos import sample_photo
 
 SCIPY_BORDERS = [border for border in filters.BORDERS if border != "valid"]
 # Continued by NumPy, so that the border is checked against something other than SciPy.
-PADDINGS: dict[str, Any] = {
-    "reflect": "symmetric",
-    "constant": "constant",
-    "nearest": "edge",
-    "mirror": "reflect",
-    "wrap": "wrap",
-}
+_MODES = ("symmetric", "constant", "edge", "reflect", "wrap")
+PADDINGS: Any = dict(zip(SCIPY_BORDERS, _MODES, strict=True))
 BYTES = np.random.default_rng(0).integers(0, 256, (12, 13), dtype=np.uint8)
 SUMS = scipy.ndimage.correlate(BYTES.astype(float), filters.SOBEL_X)
 
@@ -38,53 +32,29 @@ def by_loop(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return sums
 
 
-def test_the_kernels_are_those_that_the_course_prints():
-    assert filters.SOBEL_X.tolist() == [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
-    assert filters.SOBEL_Y.tolist() == [[1, 2, 1], [0, 0, 0], [-1, -2, -1]]
-    assert filters.LAPLACIAN.tolist() == [[0, 1, 0], [1, -4, 1], [0, 1, 0]]
-    with pytest.raises(ValueError, match="read-only"):
-        filters.SOBEL_X[0, 0] = 5
-
-
 @settings(max_examples=60, deadline=None)
 @given(
-    image=arrays.arrays(
-        st.sampled_from([np.uint8, np.int16, np.int64]),
-        st.tuples(st.integers(4, 9), st.integers(4, 9), st.integers(1, 4)),
-        elements=st.integers(0, 99),
-    ),
-    kernel=arrays.arrays(
-        np.int64, st.tuples(*[st.sampled_from([1, 3, 5, 7])] * 2), elements=st.integers(-9, 9)
-    ),
-    border=st.sampled_from(SCIPY_BORDERS),
+    kind=st.sampled_from([np.uint8, np.int16, np.int64]),
+    shape=st.tuples(st.integers(7, 9), st.integers(7, 9), st.integers(1, 4)),
+    size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    border=st.sampled_from(filters.BORDERS),
     convolve=st.booleans(),
 )
-def test_borders_are_those_of_numpys_padding(image, kernel, border, convolve):
+def test_borders_are_those_of_numpys_padding(kind, shape, size, border, convolve):
+    generator = np.random.default_rng(0)
+    image, kernel = generator.integers(0, 99, shape, kind), generator.integers(-9, 9, size)
+    padded = image
+    if border != "valid":
+        kernel = kernel[1 - size[0] % 2 :, 1 - size[1] % 2 :]  # of odd sizes
+        widths = [(extent // 2, extent // 2) for extent in kernel.shape]
+        padded = np.pad(image, [*widths, (0, 0)], mode=PADDINGS[border])
     filtered = filters.apply_kernel(image, kernel, border=border, convolve=convolve)
-    widths = [(size // 2, size // 2) for size in kernel.shape]
-    padded = np.pad(image, [*widths, (0, 0)], mode=PADDINGS[border])
     expected = by_loop(padded, kernel[::-1, ::-1] if convolve else kernel)
     np.testing.assert_array_equal(filtered, expected)
 
 
-SIZES = st.tuples(st.integers(1, 4), st.integers(1, 4))
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    image=arrays.arrays(np.uint8, st.tuples(*[st.integers(4, 9)] * 2)),
-    kernel=arrays.arrays(np.int64, SIZES, elements=st.integers(-9, 9)),
-    convolve=st.booleans(),
-)
-def test_valid_keeps_the_positions_where_the_kernel_fits(image, kernel, convolve):
-    filtered = filters.apply_kernel(image, kernel, border="valid", convolve=convolve)
-    expected = by_loop(image, kernel[::-1, ::-1] if convolve else kernel)
-    np.testing.assert_array_equal(filtered, expected)
-
-
-@pytest.mark.parametrize("name", ["camera", "coins"])
-def test_the_directional_filters_match_scikit_image_and_scipy(name):
-    gray = sample_photo(name, 120)[..., 0] / 255
+def test_the_directional_filters_match_scikit_image_and_scipy():
+    gray = sample_photo("camera", 120)[..., 0] / 255
     gx, gy = filters.sobel_gradients(gray)
     pairs = [
         (gx / 4, skimage.filters.sobel_v(gray)),
@@ -96,23 +66,16 @@ def test_the_directional_filters_match_scikit_image_and_scipy(name):
     ]
     for ours, theirs in pairs:
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
-
-
-def test_an_even_slope_has_the_slope_as_gradient():
-    rows, columns = np.mgrid[:6, :7]
-    gx, gy = filters.sobel_gradients(3 * columns - 2 * rows, border="valid")
-    assert (gx == 8 * 3).all()  # brighter to the right
-    assert (gy == 8 * 2).all()  # rows count downward, so that it gets brighter upward
+    with pytest.raises(ValueError, match="read-only"):
+        filters.SOBEL_X[0, 0] = 5
 
 
 @pytest.mark.parametrize(
     "convert",
     [
         np.ndarray.tolist,
-        np.asfortranarray,
         Image.fromarray,
         ops.convert_to_tensor,
-        lambda image: keras.Variable(image, dtype="float32"),
         lambda image: ops.cast(image, "bfloat16"),  # holds 256 whole numbers exactly
         lambda image: np.ma.masked_array(image, mask=False),
     ],
@@ -142,11 +105,10 @@ def test_more_than_four_channels_are_taken_with_a_warning():
     image = np.random.default_rng(0).normal(size=(5, 6, 7))
     with pytest.warns(UserWarning, match=r"\(5, 6, 7\) is taken as channels"):
         filtered = filters.apply_kernel(image, filters.SOBEL_X)
+    expected = scipy.ndimage.correlate(image, filters.SOBEL_X[..., np.newaxis])
+    np.testing.assert_allclose(filtered, expected, atol=1e-12)
     with pytest.raises(ValueError, match=r"channels last, got shape \(3, 6, 7\)"):
         filters.apply_kernel(image[:3], filters.SOBEL_X)
-    for channel in range(7):
-        expected = scipy.ndimage.correlate(image[..., channel], filters.SOBEL_X)
-        np.testing.assert_allclose(filtered[..., channel], expected, atol=1e-12)
 
 
 def test_the_layer_keeps_its_weights_when_it_is_copied_and_drawn_anew():
@@ -174,20 +136,15 @@ NOISE = Image.fromarray(BYTES)
     ("image", "kernel", "border", "message"),
     [
         (np.zeros(5), filters.SOBEL_X, "reflect", r"of 2 or 3 axes .* got shape \(5,\)"),
-        (np.zeros((1, 5, 5, 3)), filters.SOBEL_X, "valid", r"got shape \(1, 5, 5, 3\)"),
-        (np.zeros((0, 5)), filters.SOBEL_X, "reflect", r"got shape \(0, 5\)"),
         (np.full((5, 5), np.inf), filters.SOBEL_X, "reflect", "25 that are NaN or infinite"),
-        (np.zeros((5, 5), complex), filters.SOBEL_X, "reflect", "got complex128"),
         ("photo.png", filters.SOBEL_X, "reflect", "integers or floats, got <U9"),
         ([[1, 2], [3]], filters.SOBEL_X, "reflect", "of numbers, got <class 'list'>"),
         (NOISE.convert("P"), filters.SOBEL_X, "reflect", "got a palette image"),
         (np.ma.masked_equal(BYTES, BYTES[0, 0]), filters.SOBEL_X, "reflect", "without a mask"),
-        (IMAGE, np.zeros((3, 3, 3)), "reflect", r"a kernel of 2 axes .* \(3, 3, 3\)"),
         (IMAGE, np.array([[1, np.nan, 1]]), "reflect", "a kernel .* 1 that are NaN"),
         (IMAGE, np.ones((3, 4)), "constant", "of odd sizes for border 'constant', got 3x4"),
         (IMAGE, np.ones((7, 3)), "valid", "at most 5x6 for border 'valid', got 7x3"),
         (IMAGE, filters.SOBEL_X, "same", "reflect, .* wrap, valid, got 'same'"),
-        (IMAGE, filters.SOBEL_X, ["wrap"], r"got \['wrap'\]"),
     ],
 )
 def test_wrong_arguments_are_named(image, kernel, border, message):

@@ -1,6 +1,6 @@
 """The figures of studies, which the front page shows as well."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,20 +11,13 @@ from matplotlib.figure import Figure
 from evalib.plots.style import BLUE, GRAY, ORANGE
 from evalib.training.best_networks import PublishedResult
 
+Entries = Mapping[str, Mapping[str, Any]]
 _MARKS = (97, 98, 98.5, 99, 99.2, 99.4, 99.5, 99.6, 99.7)
 _SIZES = (500, 1000, 2000, 5000, 10_000, 20_000)
 
 
-def show_seed_scores(
-    accuracies: Sequence[float], seeds: Sequence[int], *, target: float = 0.994
-) -> Figure:
-    """Draw the final accuracy of each seed, their mean and the course's demand.
-
-    Args:
-        accuracies: final test accuracies, 0 to 1.
-        seeds: the seeds that they belong to.
-        target: the accuracy to beat, 0 to 1.
-    """
+def show_seed_scores(accuracies: Any, seeds: Sequence[int], *, target: float = 0.994) -> Figure:
+    """Draw the final test accuracies of seeds, their mean and the one to beat, all from 0 to 1."""
     percent = 100 * np.asarray(accuracies)
     mean, spread = percent.mean(), ""
     figure, axes = plt.subplots(figsize=(8, 0.9 + 0.22 * len(percent)))
@@ -42,25 +35,18 @@ def show_seed_scores(
 
 
 def show_frontier(
-    frontier: Mapping[str, Mapping[str, Any]],
-    records: Mapping[str, Mapping[str, Any]],
-    peers: Sequence[PublishedResult] = (),
+    frontier: Entries, records: Entries, peers: Sequence[PublishedResult] = ()
 ) -> Figure:
-    """Draw mean and standard deviation over seeds against parameters, with each run as a dot.
+    """Draw mean and standard deviation over seeds against parameters, on logarithmic axes.
 
-    The vertical axis is logarithmic in the errors: from 99.2 to 99.6 % half of them go.
-
-    Args:
-        frontier: title to an entry with `parameters` and at least two `runs`, each of which has a
-            `test_accuracy` from 0 to below 1; one line joins them.
-        records: the same for networks that stand for themselves, by the name to show.
-        peers: single runs of others, drawn as hollow points.
+    The frontier is title to an entry with `parameters` and at least two `runs`, each of which has a
+    `test_accuracy` from 0 to below 1 and is a dot; one line joins them. Records are the same for
+    networks that stand for themselves; peers are single runs of others, drawn as hollow points.
     """
     figure, axes = plt.subplots(figsize=(8.6, 4.6))
     axes.axhline(0.6, color="black", lw=0.8, ls="--")
-    label = "one family of networks, mean ± standard deviation"
-    _draw_entries(axes, frontier.values(), "o-", BLUE, label)
-    _draw_entries(axes, records.values(), "D", ORANGE, "records, mean ± standard deviation")
+    _draw_entries(axes, frontier, "o-", BLUE, "one family of networks, mean ± standard deviation")
+    _draw_entries(axes, records, "D", ORANGE, "records, mean ± standard deviation")
     for name, entry in records.items():
         place = entry["parameters"], _errors(entry).mean()
         axes.annotate(name, place, (-9, 0), textcoords="offset points", ha="right", va="center")
@@ -70,23 +56,20 @@ def show_frontier(
     axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="test accuracy")
     axes.margins(y=0.08)
     axes.invert_yaxis()
-    limits = {"xlim": axes.get_xlim(), "ylim": axes.get_ylim()}
+    limits = axes.axis()
     axes.set_xticks(_SIZES, [f"{size:,}" for size in _SIZES])
     axes.set_yticks([100 - mark for mark in _MARKS], [f"{mark} %" for mark in _MARKS])
-    axes.set_xticks([], minor=True)
-    axes.set_yticks([], minor=True)
-    axes.set(**limits)  # the marks beyond them would have widened the picture
+    axes.minorticks_off()
+    axes.axis(limits)  # the marks beyond them would have widened the picture
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, loc="lower right")
     return figure
 
 
-def _draw_entries(
-    axes: Axes, entries: Iterable[Mapping[str, Any]], style: str, color: str, label: str
-) -> None:
+def _draw_entries(axes: Axes, entries: Entries, style: str, color: str, label: str) -> None:
     """Draw each run as a faint dot, and the mean of each entry with its standard deviation."""
     points = []
-    for entry in entries:
+    for entry in entries.values():
         errors = _errors(entry)
         axes.plot([entry["parameters"]] * len(errors), errors, ".", color=color, alpha=0.3)
         points.append((entry["parameters"], errors.mean(), errors.std(ddof=1)))

@@ -1,5 +1,6 @@
 """The few kinds of figures that most others are made of. Each function returns its figure."""
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
+from PIL import Image as Picture
 
 from evalib.plots.style import BLUE, COLORS, DPI, ORANGE, SIGNED
 
@@ -21,8 +23,7 @@ _WIDTH, _LINE, _GAP = 800, 16, 8  # pixels: of a figure, of a line of text, betw
 def to_unit_range(picture: Any) -> np.ndarray:
     """Scale a picture of any dtype to 0..1, from 0..1 or from 0..255, which uint8 always is.
 
-    Raises:
-        ValueError: neither, or it cannot be told: above 1, but nowhere as bright as 64 of 255.
+    A ValueError says that it is neither or cannot be told: above 1, but below 64 of 255.
     """
     values = np.asarray(picture)
     low, high = float(values.min()), float(values.max())
@@ -30,23 +31,15 @@ def to_unit_range(picture: Any) -> np.ndarray:
         return values / 255
     if low >= -1e-6 and high <= 1 + 1e-6:
         return np.clip(values.astype("float64"), 0, 1)
-    raise ValueError(
-        f"expected pictures from 0 to 1 or from 0 to 255, got {low:g} to {high:g}: "
-        "pass limits=(low, high), or limits='each' for a scale of its own for each"
-    )
+    raise ValueError(f"expected pictures from 0 to 1 or 255, or limits, got {low:g} to {high:g}")
 
 
 def colorize(values: Any, color_map: str = SIGNED, limits: Limits = None) -> np.ndarray:
-    """Turn numbers into colors, to be drawn beside photographs.
+    """Turn numbers `(..., height, width)` into colors from 0 to 1, `(..., height, width, 3)`.
 
-    Args:
-        values: shape `(..., height, width)`.
-        color_map: of matplotlib. `SIGNED` has zero in its middle, whatever the limits.
-        limits: the values at the ends of the map, where all beyond is drawn too; or how many
-            percent of all values to take as them, such as 99. None takes the least and greatest,
-            "each" those of each picture.
-
-    Returns colors from 0 to 1 in few shades, shape `(..., height, width, 3)`.
+    Limits are the values at the ends of the map, where all beyond is drawn too; or how many percent
+    of all values to take as them, such as 99. None takes the least and greatest, "each" those of
+    each picture. `SIGNED` has zero in its middle, whatever the limits.
     """
     values = np.asarray(values, "float64")
     axes = (-2, -1) if limits == "each" else None
@@ -76,27 +69,22 @@ def show_images(
 
     Args:
         images: pictures, or title to picture, of shape `(height, width)`, `(height, width, 1)` or
-            `(height, width, 3)`; sizes may differ. Values are from 0 to 1 or from 0 to 255, of any
-            dtype; in one channel they may be others where `limits` or `SIGNED` scale them.
+            `(height, width, 3)`. Values are from 0 to 1 or from 0 to 255, of any dtype; in one
+            channel they may be others where `limits` or `SIGNED` scale them; else a ValueError.
         titles, labels: one a picture or a column; one a row, on its left.
         columns: pictures a row; without it 10, or as many as the labels ask for.
-        side: about how many pixels of the figure a picture is high or wide. Pixels become squares
-            of one size; a picture that is larger is drawn smaller.
+        side: about how many pixels of the figure a picture is high or wide.
         color_map, limits: of pictures with one channel, see `colorize`.
-
-    A ValueError says which shapes, values or numbers of titles and labels do not fit.
     """
     if isinstance(images, Mapping):
         images, titles = list(images.values()), list(images)
-    pictures = color_pictures([np.asarray(image) for image in images], color_map, limits)
+    pictures = _color_pictures(images, color_map, limits)
     columns = columns or (math.ceil(len(pictures) / len(labels)) if labels else 10)
     columns = max(1, min(columns, len(pictures)))
     rows = math.ceil(len(pictures) / columns)
     if len(titles) not in (0, columns, len(pictures)) or len(labels) not in (0, rows) or not rows:
-        raise ValueError(
-            f"expected pictures in {rows} rows of {columns}, with a title for each or for each "
-            f"column, got {len(pictures)}, {len(titles)} titles and {len(labels)} labels of rows"
-        )
+        found = f"{len(pictures)} with {len(titles)} titles and {len(labels)} labels of rows"
+        raise ValueError(f"expected pictures in {rows} rows of {columns}, got {found}")
     side = side or min(130, _WIDTH / columns - _GAP)
     sizes = [_drawn_size(picture, side) for picture in pictures]
     height, width = np.max(sizes, axis=0)
@@ -105,8 +93,7 @@ def show_images(
     step = height + _GAP + (head if len(titles) > columns else 0)
     across, down = left + columns * (width + _GAP), head + rows * step
     # Matplotlib rounds a figure's pixels down and a picture's up: keep clear of both.
-    size = (across + 1e-6) / DPI, (down + 1e-6) / DPI
-    figure = plt.figure(figsize=size, layout="none")
+    figure = plt.figure(figsize=((across + 1e-6) / DPI, (down + 1e-6) / DPI), layout="none")
     for number, (picture, (high, wide)) in enumerate(zip(pictures, sizes, strict=True)):
         row, column = divmod(number, columns)
         x = left + column * (width + _GAP) + (width - wide) // 2
@@ -123,13 +110,10 @@ def show_images(
 def show_lines(
     panels: Mapping[str, Any], *, x_label: str = "", y_label: str = "", log: str = ""
 ) -> Figure:
-    """Draw curves, a panel for each title, with one legend.
+    """Draw curves: title to label to `x` and `y`, or for a single panel label to `x` and `y`.
 
-    Args:
-        panels: title to label to `x` and `y`, or for a single panel label to `x` and `y`. A `y` of
-            shape `(seeds, n)` becomes its mean, with a band of one standard deviation to each side.
-        x_label, y_label: of all panels; of the first.
-        log: the axes that are logarithmic: "", "x", "y" or "xy".
+    A `y` of shape `(seeds, n)` becomes its mean, with a band of one standard deviation to each
+    side. The first panel has the `y_label`, all have the `x_label`; `scale_axes` explains `log`.
     """
     if not isinstance(next(iter(panels.values())), Mapping):
         panels = {"": panels}
@@ -154,16 +138,13 @@ def show_lines(
 def show_numbers(
     arrays: Mapping[str, Any], *, color_map: str = "Blues", limits: Limits = None
 ) -> Figure:
-    """Draw title to matrix as colored cells with numbers; one scale for all unless limits say so.
-
-    `colorize` tells what a color map and limits can be.
-    """
+    """Draw title to matrix as colored cells with numbers, on one scale; see `colorize`."""
     matrices = [np.asarray(values) for values in arrays.values()]
     limits = limits or (min(m.min() for m in matrices), max(m.max() for m in matrices))
     rows, columns = np.transpose([matrix.shape for matrix in matrices])
     size = (0.28 * (columns.sum() + len(matrices)), 0.28 * rows.max() + 0.4)
-    figure, grid = plt.subplots(1, len(matrices), figsize=size, width_ratios=columns, squeeze=False)
-    for axes, title, matrix in zip(grid[0], arrays, matrices, strict=True):
+    figure, row = plt.subplots(1, len(matrices), figsize=size, width_ratios=columns, squeeze=False)
+    for axes, title, matrix in zip(row[0], arrays, matrices, strict=True):
         write_numbers(axes, matrix, colorize(matrix, color_map, limits))
         axes.set_title(title)
     return figure
@@ -181,12 +162,7 @@ def write_numbers(axes: Axes, values: Any, colors: np.ndarray) -> None:
 
 
 def show_bars(panels: Mapping[str, Mapping[str, float]], *, highlight: str = "") -> Figure:
-    """Draw bars from zero with their values, a panel a quantity, each with its own scale.
-
-    Args:
-        panels: title to label to value, with the same labels in all panels.
-        highlight: the label whose bars are orange.
-    """
+    """Draw title to label to value as bars, those of `highlight` orange, all panels alike."""
     labels = list(next(iter(panels.values())))
     size = (9, 0.6 + 0.36 * len(labels))
     figure, row = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
@@ -243,22 +219,55 @@ def short_number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def color_pictures(images: list[np.ndarray], color_map: str, limits: Limits) -> list[np.ndarray]:
+def animate(frames: Sequence[Any], *, seconds: float = 0.15, colors: int = 64) -> Any:
+    """Make a moving picture, an `IPython.display.Image` that repeats forever.
+
+    Two or more frames of one size, else a ValueError, are pictures as in `show_images`, each pixel
+    drawn as one, or figures, which are closed. All together have at most 256 colors. Paper shows
+    the first frame only.
+    """
+    from IPython.display import Image
+
+    stills = [_still(frame) for frame in frames]
+    sizes = [still.shape[:2] for still in stills]
+    if len(sizes) < 2 or len(set(sizes)) > 1:
+        raise ValueError(f"expected two or more frames of one size, got sizes {sizes}")
+    # All frames share one palette: Pillow would write that of the first frame for all.
+    strip = Picture.fromarray(np.concatenate(stills)).quantize(colors)
+    height, width = sizes[0]
+    tops = range(0, strip.height, height)
+    first, *rest = (strip.crop((0, top, width, top + height)) for top in tops)
+    file, milliseconds = io.BytesIO(), round(1000 * seconds)
+    first.save(file, "PNG", save_all=True, append_images=rest, duration=milliseconds, loop=0)
+    return Image(data=file.getvalue(), format="png")
+
+
+def _color_pictures(images: Any, color_map: str, limits: Limits) -> list[np.ndarray]:
     """All pictures as colors from 0 to 1 in few shades, shape `(height, width, 3)`."""
-    for image in images:
-        if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)):
-            raise ValueError(f"expected pictures of one or three channels, got shape {image.shape}")
-    plain = [image for image in images if image.shape[2:] != (3,)]
+    pictures = [np.asarray(image) for image in images]
+    plain = [picture for picture in pictures if picture.shape[2:] in ((), (1,))]
     if plain and limits is None and color_map == SIGNED:
-        limits = (min(image.min() for image in plain), max(image.max() for image in plain))
+        limits = (min(picture.min() for picture in plain), max(picture.max() for picture in plain))
     colored = []
-    for image in images:
-        if image.shape[2:] == (3,):
-            colored.append(np.rint(to_unit_range(image) * _SHADES) / _SHADES)
-            continue
-        values = (image if limits else to_unit_range(image)).reshape(image.shape[:2])
-        colored.append(colorize(values, color_map, limits or (0, 1)))
+    for picture in pictures:
+        if picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (1,), (3,)):
+            raise ValueError(f"expected pictures of 1 or 3 channels, got shape {picture.shape}")
+        if picture.shape[2:] == (3,):
+            colored.append(np.rint(to_unit_range(picture) * _SHADES) / _SHADES)
+        else:
+            values = (picture if limits else to_unit_range(picture)).reshape(picture.shape[:2])
+            colored.append(colorize(values, color_map, limits or (0, 1)))
     return colored
+
+
+def _still(frame: Any) -> np.ndarray:
+    """A frame as uint8 of shape `(height, width, 3)`."""
+    if isinstance(frame, Figure):
+        file = io.BytesIO()
+        frame.savefig(file, format="png", dpi=frame.dpi)
+        plt.close(frame)
+        return np.asarray(Picture.open(file).convert("RGB"))
+    return np.rint(255 * _color_pictures([frame], "gray", None)[0]).astype("uint8")
 
 
 def _drawn_size(picture: np.ndarray, side: float) -> tuple[int, int]:

@@ -15,17 +15,12 @@ from evalib.results import atomic_replace
 MOST_ROWS = 60
 
 
-def show_sweep(
-    scores: Sequence[tuple[Mapping[str, Any], Sequence[float]]], *, title: str = ""
-) -> Figure:
+def show_sweep(scores: Sequence[tuple[Mapping[str, Any], Any]], *, title: str = "") -> Figure:
     """Draw accuracies in percent: a dot a seed, their mean and standard deviation.
 
+    The scores are settings, of the same names in each, with accuracies from 0 to 1, maybe none.
     Where exactly one setting is a number that varies, it is the horizontal axis, and each
     combination of the others a line. Otherwise each configuration is a row; of many, the best are.
-
-    Args:
-        scores: settings, of the same names in each, with accuracies from 0 to 1, maybe none.
-        title: of the figure.
     """
     columns = {name: [settings[name] for settings, _ in scores] for name in scores[0][0]}
     numeric = [name for name, column in columns.items() if {*map(type, column)} <= {int, float}]
@@ -38,23 +33,21 @@ def show_sweep(
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.4 if axis else 1.1 + 0.28 * len(scores)))
         axes = figure.subplots()
-        # One line for each label along an axis of numbers, else one of all rows.
-        lines = dict.fromkeys(labels) if axis else {"": None}
+        # One line for each label along an axis of numbers, else one of all rows, drawn sideways.
+        lines, way = (list(dict.fromkeys(labels)), 1) if axis else ([""], -1)
         for line, color in zip(lines, itertools.cycle(COLORS), strict=False):
-            points = [
-                (settings[axis] if axis else row, 100 * np.array(accuracies))
-                for row, (settings, accuracies) in enumerate(scores)
-                if len(accuracies) and line in ("", labels[row])
-            ]
-            points.sort(key=lambda point: point[0])
-            for place, percent in points:
-                dots = np.full(len(percent), place), percent
-                axes.plot(*(dots if axis else dots[::-1]), "o", color=color, alpha=0.35)
-            means = [place for place, _ in points], [percent.mean() for _, percent in points]
-            spread = [percent.std(ddof=1) if len(percent) > 1 else 0 for _, percent in points]
-            options: dict[str, Any] = {"yerr": spread} if axis else {"xerr": spread, "ls": ""}
-            x, y = means if axis else means[::-1]
-            axes.errorbar(x, y, color=color, marker="o", capsize=3, label=line, **options)
+            points = []
+            for row, (settings, accuracies) in enumerate(scores):
+                if len(accuracies) and line in ("", labels[row]):
+                    place, percent = settings[axis] if axis else row, 100 * np.array(accuracies)
+                    dots = np.full(len(percent), place), percent
+                    axes.plot(*dots[::way], "o", color=color, alpha=0.35)
+                    deviation = percent.std(ddof=1) if len(percent) > 1 else 0
+                    points.append((place, percent.mean(), deviation))
+            places, means, spread = np.reshape(sorted(points), (-1, 3)).T
+            (x, y), (x_error, y_error) = (places, means)[::way], (None, spread)[::way]
+            form = "o-" if axis else "o"
+            axes.errorbar(x, y, y_error, x_error, form, color=color, capsize=3, label=line)
         if axis:
             values = sorted(set(columns[axis]))
             axes.set(xlabel=axis, ylabel="accuracy in %")
