@@ -107,6 +107,8 @@ def _grade_options(parser: argparse.ArgumentParser) -> None:
     add("--csv", type=Path, metavar="FILE", help="write a row for each submission")
     add("--resume", action="store_true", help="keep the rows of --csv of unchanged notebooks")
     add("--jobs", type=int, metavar="N", help="how many at once (default: all cores; 1 to execute)")
+    shared = "execute on a Dask cluster, one run a thread; its workers must see the same folder"
+    add("--scheduler", metavar="ADDRESS", help=f"{shared} (tcp://10.0.0.5:8786)")
     add("--parameters-below", type=int, default=20_000, metavar="N")
     add("--score-above", type=float, default=0.994, metavar="X")
 
@@ -132,14 +134,15 @@ def _grade(arguments: argparse.Namespace) -> int:
     names = ("execute", "timeout", "parameters_below", "score_above")
     options = {name: getattr(arguments, name) for name in names}
     paths = classroom.find_notebooks(arguments.paths)
-    of_class = arguments.csv or arguments.resume
+    of_class = arguments.csv or arguments.resume or arguments.scheduler
     if len(paths) == 1 and paths == arguments.paths and not of_class:
         grade = rules.grade_notebook(paths[0], **options)
         content = grade.as_dict() if arguments.json else rules.format_grade(grade)
         statuses, warnings = {grade.status}, len(grade.warnings)
     else:
+        places = {"table": arguments.csv, "scheduler": arguments.scheduler}
         rows = classroom.grade_class(
-            paths, options, jobs=arguments.jobs, resume=arguments.resume, table=arguments.csv
+            paths, options, jobs=arguments.jobs, resume=arguments.resume, **places
         )
         content = (classroom.class_as_dict if arguments.json else classroom.format_class)(rows)
         statuses = {row["status"] for row in rows}
