@@ -1,36 +1,67 @@
-"""Read a notebook that somebody else wrote, without running or importing any of it.
+"""Read a notebook that somebody else wrote, and its cells' source: nothing of it is run."""
 
-A file is data: JSON of a limited size whose every field is checked before it is used. Long outputs
-are cut in their middle, so that a log of gigabytes costs no more than a short one.
-"""
-
+import ast
+import io
 import json
 import re
-from collections.abc import Iterator
+import sys
+import textwrap
+import tokenize
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_BYTES = 50 * 2**20  # of a file; a notebook with its figures has one or two MB
 MAX_CODE = 500_000  # characters in all cells; a long notebook has fifty thousand
 MAX_OUTPUT = 200_000  # characters kept of one output: half from its beginning, half from its end
-
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+MAX_SOURCE = 100_000  # characters of a cell that are analyzed
+_DEEPEST = 200  # levels of a syntax tree: written by hand it has twenty, and we go down in steps
+_MIN_LETTERS = 3  # of a comment: "# CNN" says something, "# --" and "# 26" do not
+_LONGEST_STATEMENT = 12  # lines of commented-out code that are parsed together
+_PYTHON_MAGICS = {"capture", "prun", "py", "pypy", "python", "python3", "time", "timeit"}
+_PROGRAM_MAGICS = {"bash", "file", "perl", "ruby", "script", "sh", "writefile"}
+_LIBRARIES = {"cv2", "keras", "matplotlib", "np", "numpy", "pandas", "PIL", "plt", "pylab", "scipy",
+              "skimage", "sklearn", "tensorflow", "tf", "torch", "torchvision", "vis",
+              *sys.stdlib_module_names}  # fmt: skip
+# Comments and titles of the course's own notebook: they are not the student's.
+_TEMPLATE = {
+    "import libraries and modules", "load pre-shuffled mnist data into train and test sets",
+    "convert 1-dimensional class arrays to 10-dimensional class matrices",
+    "util function to convert a tensor into a valid image", "clip to [0, 1]",
+    "normalize tensor: center on 0., ensure std is 0.1", "convert to rgb array",
+    "build a loss function that maximizes the activation",
+    "of the nth filter of the layer considered", "normalization trick: we normalize the gradient",
+    "compute the gradient of the input picture wrt this loss", "run gradient ascent for 20 steps",
+    "this function returns the loss and grads given the input picture",
+    "step size for gradient ascent",
+}  # fmt: skip
+_MAGIC = re.compile(r"%{1,2}[A-Za-z]|[!?]")  # a line of `% score[1])` goes on with the one above
+_LINK = re.compile(r"\bhttps?://\S+")
+# "# !pip install keras" is a command, "# !important: 28x28 images" is not.
+_COMMAND = re.compile(
+    r"!\s?(?:pip|apt|conda|curl|wget|git|ls|cd|cp|mv|mkdir|unzip|tar|python|nvidia)\d?\b|"
+    r"%{1,2}[A-Za-z_]|(?:python\d? -m )?(?:pip\d?|conda|apt(?:-get)?) (?:un)?install\b"
+)
+_DIRECTIVE = re.compile(
+    r"!/|-\*-|coding[:=]|noqa|type: ?ignore|pylint|fmt:|ruff:|@param|In ?\[|Out ?\["
+)
+_CODE = (ast.Call, ast.Assign, ast.AugAssign, ast.ImportFrom, ast.FunctionDef, ast.ClassDef,
+         ast.For, ast.While, ast.With)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """What a cell showed, without color codes; each drawing of a progress bar is a line."""
 
     kind: str  # "stdout", "stderr", "result" (of `display` or as a last value) or "error"
-    text: str
-    error: str = ""  # its name, such as "NameError"
+    text: str  # of an error its name, too
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A code cell."""
-
     number: int  # its place among the code cells, from 1
     source: str
     count: int | None = None  # as stored; 0 is what Colab writes where it kept none
@@ -40,7 +71,6 @@ class Cell:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it holds no code and no comment."""
         return not self.source.strip()
 
     def text(self, *kinds: str) -> str:
@@ -59,18 +89,11 @@ class Submission:
 
     @property
     def written(self) -> list[Cell]:
-        """The cells that hold anything."""
         return [cell for cell in self.cells if not cell.is_empty]
 
 
-def read_submission(path: str | Path) -> Submission:
-    """Read a notebook of format 3 or 4.
-
-    Raises:
-        ValueError: There is no such file, it has more than `MAX_BYTES` or more code than
-            `MAX_CODE`, or it is not a notebook.
-        OSError: It cannot be read.
-    """
+def read_file(path: str | Path) -> Submission:
+    """Read a notebook; ValueError where it is none or too large, OSError where it is closed."""
     path = Path(path)
     if not path.is_file():
         kind = "no plain file" if path.exists() else "no file"
@@ -99,61 +122,50 @@ def printable(text: str, length: int = 100) -> str:
 
 def read_output(content: Any) -> Output | None:
     """Read one output as notebooks store it; None where it shows no text."""
-    if not isinstance(content, dict):
-        return None
-    kind, data = content.get("output_type"), content.get("data")
+    content = _of(dict, content)
+    kind = content.get("output_type")
     if kind == "stream":
         name = "stderr" if content.get("name") == "stderr" else "stdout"
         return Output(name, _clean(content.get("text")))
     if kind == "error":
-        name = printable(str(content.get("ename") or "error"), 60)
-        return Output("error", _clean(content.get("evalue")), name)
-    if kind in ("execute_result", "display_data") and isinstance(data, dict):
-        return Output("result", _clean(data.get("text/plain")))
+        name, value = printable(str(content.get("ename") or "error"), 60), content.get("evalue")
+        return Output("error", f"{name}: {_clean(value)}")
+    if kind in ("execute_result", "display_data"):
+        return Output("result", _clean(_of(dict, content.get("data")).get("text/plain")))
     return None
 
 
 def _code_cells(content: Any) -> Iterator[Cell]:
     """The code cells, then one more that holds the text after the last of them."""
-    if isinstance(content, dict) and "worksheets" in content:
-        import nbformat
-
-        try:
-            content = nbformat.convert(nbformat.from_dict(content), 4)
-        except Exception:  # whatever a malformed file makes of it
-            raise ValueError("its format 3 is malformed") from None
-    items = content.get("cells") if isinstance(content, dict) else None
+    items = _of(dict, content).get("cells")
     if not isinstance(items, list):
         raise ValueError("it has no list of cells")
     number = 1
     texts: list[str] = []
-    for place, item in enumerate(items, start=1):
-        kind = item.get("cell_type") if isinstance(item, dict) else None
-        source = _joined(item.get("source")) if isinstance(item, dict) else None
+    for place, item in enumerate((_of(dict, item) for item in items), start=1):
+        kind, source, count = (item.get(k) for k in ("cell_type", "source", "execution_count"))
+        source = _joined(source)
         if not isinstance(kind, str) or source is None:
             raise ValueError(f"item {place} is no cell")
         if kind == "code":
-            yield _code_cell(number, source.replace("\r\n", "\n"), item, "\n".join(texts))
+            count = max(0, count) if type(count) is int else None
+            outputs = tuple(filter(None, map(read_output, _of(list, item.get("outputs")))))
+            tags = tuple(map(str, _of(list, _of(dict, item.get("metadata")).get("tags"))))
+            source = source.replace("\r\n", "\n")
+            yield Cell(number, source, count, outputs, tags, "\n".join(texts))
             number, texts = number + 1, []
         elif kind == "markdown":
             texts.append(source)
     yield Cell(number, "", before="\n".join(texts))
 
 
-def _code_cell(number: int, source: str, item: dict[str, Any], before: str) -> Cell:
-    count, outputs, metadata = (item.get(k) for k in ("execution_count", "outputs", "metadata"))
-    count = max(0, count) if isinstance(count, int) and not isinstance(count, bool) else None
-    shown = tuple(filter(None, map(read_output, outputs if isinstance(outputs, list) else [])))
-    tags = metadata.get("tags") if isinstance(metadata, dict) else None
-    words = tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
-    return Cell(number, source, count, shown, words, before)
+def _of(kind: type, value: Any) -> Any:
+    return value if isinstance(value, kind) else kind()
 
 
 def _joined(text: Any) -> str | None:
-    """A text that is stored as one string or as a list of lines."""
-    if isinstance(text, list) and all(isinstance(line, str) for line in text):
-        return "".join(text)
-    return text if isinstance(text, str) else None
+    whole = isinstance(text, list) and all(isinstance(line, str) for line in text)
+    return "".join(text) if whole else text if isinstance(text, str) else None
 
 
 def _clean(text: Any) -> str:
@@ -161,3 +173,169 @@ def _clean(text: Any) -> str:
     if len(text) > MAX_OUTPUT:
         text = f"{text[: MAX_OUTPUT // 2]}\n{text[-MAX_OUTPUT // 2 :]}"
     return re.sub(r"[\r\b]+", "\n", _ESCAPE_SEQUENCE.sub("", text))
+
+
+class Parsed(NamedTuple):
+    """A cell's source without magics, and its syntax tree where it is Python."""
+
+    text: str
+    tree: ast.Module | None = None
+    note: str | None = None  # what kept it from being read as Python 3
+    is_python: bool = True  # False where a cell magic hands it to another language
+
+
+@lru_cache(maxsize=1024)
+def parse(source: str) -> Parsed:
+    """Read a cell's source as Python 3; `pass` stands for IPython's magics, so that lines stay."""
+    if len(source) > MAX_SOURCE:
+        return Parsed("", note=f"has more than {MAX_SOURCE:,} characters")
+    lines = source.split("\n")
+    first = next((line for line in lines if line.strip()), "")
+    indent = first[: len(first) - len(first.lstrip())]  # IPython takes it from all lines
+    source = "\n".join(line.removeprefix(indent) for line in lines)
+    if magic := re.match(r"\s*%%\s*(\w*).*\n?", source):
+        if magic[1] not in _PYTHON_MAGICS:
+            note = "hands its text to another program" if magic[1] in _PROGRAM_MAGICS else None
+            return Parsed(source, None, note, is_python=False)
+        source = "\n" + source[magic.end() :]
+    blanked = "\n".join(_without_magics(source.split("\n")))
+    for text in (source, blanked, textwrap.dedent(blanked)):
+        if tree := _tree(text):
+            level: list[ast.AST] = [tree]
+            for _ in range(_DEEPEST):
+                level = [child for node in level for child in ast.iter_child_nodes(node)]
+            return Parsed(text, note="is nested too deeply") if level else Parsed(text, tree)
+    return Parsed(blanked, note="is not valid Python 3")
+
+
+def comment_kind(source: str) -> str:
+    """What comments are worth: "real" says something in words, "template" is the course's.
+
+    "code" is commented out, "empty" has no word, "string" is a text in quotes; or there is "none".
+    """
+    kinds = {_kind(block) for block in _comments(source)}
+    tree = parse(source).tree
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            says = _says_something(ast.get_docstring(node) or "")
+            kinds |= {"string" if node is tree else "real"} if says else set()
+    worth = ("real", "template", "code", "empty", "string")
+    return next((kind for kind in worth if kind in kinds), "none")
+
+
+def explains(text: str) -> bool:
+    lines = (re.sub(r"<[^<>\n]{0,300}>|[#*_`>]", "", line).strip() for line in text.split("\n"))
+    return any(_says_something(line) and line.lower() not in _TEMPLATE for line in lines)
+
+
+def _comments(source: str) -> list[list[str]]:
+    parsed = parse(source)
+    if not parsed.is_python:
+        # In another language: a line that begins as comments do in shells, JavaScript or HTML.
+        return [[x] for x in re.findall(r"(?m)^[ \t]*(?:#|//|<!--)([^\n]*)$", parsed.text)]
+    # Comments after a command of the shell: `!pip install keras  # why`.
+    after = re.findall(r"(?m)^[ \t]*![^\n#'\"]*[ \t]#([^\n]*)$", source[:MAX_SOURCE])
+    blocks, found = [[text] for text in after], []
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(parsed.text).readline):
+            if token.type == tokenize.COMMENT:
+                alone = not token.line[: token.start[1]].strip()
+                found.append((token.start[0], token.string, alone))
+    except (tokenize.TokenError, SyntaxError):
+        lines = enumerate(parsed.text.split("\n"), start=1)
+        found += [(n, line, True) for n, line in lines if line.lstrip(" \t").startswith("#")]
+    last = -1
+    for line, text, alone in found:
+        blocks += [] if alone and line == last + 1 else [[]]
+        blocks[-1].append(re.sub(r"^[\s#]*#", "", text))
+        last = line if alone else -1
+    return blocks
+
+
+def _kind(block: Sequence[str]) -> str:
+    """Whether a block says something in words, "real", or only "template", "code" or nothing."""
+    lines = [re.sub(r"^\s*@(?:title|markdown)\b", "", line) for line in block]
+    kinds = {"empty"}
+    start = 0
+    while start < len(lines):
+        line, end = lines[start].strip(), start + 1
+        link_alone = _LINK.search(line) and not _says_something(line)
+        if link_alone or line.lower().rstrip(".") in _TEMPLATE:
+            kinds.add("template")  # the course has a link to keras.io
+        elif _COMMAND.match(line):
+            kinds.add("code")
+        elif _says_something(line) and not _DIRECTIVE.match(line):
+            ends = range(end, min(start + _LONGEST_STATEMENT, len(lines)) + 1)
+            end = next((end for end in ends if _is_code(lines[start:end])), 0)
+            if not end:
+                return "real"
+            kinds.add("code")
+        start = end
+    return next(kind for kind in ("template", "code", "empty") if kind in kinds)
+
+
+def _says_something(text: str) -> bool:
+    return sum(letter.isalpha() for letter in _LINK.sub("", text)) >= _MIN_LETTERS
+
+
+def _is_code(lines: Sequence[str]) -> bool:
+    tree = _tree(textwrap.dedent("\n".join(lines)).strip())
+    for node in ast.walk(tree) if tree else ():
+        imported = node.names if isinstance(node, ast.Import) else []
+        # "import libraries" is a comment in words; "import numpy as np" is not.
+        known = any(part.asname or part.name.split(".")[0] in _LIBRARIES for part in imported)
+        noted = isinstance(node, ast.AnnAssign) and node.value is not None
+        if known or noted or isinstance(node, _CODE):
+            return True
+    return False
+
+
+def _tree(text: str) -> ast.Module | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes in strings that Python does not know
+            return ast.parse(text)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+
+
+def _without_magics(lines: Sequence[str]) -> Iterator[str]:
+    """The lines with `pass` in place of magics, shell commands and questions for help."""
+    goes_on = False
+    for line in lines:
+        content = line.strip()
+        indent = line[: len(line) - len(line.lstrip())]
+        assigned = re.match(r"([\w., ]{1,80}?) {0,4}= {0,4}[!%]", content)
+        is_magic = bool(_MAGIC.match(content) or re.fullmatch(r"[\w.]+\?\??", content))
+        taken = f"{indent}{assigned[1]} = None" if assigned else line
+        yield "" if goes_on else f"{indent}pass" if is_magic else taken
+        goes_on = (goes_on or is_magic or bool(assigned)) and content.endswith("\\")
+
+
+def call_name(node: ast.Call) -> str:
+    """The last part of a called name: "fit" of `model.fit(...)`."""
+    return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
+
+
+@lru_cache(maxsize=4096)
+def calls_in(expression: ast.AST) -> tuple[ast.Call, ...]:
+    return tuple(node for node in ast.walk(expression) if isinstance(node, ast.Call))
+
+
+def called(expression: ast.AST) -> frozenset[str]:
+    return frozenset(map(call_name, calls_in(expression)))
+
+
+@lru_cache(maxsize=4096)
+def names_in(expression: ast.AST) -> tuple[str, ...]:
+    """The names in an expression, and those with attributes, as `self.model`."""
+    return tuple(dict.fromkeys(filter(None, map(dotted, ast.walk(expression)))))
+
+
+def dotted(node: ast.AST | None) -> str:
+    """A name with its attributes, as `self.model`; empty for any other expression."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""

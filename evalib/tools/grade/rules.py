@@ -1,12 +1,9 @@
-"""Grade a notebook by the rules of the S3 assignment.
+"""Grade a notebook by the rules of the S3 assignment; what it does not show "cannot tell"."""
 
-What makes a score say less than it seems is a warning. What a file does not show is neither passed
-nor failed: it "cannot tell", and the submission needs a look.
-"""
-
-import dataclasses
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -14,11 +11,9 @@ from typing import Any
 
 from evalib.tools.grade.dataflow import Flow
 from evalib.tools.grade.execute import Execution, run_submission
-from evalib.tools.grade.leakage import find_leakage
-from evalib.tools.grade.order import judge_counts
+from evalib.tools.grade.leakage import Finding, find_leakage
 from evalib.tools.grade.outputs import Parameters, Score, choose_model, find_parameters, find_score
-from evalib.tools.grade.read import Submission, printable, read_submission
-from evalib.tools.grade.source import comment_kind, comment_texts, explains, parse
+from evalib.tools.grade.read import Submission, comment_kind, explains, parse, printable, read_file
 
 PASS, WARN, FAIL, CANNOT_TELL = "pass", "warn", "fail", "cannot tell"
 # What each rule asks for, and what to do where it is broken, in the order of the report. Those
@@ -26,12 +21,9 @@ PASS, WARN, FAIL, CANNOT_TELL = "pass", "warn", "fail", "cannot tell"
 RULES = {
     "comments": ("a comment in words in every code cell",
                  "Say in each what it is for: # 1x1 convolution: mixes 32 channels down to 10"),
-    "parameters": ("fewer than {:,} parameters",
-                   "Use fewer kernels, 1x1 convolutions, and average pooling at the end"),
-    "score": ("a score above {:g}",
-              "Train longer, or with batch normalization, a falling learning rate or moved images"),
-    "order": ("cells run in their order from a fresh kernel",
-              "Restart the kernel, run all cells once, and save"),
+    "parameters": ("fewer than {:,} parameters", "Use fewer kernels, or 1x1 convolutions"),
+    "score": ("a score above {:g}", "Train longer, or with batch normalization or moved images"),
+    "order": ("cells run in their order from a fresh kernel", "Restart, run all once, and save"),
     "errors": ("no error outputs", "Repair it and run all again"),
     "choice": ("nothing is chosen by how the test images are recognized",
                "Choose by training images that are held back: validation_split=0.1"),
@@ -42,38 +34,28 @@ RULES = {
     "passes": ("an epoch shows each training image once", "Say how many images were shown"),
     "test images": ("test images are for the score, and for nothing else",
                     "Train on training images alone; score = model.evaluate(x_test, y_test)"),
-    "readable": ("cells of Python 3, as the checks above can read them",
-                 "Look at these cells yourself: the checks may have missed what they do"),
-    "same comment": ("a comment of its own in each cell", "Say what is particular to each cell"),
+    "readable": ("cells of Python 3, as the checks above can read them", "Look at them yourself"),
     "installation": ("nothing to install", "The run used the packages of this Python"),
-    "old calls": ("calls that mean today what they meant",
-                  "This run's network is another than the one that was written"),
+    "old calls": ("calls that mean today what they meant", "This is not the network of the author"),
 }  # fmt: skip
 _COMMENTLESS = {
-    "none": "no comment",
-    "template": "only the course's own comment, or a link",
-    "empty": "a comment without words",
-    "code": "nothing but commented-out code",
+    "none": "no comment", "template": "only the course's own comment, or a link",
+    "empty": "a comment without words", "code": "nothing but commented-out code",
     "string": "a string, which is no comment",
-}
+}  # fmt: skip
 # What code for Keras 2 calls, and what to call today.
 _TODAY = {
-    "np_utils": "keras.utils.to_categorical",
+    "np_utils": "keras.utils.to_categorical", "nb_epoch": "epochs", r"\blr ?=": "learning_rate=",
     r"Convolution2D\([^,()]+, ?\d+, ?\d+": "Conv2D(filters, (3, 3)), for a second 3 is a stride",
-    "nb_epoch": "epochs",
     "_generator": "fit, evaluate and predict, which take generators",
     r"layers\.[a-z]+ import": "from keras.layers import",
-    r"\blr ?=": "learning_rate=",
     "predict_classes": "model.predict(x).argmax(axis=1)",
     "border_mode|subsample": "padding and strides",
-    r"K\.(?:gradients|function)": "keras.Model(inputs, outputs) and a gradient tape",
-}
+}  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Check:
-    """What became of one rule."""
-
     rule: str
     status: str  # "pass", "warn", "fail" or "cannot tell"
     found: str
@@ -83,10 +65,8 @@ class Check:
     expected: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Grade:
-    """What became of a submission."""
-
     notebook: str  # the file's name
     executed: bool
     parameters: Parameters
@@ -95,14 +75,12 @@ class Grade:
 
     @property
     def status(self) -> str:
-        """Whether it "passed", "failed", or "needs a look" as a rule cannot be told."""
         statuses = {check.status for check in self.checks}
         unknown = "needs a look" if CANNOT_TELL in statuses else "passed"
         return "failed" if FAIL in statuses else unknown
 
     @property
     def warnings(self) -> tuple[Check, ...]:
-        """The checks that warn."""
         return tuple(check for check in self.checks if check.status == WARN)
 
     def as_dict(self) -> dict[str, Any]:
@@ -113,28 +91,18 @@ class Grade:
             "status": self.status,
             "passed": self.status == "passed",
             "warnings": len(self.warnings),
-            "parameters": dataclasses.asdict(self.parameters),
+            "parameters": asdict(self.parameters),
             "score": {n: getattr(self.score, n) for n in ("value", "cell", "model", "source")},
-            "checks": [dataclasses.asdict(check) for check in self.checks],
+            "checks": [asdict(check) for check in self.checks],
         }
 
 
 def grade_notebook(
-    path: str | Path,
-    *,
-    execute: bool = False,
-    timeout: float = 1800.0,
-    parameters_below: int = 20_000,
-    score_above: float = 0.994,
-) -> Grade:
-    """Grade a notebook, which is never written; options are those of `evalib grade`.
-
-    Raises:
-        ValueError: It is not a notebook, or the timeout is not above 0.
-        OSError: It cannot be read.
-        RuntimeError: It is to be run, and no kernel could be started.
-    """
-    stored = read_submission(path)
+    path: str | Path, *, execute: bool = False, timeout: float = 1800.0,
+    parameters_below: int = 20_000, score_above: float = 0.994,
+) -> Grade:  # fmt: skip
+    """Grade a notebook, which is never written; options are those of `evalib grade`."""
+    stored = read_file(path)
     flow = Flow(stored.cells)
     run = run_submission(stored, timeout=timeout) if execute else None
     submission = run.submission if run else stored
@@ -148,22 +116,21 @@ def grade_notebook(
         _check_score(score, score_above, stored),
         _check_order(stored, run, timeout),
         _check_errors(submission, run),
-        *_check_leakage(submission, flow, score),
-        _check_source(stored, flow),
-        *_check_repeated_comments(stored),
-        *_check_surroundings(stored, run),
+        *_warnings(stored, run, find_leakage(submission, flow, score)),
     ]
-    if run and run.end != "finished":
-        shown = find_score(stored, flow)
-        values = {"score": shown.value, "parameters": find_parameters(stored, flow, shown).count}
-        checks = [_not_reached(check, run, values) for check in checks]
+    shown = find_score(stored, flow)
+    values = {"score": shown.value, "parameters": find_parameters(stored, flow, shown).count}
     limits = {"parameters": parameters_below, "score": score_above}
     done = []
     for check in checks:
+        if run and run.end != "finished" and check.rule in values and check.status == CANNOT_TELL:
+            ended = "time was up" if run.end == "timeout" else "the run ended"
+            value, found = values[check.rule], f"not reached, {ended} in cell {run.cell}"
+            found += f"; the stored outputs show {value:,.6g}" if value is not None else ""
+            check = replace(check, found=found, cells=(), repair="")
         expected, repair = RULES[check.rule]
         repair = (repair if check.status != PASS else "") if check.repair is None else check.repair
-        expected = expected.format(limits.get(check.rule))
-        done.append(dataclasses.replace(check, expected=expected, repair=repair))
+        done.append(replace(check, expected=expected.format(limits.get(check.rule)), repair=repair))
     return Grade(printable(stored.path.name), run is not None, parameters, score, tuple(done))
 
 
@@ -172,30 +139,17 @@ def format_grade(grade: Grade) -> str:
     how = "executed in a fresh kernel" if grade.executed else "read, not executed"
     lines = [f"{grade.notebook}: {how}"]
     for check in grade.checks:
-        place = f"cell {_listed(check.cells)}: " if check.cells else ""
-        place = place.replace("cell", "cells") if len(check.cells) > 1 else place
+        several = "s" * (len(check.cells) > 1)
+        place = f"cell{several} {_listed(check.cells)}: " if check.cells else ""
         mark = {FAIL: "FAIL", CANNOT_TELL: "?"}.get(check.status, check.status)
         line = f"{mark:<4}  {check.rule:<12}  {place}{check.found}"
         line += f"; expected: {check.expected}" if check.status != PASS else ""
         lines.append(line + (f". {check.repair}" if check.repair else ""))
-    failed, unknown, warned = (
-        sum(check.status == status for check in grade.checks)
-        for status in (FAIL, CANNOT_TELL, WARN)
-    )
-    parts = [f"{grade.status}: {failed} of {len(lines) - 1} rules" if failed else grade.status]
-    parts += [f"{unknown} cannot be told"] if unknown else []
-    return "\n".join([*lines, ", ".join([*parts, f"{warned} warning{'s' * (warned != 1)}"])])
-
-
-def _not_reached(check: Check, run: Execution, values: dict[str, float | None]) -> Check:
-    """Say of what a run has not reached that it was not reached, and what the file shows."""
-    if check.rule not in values or check.status != CANNOT_TELL:
-        return check
-    ended = "time was up" if run.end == "timeout" else "the run ended"
-    value = values[check.rule]
-    stored = f"; the stored outputs show {value:,.6g}" if value is not None else ""
-    found = f"not reached, {ended} in cell {run.cell}{stored}"
-    return dataclasses.replace(check, found=found, cells=(), repair="")
+    count = Counter(check.status for check in grade.checks)
+    parts = [grade.status + f": {count[FAIL]} of {len(grade.checks)} rules" * bool(count[FAIL])]
+    parts += [f"{count[CANNOT_TELL]} cannot be told"] * bool(count[CANNOT_TELL])
+    parts += [f"{count[WARN]} warning{'s' * (count[WARN] != 1)}"]
+    return "\n".join([*lines, ", ".join(parts)])
 
 
 def _check_comments(submission: Submission) -> Check:
@@ -207,8 +161,7 @@ def _check_comments(submission: Submission) -> Check:
         return Check("comments", PASS if cells else FAIL, found, number=0)
     places = {kind: [n for n, k in wrong.items() if k == kind] for kind in wrong.values()}
     several = len(places) > 1
-    texts = (_COMMENTLESS[k] + f" ({_listed(ns)})" * several for k, ns in places.items())
-    found = ", ".join(texts)
+    found = ", ".join(_COMMENTLESS[k] + f" ({_listed(n)})" * several for k, n in places.items())
     # A text cell explains the code cell after it, or before it where it is not used yet.
     above = [*(cell.before for cell in submission.cells), submission.after]
     beside, free = 0, True
@@ -218,9 +171,8 @@ def _check_comments(submission: Submission) -> Check:
         beside, free = beside + (by_before or by_after), not by_after
     if beside:
         found += f"; text cells stand beside {beside} of {len(wrong)} bare code cells"
-    return Check(
-        "comments", WARN if beside == len(wrong) else FAIL, found, tuple(wrong), len(wrong)
-    )
+    status = WARN if beside == len(wrong) else FAIL
+    return Check("comments", status, found, tuple(wrong), len(wrong))
 
 
 def _check_parameters(parameters: Parameters, below: int) -> Check:
@@ -251,15 +203,60 @@ def _check_score(score: Score, above: float, submission: Submission) -> Check:
 
 def _check_order(submission: Submission, run: Execution | None, timeout: float) -> Check:
     if run is None:
-        status, found, cells = judge_counts(submission)
-        repair = "Use --execute to find out" if status == CANNOT_TELL else None
-        return Check("order", status, found, cells, repair=repair)
+        return _judge_counts(submission)
     if run.end == "finished":
         return Check("order", PASS, f"all ran in their order, in {run.seconds:.0f} s")
-    if run.end == "timeout":
-        found = f"time was up, {timeout:g} s, in cell {run.cell}"
-        return Check("order", CANNOT_TELL, found, repair="Give it more time with --timeout")
-    return Check("order", CANNOT_TELL, f"the run ended in cell {run.cell}", repair="")
+    up = run.end == "timeout"
+    found = f"time was up, {timeout:g} s, in" if up else "the run ended in"
+    repair = "Give it more time with --timeout" if up else ""
+    return Check("order", CANNOT_TELL, f"{found} cell {run.cell}", repair=repair)
+
+
+def _judge_counts(submission: Submission) -> Check:
+    """Judge the order by execution counts. Colab writes 0 or null where a cell has no output."""
+    cells = [cell for cell in submission.cells if not cell.is_empty or cell.count]
+    known = [(cell.number, cell.count) for cell in cells if cell.count]
+    back, missing, jumps, waiting = [], list[int](), [], list[int]()
+    last, free, drops = (0, 0), 0, False
+    for cell in cells:
+        if not cell.count:
+            drops |= cell.count == 0 or bool(cell.outputs)
+            # A cell of comments alone takes a count in Jupyter, and none on Colab.
+            alone = all(line.strip()[:1] in ("", "#") for line in cell.source.split("\n"))
+            free, waiting = free + alone, waiting + [cell.number] * (not alone)
+            continue
+        between = cell.count - last[1] - 1
+        if between < 0:
+            back.append((*last, cell.number, cell.count))
+        elif between < len(waiting):
+            missing += waiting
+        elif between > len(waiting) + free:
+            jumps.append((*last, cell.number, cell.count))
+        else:
+            drops |= bool(waiting)  # null where a cell has run: counts are not kept here
+        last, waiting, free = (cell.number, cell.count), [], 0
+    missing += [] if drops else waiting
+    if known and not back and missing:
+        late = "" if missing[0] > last[0] else ": the next count is too low"
+        return Check("order", FAIL, f"did not run{late}", tuple(missing))
+    for numbers in (back or [jump for jump in jumps if jump[0]])[:1]:
+        found = "{} has count {} and cell {} after it {}".format(*numbers)
+        again = f"the kernel was not fresh, or cells ran again: cell {found}"
+        found = f"cell {found}: they ran in another order" if back else again
+        return Check("order", FAIL, found, numbers[::2])
+    if not known:
+        ran = any(cell.outputs or cell.count == 0 for cell in cells)
+        found = "no cell has a count or an output: it did not run, or its outputs were cleared"
+        found = "no execution count was kept" if ran else found
+        return Check("order", CANNOT_TELL, found, repair="Use --execute to find out")
+    emptied = ", ".join(str(cell.number) for cell in cells if cell.is_empty)
+    note = f"; cell {emptied} ran, and is empty now" if emptied else ""
+    if jumps:
+        found = "in their order, without a gap, but from a kernel that was not fresh (first count "
+        return Check("order", FAIL, f"{found}{known[0][1]}){note}", known[0][:1])
+    kept = f"the {len(known)} execution counts that were kept are the cells' places"
+    every = f"execution counts 1 to {len(cells)}"
+    return Check("order", PASS, (every if len(known) == len(cells) else kept) + note)
 
 
 def _check_errors(submission: Submission, run: Execution | None) -> Check:
@@ -272,62 +269,38 @@ def _check_errors(submission: Submission, run: Execution | None) -> Check:
         return Check("errors", PASS, "none", number=0)
     first = (wrong or shown)[0][1]
     cells = tuple(dict.fromkeys(cell.number for cell, _ in wrong or shown))
-    found = f"{first.error}: {printable(first.text)}"
-    found += f" (the first of {len(cells)})" if len(cells) > 1 else ""
-    lacks = re.match(r"No module named '(?:google\.(?=colab))?(\w+)", first.text)
+    found = printable(first.text) + f" (the first of {len(cells)})" * (len(cells) > 1)
+    lacks = re.search(r": No module named '(?:google\.(?=colab))?(\w+)", first.text)
     offline = re.search("URL fetch failure|urlopen error|name resolution", first.text)
+    status, today = FAIL, "; ".join(_old_calls(submission)[:5])
+    repair = f"This is code for Keras 2; today: {today}" if today else None
     if not wrong:
         status, repair = WARN, "Look whether it belongs there: the tag raises-exception says so"
     elif run and (offline or (lacks and find_spec(lacks[1]) is None)):
         status, repair = CANNOT_TELL, "Grade it where that is to be had: nothing is installed here"
-    else:
-        today = "; ".join(_old_calls(submission)[:5])
-        repair = f"This is code for Keras 2; today: {today}" if today else RULES["errors"][1]
-        status = FAIL
     return Check("errors", status, found, cells, len(cells), repair)
 
 
 def _old_calls(submission: Submission) -> list[str]:
-    """What a submission calls as Keras 2 did, and what to call today."""
     sources = "\n".join(cell.source for cell in submission.cells)
     hits = ((re.search(old, sources), new) for old, new in _TODAY.items())
     return [f"{new} in place of {printable(hit[0], 40)}" for hit, new in hits if hit]
 
 
-def _check_leakage(submission: Submission, flow: Flow, score: Score) -> Iterator[Check]:
+def _warnings(
+    submission: Submission, run: Execution | None, findings: Sequence[Finding]
+) -> Iterator[Check]:
     """A check for each rule that nothing was found about, and one for each finding."""
-    findings = list(dict.fromkeys(find_leakage(submission, flow, score)))
     for rule in ("choice", "best epoch", "one training", "passes", "test images"):
-        own = [finding for finding in findings if finding.rule == rule]
-        yield from (Check(rule, WARN, f.what, f.cells, len(own)) for f in own)
+        own = [(what, cells) for broken, what, cells in findings if broken == rule]
+        yield from (Check(rule, WARN, *finding, len(own)) for finding in own)
         if not own:
             yield Check(rule, PASS, RULES[rule][0], number=0)
-
-
-def _check_source(submission: Submission, flow: Flow) -> Check:
     notes = {cell.number: parse(cell.source).note for cell in submission.written}
     wrong = {number: note for number, note in notes.items() if note}
-    wrong |= dict.fromkeys(flow.too_deep, "is nested too deeply")
-    if not wrong:
-        return Check("readable", PASS, "every cell could be read", number=0)
-    found = next(iter(wrong.values())) + f" (the first of {len(wrong)})" * (len(wrong) > 1)
-    return Check("readable", WARN, found, tuple(sorted(wrong)), len(wrong))
-
-
-def _check_repeated_comments(submission: Submission) -> Iterator[Check]:
-    """A warning where one comment stands in three cells or more."""
-    places: dict[str, list[int]] = {}
-    for cell in submission.written:
-        for text in dict.fromkeys(comment_texts(cell.source)):
-            places.setdefault(" ".join(text.split()), []).append(cell.number)
-    text, cells = max(places.items(), key=lambda item: len(item[1]), default=("", []))
-    if len(cells) > 2:
-        found = f"the same comment in {len(cells)} cells: {printable(text, 40)}"
-        yield Check("same comment", WARN, found, tuple(cells), len(cells))
-
-
-def _check_surroundings(submission: Submission, run: Execution | None) -> Iterator[Check]:
-    """Warnings about a run that could not be what its author had."""
+    found = [*wrong.values(), "every cell could be read"][0]
+    found += f" (the first of {len(wrong)})" * (len(wrong) > 1)
+    yield Check("readable", WARN if wrong else PASS, found, tuple(wrong), len(wrong))
     if run and run.refused:
         found = f"refused: {'; '.join(run.refused[:3])}"
         yield Check("installation", WARN, found, number=len(run.refused))

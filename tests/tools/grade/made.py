@@ -90,7 +90,6 @@ TEXT: dict[str, Any] = {"is": "a text cell"}  # in place of what a cell shows
 
 
 def summary_of(total: int) -> str:
-    """A summary with this number of parameters."""
     return f"Total params: {total:,}\nTrainable params: {total:,}\nNon-trainable params: 0\n"
 
 
@@ -101,10 +100,8 @@ def good() -> Cells:
 
 
 def torch(log: str, shown: str = summary_of(12_345), **sources: str) -> Cells:
-    """A submission with PyTorch that prints this log."""
-    steps, fit = sources.get("steps", TORCH_STEPS), sources.get("fit", TORCH_FIT)
-    model = (sources.get("model", TORCH_MODEL), shown)
-    return [(TORCH_IMPORTS, None), (TORCH_DATA, None), model, (steps, None), (fit, log)]
+    model, fit = (sources.get("model", TORCH_MODEL), shown), sources.get("fit", TORCH_FIT)
+    return [(TORCH_IMPORTS, None), (TORCH_DATA, None), model, (TORCH_STEPS, None), (fit, log)]
 
 
 def changed(**cells: tuple[str, Shown] | str) -> Cells:
@@ -119,12 +116,10 @@ def changed(**cells: tuple[str, Shown] | str) -> Cells:
 
 
 def result(text: str) -> dict[str, Any]:
-    """What Jupyter stores for a cell's last value."""
     return dict(v4.new_output("execute_result", {"text/plain": text}, execution_count=1))
 
 
 def error(name: str, value: str) -> dict[str, Any]:
-    """What Jupyter stores where a cell raises an error."""
     return dict(v4.new_output("error", ename=name, evalue=value, traceback=["..."]))
 
 
@@ -145,7 +140,6 @@ def write(path: Path, cells: Cells, counts: Sequence[int | None] | None = None) 
 
 
 def checks(grade: Grade, rule: str) -> list[Check]:
-    """The checks of one rule."""
     return [check for check in grade.checks if check.rule == rule]
 
 

@@ -18,37 +18,25 @@ ERRORS = "# of errors\nrate = 100 - 100 * score[1]\n"
 @pytest.mark.parametrize(
     ("source", "shown", "value"),
     [
-        (made.PRINT, "0.994\n", 0.994),
-        (made.PRINT, "0.9941\n", 0.9941),
         (made.PRINT, "[2.3026, 0.1135]\n", 0.1135),
         (made.PRINT, "[np.float64(0.02), np.float64(0.9951)]\n", 0.9951),
         ("score # both of them", result("[0.02134000133, 0.99450000524520874]"), 0.9945),
         ("print('%.2f%%' % (100 * score[1])) # in percent", "99.46%\n", 0.9946),
-        ("print('Score: %.2f' % (100 * score[1])) # in percent", "Score: 99.45\n", 0.9945),
         ("loss, acc = model.evaluate(X_test, Y_test) # once more\nprint(loss, acc)",
          "10000/10000 [==============================] - 1s 60us/step\n0.0213 0.9948\n", 0.9948),
         ("model.evaluate(X_test, Y_test) # once more",
          "313/313 ━━━━━━━━━━━━━━━━━━━━ 1s 2ms/step - accuracy: 0.9933 - loss: 0.0301\n", 0.9933),
         ("print(model.evaluate(X_test, Y_test, return_dict=True)) # once more",
          "{'accuracy': 0.9949, 'loss': 0.0213}\n", 0.9949),
-        ("print('Test score: %.4f.' % score[1]) # in words", "Test score: 0.9945.\n", 0.9945),
-        ("%matplotlib inline\nprint('Test accuracy: %.4f' # both lines\n      % score[1])",
-         "Test accuracy: 0.9945\n", 0.9945),
         ("print(score) # and other numbers\nprint('image', [28, 28])",
          "[0.02, 0.91]\nimage [28, 28]\n", 0.91),
         # The training's accuracy, or the loss, beside the test's accuracy.
         ("print('Test loss:', score[0]) # first\n" + BOTH,
          "Test loss: 0.9999\nTest accuracy: 0.9731\n", 0.9731),
-        (BOTH + "print('Train accuracy:', h['accuracy'][-1])",
-         "Test accuracy: 0.9731\nTrain accuracy: 0.9999\n", 0.9731),
-        ("print(score[1]) # both\nprint(f'Train accuracy: {h[-1]:.4f}')",
-         "0.9731\nTrain accuracy: 0.9999\n", 0.9731),
         ("print('Test:\\n', score[1]) # both\nprint('Training:\\n', h[-1])",
          "Test:\n 0.9731\nTraining:\n 0.9999\n", 0.9731),
         (f"model.fit(x, epochs=1, verbose=2) # both\n{made.EVALUATE}\nprint(score[1])",
          "Epoch 1/1\n9/9 - 3s - 2ms/step - accuracy: 0.9999 - loss: 0.0001\n0.9731\n", 0.9731),
-        ("loss, acc = model.evaluate(X_test, Y_test) # both\nprint('Right:', acc)\n"
-         "print('Loss:', loss)", "Right: 0.9731\nLoss: 0.9999\n", 0.9731),
         ("score, acc = model.evaluate(X_test, Y_test) # both\nprint('Test accuracy:', acc)\n"
          "print('Test score:', score)", "Test accuracy: 0.9731\nTest score: 0.9999\n", 0.9731),
         # The errors, which are no accuracy.
@@ -78,12 +66,11 @@ def test_several_metrics_and_none(path: Path) -> None:
     assert "compile has no metrics" in check.found
 
 
-@pytest.mark.parametrize(("count", "status"), [(19_999, PASS), (20_000, FAIL)])
-def test_the_bounds(path: Path, count: int, status: str) -> None:
-    grade = grade_notebook(write(path, changed(model=(made.MODEL, summary_of(count)))))
-    assert checks(grade, "parameters")[0].status == status
-    assert grade.parameters.count == count
-    other = grade_notebook(path, parameters_below=count + 1, score_above=0.9945)
+def test_the_bounds(path: Path) -> None:
+    for count, status in ((19_999, PASS), (20_000, FAIL)):
+        grade = grade_notebook(write(path, changed(model=(made.MODEL, summary_of(count)))))
+        assert checks(grade, "parameters")[0].status == status
+    other = grade_notebook(path, parameters_below=20_001, score_above=0.9945)
     assert [checks(other, rule)[0].status for rule in ("parameters", "score")] == [PASS, FAIL]
 
 
@@ -138,17 +125,12 @@ def test_of_several_models_the_scored_one_s_is_taken(path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "shown", "count"),
     [
-        ("print(f'{model.count_params():,} parameters')", "19,999 parameters\n", 19_999),
         ("print('Model 2 has', model.count_params(), 'parameters')",
          "Model 2 has 68260 parameters\n", 68_260),
         ("print(f'Parameters of model 2: {model.count_params()}')",
          "Parameters of model 2: 68260\n", 68_260),
-        ("print(small.count_params())\nprint(model.count_params())", "12345\n68260\n", 68_260),
-        ("print('small', small.count_params())\nprint('model', model.count_params())",
-         "small 12345\nmodel 68260\n", 68_260),
         ("print(X_train.shape)\nprint('Size:', model.count_params())",
          "(60000, 28, 28, 1)\nSize: 68260\n", 68_260),
-        ("model.count_params()", result("68260"), 68_260),
         # Two numbers, and no word that says which is meant.
         ("print(model.count_params(), epochs)", "68260 20\n", None),
         ("", None, None),

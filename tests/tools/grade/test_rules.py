@@ -6,13 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 import tests.tools.grade.made as made
 from evalib.tools.cli import main
+from evalib.tools.grade.read import comment_kind
 from evalib.tools.grade.rules import FAIL, PASS, WARN, format_grade, grade_notebook
-from evalib.tools.grade.source import comment_kind
 from tests.tools.grade.made import assert_only, changed, error, good, write
 
 
@@ -27,8 +26,6 @@ def test_a_good_submission_passes(path: Path) -> None:
     assert text.startswith("submission.ipynb: read, not executed\npass  comments ")
     assert "\npass  parameters    cell 3: 12,345 of `model`, from the stored summary" in text
     assert text.endswith("\npassed, 0 warnings")
-    nbformat.write(nbformat.convert(nbformat.read(path, 4), 3), path)
-    assert grade_notebook(path).status == "passed"
 
 
 def test_the_repository_s_own_notebook_passes(repository: Path) -> None:
@@ -42,54 +39,31 @@ def test_the_repository_s_own_notebook_passes(repository: Path) -> None:
     assert grade.parameters.model == "model"  # and not the course's network, which is scored first
 
 
-def test_keras_3_and_a_functional_model(path: Path) -> None:
-    model = "# the network\ninputs = keras.Input((28, 28, 1))\nx = layers.Conv2D(8, 3)(inputs)\n"
-    model += "net = keras.Model(inputs, x)\nnet.summary(line_length=80)"
-    cells = changed(model=(model, made.summary_of(12_345)))
-    for old, new in {"X_": "x_", "Y_": "y_", "model.": "net.", "nb_epoch": "epochs"}.items():
-        cells = [(source.replace(old, new), shown) for source, shown in cells]
-    grade = grade_notebook(write(path, cells))
-    assert (grade.status, grade.warnings) == ("passed", ())
-    assert grade.parameters.model == grade.score.model == "net"
-
-
 @pytest.mark.parametrize(
     ("source", "kind"),
     [
-        ("x = 1  # the count", "real"),
-        ("!pip install keras  # the library", "real"),
-        ("%%time\n# how long?\nx = 1", "real"),
-        ("%%bash\n# list the files\nls", "real"),
-        ("%%bash\nls", "none"),
-        ("%%javascript\n// hide the output\nx()", "real"),
-        ("#@title Load the images\nx = 1", "real"),
-        ('#@param {type:"number"}', "empty"),
-        ("# import libraries\nimport os", "real"),
-        ("# import numpy as np\nx = 1", "code"),
-        ("# note: this is slow\nx = 1", "real"),
-        ("# खोज परिणाम\nx = 1", "real"),
-        ("# noqa\nx = 1", "empty"),
-        ("# --- 26\nx = 1", "empty"),
-        ("# !pip3 install keras\nx = 1", "code"),
-        ("#%matplotlib inline\nx = 1", "code"),
-        ("## pip install -q keras\nx = 1", "code"),
-        ("#!/usr/bin/env python3\nx = 1", "empty"),
+        ("x = 1  # the count", "real"), ("!pip install keras  # the library", "real"),
+        ("%%time\n# how long?\nx = 1", "real"), ("%%bash\n# list the files\nls", "real"),
+        ("%%bash\nls", "none"), ("%%javascript\n// hide the output\nx()", "real"),
+        ("#@title Load the images\nx = 1", "real"), ('#@param {type:"number"}', "empty"),
+        ("# import libraries\nimport os", "real"), ("# import numpy as np\nx = 1", "code"),
+        ("# note: this is slow\nx = 1", "real"), ("# खोज परिणाम\nx = 1", "real"),
+        ("# noqa\nx = 1", "empty"), ("# --- 26\nx = 1", "empty"),
+        ("# !pip3 install keras\nx = 1", "code"), ("#%matplotlib inline\nx = 1", "code"),
+        ("## pip install -q keras\nx = 1", "code"), ("#!/usr/bin/env python3\nx = 1", "empty"),
         ("# !important: the images are 28x28\nx = 1", "real"),
         ("# -*- coding: utf-8 -*-\nx = 1", "empty"),
         ("# for i in range(3):\n#     print(i)\nx = 1", "code"),
         ("# # model.add(Conv2D(\n# #     32, 3))\nx = 1", "code"),
         ("# two kernels are enough here\n# model.add(Conv2D(2, 3))\nx = 1", "real"),
         ("# clip to [0, 1]\n# model.add(Conv2D(2, 3))\nx = 1", "template"),
-        ("# https://keras.io/\nx = 1", "template"),
-        ("# from https://keras.io/\nx = 1", "real"),
+        ("# https://keras.io/\nx = 1", "template"), ("# from https://keras.io/\nx = 1", "real"),
         ("class A:\n  def f():\n    '''A docstring.'''", "real"),
-        ("def f():\n    return '# no'", "none"),
-        ("'''the loss'''\nx = 1", "string"),
-        ('"""unclosed\n# a comment?', "real"),
-        ('print "x"  # of Python 2', "real"),
+        ("def f():\n    return '# no'", "none"), ("'''the loss'''\nx = 1", "string"),
+        ('"""unclosed\n# a comment?', "real"), ('print "x"  # of Python 2', "real"),
         ("if x:\n    !ls  # the files", "real"),
     ],
-)
+)  # fmt: skip
 def test_kinds_of_comments(source: str, kind: str) -> None:
     assert comment_kind(source) == kind
 
@@ -101,12 +75,6 @@ def test_comments_are_listed_by_what_they_lack(path: Path) -> None:
     check = assert_only(grade_notebook(write(path, cells)), FAIL, "comments")
     assert check.found == "no comment (4), a comment without words (5, 7)"
     assert (check.cells, check.number) == ((4, 5, 7), 3)
-    cells = good()
-    for place in (1, 2, 3, 5):
-        source, shown = cells[place]
-        cells[place] = ("# Some  code\n" + source.split("\n", 1)[1], shown)
-    check = assert_only(grade_notebook(write(path, cells)), WARN, "same comment")
-    assert check.cells == (2, 3, 4, 6)
 
 
 def test_error_outputs(path: Path) -> None:
@@ -119,25 +87,12 @@ def test_error_outputs(path: Path) -> None:
     assert assert_only(grade_notebook(path), WARN, "errors").cells == (8,)
 
 
-@pytest.mark.parametrize("magic", ["%%writefile train.py", "%%script python"])
-def test_a_program_in_a_cell_is_not_read(path: Path, magic: str) -> None:
-    cells = [*good(), (f"{magic}\n# train on all\nmodel.fit(X_test, Y_test, epochs=9)", None)]
-    check = assert_only(grade_notebook(write(path, cells)), WARN, "readable")
-    assert (check.cells, check.found) == ((8,), "hands its text to another program")
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"not JSON", "is JSON"),
-        (b"\xff\xfe\x00", "is JSON"),
-        (b"[" * 200_000, "nested too deeply"),
-        (b"9" * 5000, "is JSON"),
-        (b"[]", "no list of cells"),
-        (b'{"cells": 3}', "no list of cells"),
-        (b'{"cells": [3]}', "item 1 is no cell"),
-        (b'{"cells": [{"cell_type": "code", "source": 3}]}', "item 1 is no cell"),
-        (b'{"worksheets": []}', "malformed"),
+        (b"not JSON", "is JSON"), (b"\xff\xfe\x00", "is JSON"), (b"9" * 5000, "is JSON"),
+        (b"[" * 200_000, "nested too deeply"), (b"[]", "no list of cells"),
+        (b'{"cells": 3}', "no list of cells"), (b'{"cells": [3]}', "item 1 is no cell"),
         (b" " * (50 * 2**20 + 1), "at most 50 MB, it has more"),
         (json.dumps({"cells": [{"cell_type": "code", "source": "x = 1\n" * 90_000}]}).encode(),
          "at most 500,000 characters of code"),
@@ -158,42 +113,34 @@ def test_what_is_no_notebook_is_refused(
     assert captured.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
-        {"cell_type": "code", "source": []},
-        {"cell_type": "code", "source": "# why\n", "outputs": 3, "execution_count": "x"},
-        {"cell_type": "code", "source": ["# why"], "outputs": [3, {}, {"output_type": "stream"}]},
-        {"cell_type": "code", "source": "x", "metadata": [], "outputs": [{"output_type": "error"}]},
-        {"cell_type": "code", "source": "x", "metadata": {"tags": [3]}, "execution_count": True},
-        {"cell_type": "raw", "source": "x"},
-    ],
-)  # fmt: skip
-def test_odd_cells_are_marked_not_refused(path: Path, cell: dict[str, Any]) -> None:
-    path.write_text(json.dumps({"cells": [cell]}))
-    grade = grade_notebook(path)
-    assert (grade.status != "passed", grade.score.value) == (True, None)
+def test_odd_cells_are_marked_not_refused(path: Path) -> None:
+    odd: list[dict[str, Any]] = [
+        {"source": []}, {"source": "# why\n", "outputs": 3, "execution_count": "x"},
+        {"source": ["# why"], "outputs": [3, {}, {"output_type": "stream"}]},
+        {"source": "x", "metadata": [], "outputs": [{"output_type": "error"}]},
+        {"source": "x", "metadata": {"tags": [3]}, "execution_count": True},
+    ]  # fmt: skip
+    for cell in odd:
+        path.write_text(json.dumps({"cells": [{"cell_type": "code"} | cell]}))
+        grade = grade_notebook(path)
+        assert (grade.status != "passed", grade.score.value) == (True, None)
 
 
 def test_the_command(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(path, good())
-    assert main(["grade", str(path), "--json"]) == 0
+    command = ["grade", str(write(path, good()))]
+    assert main([*command, "--json"]) == 0
     marks = json.loads(capsys.readouterr().out)
     assert (marks["status"], marks["passed"], marks["executed"]) == ("passed", True, False)
     assert (marks["parameters"]["count"], marks["score"]["value"]) == (12_345, 0.9945)
     parts = {"rule", "status", "cells", "expected", "found", "repair", "number"}
     assert parts == set(marks["checks"][0])
-    assert main(["grade", str(path), "--score-above", "0.9945"]) == 1
-    assert main(["grade", str(path), "--parameters-below", "12345"]) == 1
+    assert main([*command, "--score-above", "0.9945"]) == 1
+    assert main([*command, "--parameters-below", "12345"]) == 1
     write(path, changed(fit=made.FIT + "\n" + made.FIT.split("\n", 1)[1]))
-    assert main(["grade", str(path)]) == 0
+    assert (main(command), main([*command, "--strict"])) == (0, 1)
     assert capsys.readouterr().out.endswith("passed, 1 warning\n")
-    assert main(["grade", str(path), "--strict"]) == 1
     write(path, good()[:5])
-    capsys.readouterr()
-    assert main(["grade", str(path), "--json"]) == 3
-    marks = json.loads(capsys.readouterr().out)
-    assert (marks["status"], marks["score"]["value"]) == ("needs a look", None)
+    assert main(command) == 3
 
 
 def test_reading_needs_no_keras_and_the_help_warns() -> None:
