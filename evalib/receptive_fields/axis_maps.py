@@ -43,22 +43,16 @@ class AxisMap:
     shape `(2, ...)` with a dimension for each axis of the tensor after the batch, of length 1 where
     the field does not depend on that axis.
 
-    Attributes:
-        pixels: how many pixels the input has along its axis.
-        endless: int64, what is seen as if the input went on forever. Along `axis` it holds one
-            period, along all others each position.
-        clipped: int32, what each position really sees.
-        step: how many pixels further on the next period looks.
-        axis: the axis of the tensor along which positions follow each other evenly, if any.
-        slack: how much windows may leave over at the border: less than the widest stride so far.
+    `endless` (int64) is what is seen as if the input went on forever: along `axis` one period,
+    along all others each position; `clipped` (int32) is what each position really sees.
     """
 
-    pixels: int
+    pixels: int  # of the input along its axis
     endless: np.ndarray
     clipped: np.ndarray
-    step: int = 0
-    axis: int | None = None
-    slack: int = 1
+    step: int = 0  # how many pixels further on the next period looks
+    axis: int | None = None  # of the tensor, along which positions follow each other evenly
+    slack: int = 1  # windows leave less than that over at the border: the widest stride so far
 
     @classmethod
     def identity(cls, axis: int, shape: Sequence[Any]) -> "AxisMap":

@@ -34,8 +34,7 @@ def effective_field(
         float32 in [0, 1] with the maximum 1, shape `(height, width)` of the images.
 
     Raises:
-        ValueError: the images do not fit the model, the layer is not in it or has no positions,
-            the index lies outside its output, or no pixel has a finite influence above zero.
+        ValueError: images, layer or index do not fit, or no pixel has a finite influence above 0.
     """
     if len(getattr(model, "inputs", None) or ()) != 1:
         raise ValueError("expected a functional or Sequential model with one input")

@@ -81,17 +81,6 @@ def padding_or_cropping(call: LayerCall) -> TensorField:
     return slide(call, call.field, before, after, window=axis_maps.shifted)
 
 
-@rule("CenterCrop RandomCrop")
-def crop(call: LayerCall) -> TensorField:
-    """The middle; at inference a random crop leaves each pixel in its place."""
-    more = [call.shape[axis] - call.shapes[0][axis] for axis in call.positions]
-    if min(more) < 0:
-        raise UnknownFieldError("it resizes smaller images, which is not followed")
-    before = [-(m // 2) if call.kind == "CenterCrop" else 0 for m in more]
-    after = [-m - b for m, b in zip(more, before, strict=True)]
-    return slide(call, call.field, before, after, window=axis_maps.shifted)
-
-
 @rule(
     "UpSampling* Resizing SubPixel AdaptiveAveragePooling* AdaptiveMaxPooling*",
     "Resize AdaptiveMaxPool AdaptiveAveragePool",
@@ -206,7 +195,6 @@ rule(
 rule(operations="OnesLike ZerosLike FullLike EmptyLike")(lambda call: [None])
 rule(operations="BatchNorm")(lambda call: call.field)
 rule(operations="Cumsum Cumprod")(lambda call: call.field.accumulate(call.axis()))
-rule(operations="RGBToGrayscale")(lambda call: call.field.mix_channels(call.channel))
 rule(operations="ExtractPatches")(
     lambda call: slide(
         *(call, call.field.mix_channels(call.channel), call.layer.size),
@@ -336,14 +324,6 @@ def products(call: LayerCall) -> TensorField:
     if call.kind != "Matmul" or min(ranks) < 2:
         raise UnknownFieldError("this product of tensors is not known")
     return einsum(terms, "...ab,...bc->...ac")
-
-
-@rule(operations="DotProductAttention")
-def dot_product_attention(call: LayerCall) -> TensorField:
-    if call.argument("bias") is not None:
-        raise UnknownFieldError("attention with a bias is not known")
-    operands = [call.argument(name) for name in ("query", "value", "key")]
-    return attention(operands, (1,), call.layer.is_causal, call.argument("mask"))
 
 
 def einsum(terms: Sequence[Any], equation: str) -> TensorField:

@@ -44,8 +44,8 @@ def measure_receptive_field(
         `None` if these are too few. A single output that sees the whole image counts as global.
 
     Raises:
-        ValueError: the model has no graph, the input's size is not known, the layer or the
-            input is not in the model, a layer cannot be measured, or nothing changes the output.
+        ValueError: as for `receptive_field`; or the input's size is not known, a layer cannot be
+            measured, or nothing changes the output.
     """
     read = tensors(model, "inputs")
     chosen = inputs.choose_sources(model, source)

@@ -71,7 +71,7 @@ def windows(draw):
 
 
 @given(st.lists(windows(), min_size=1, max_size=6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_second_formula_on_sequential_networks(parts):
     """From the last layer back: r <- s r + (d (k - 1) + 1 - s), Distill 2019, formula (2)."""
     model = keras.Sequential([keras.Input((None, None, 1))])
@@ -325,9 +325,9 @@ def test_published_receptive_fields(name):
     assert field == ReceptiveField((size, size), (stride, stride), (padding, padding))
 
 
-# One of each family; others have more blocks of the same layers.
-FAMILIES = "ConvNeXtTiny DenseNet121 EfficientNetB0 EfficientNetV2B0 InceptionResNetV2 MobileNet "
-FAMILIES += "MobileNetV2 MobileNetV3Small NASNetMobile ResNet50V2 VGG16 Xception"
+# One of each family that is not above; others have more blocks of the same layers.
+FAMILIES = "ConvNeXtTiny DenseNet121 EfficientNetB0 EfficientNetV2B0 MobileNetV2 MobileNetV3Small "
+FAMILIES += "NASNetMobile ResNet50V2 Xception"
 
 
 @pytest.mark.parametrize("name", FAMILIES.split())

@@ -117,7 +117,6 @@ IMAGES = {
     "layer normalization": lambda i: layers.LayerNormalization(axis=(1, 3))(normal(i)),
     "groups of a crop": lambda i: layers.GroupNormalization(1)(i[:, :, 2:5]),
     "adaptive": lambda i: layers.AdaptiveAveragePooling2D((5, 3))(i),
-    "center crop": lambda i: conv()(layers.CenterCrop(5, 6)(i)),
     "augmented": lambda i: layers.RandomErasing()(layers.RandomColorJitter()(i[..., :3])),
     "einsum dense": lambda i: layers.EinsumDense("abcd,de->abce", (None, None, 6))(normal(i)),
     "a function of one's own": lambda i: conv(activation=lambda x: x * ops.sigmoid(x))(i),
@@ -171,9 +170,6 @@ SEQUENCES = {
     ),
     "grouped queries": lambda i: layers.GroupQueryAttention(4, 2, 1)(i, i, use_causal_mask=True),
     "causal dot products": lambda i: layers.Attention()([i, i], use_causal_mask=True),
-    "dot_product_attention": lambda i: ops.dot_product_attention(
-        *[ops.reshape(i, (-1, 8, 2, 2))] * 3, is_causal=True
-    ),
     "frames stacked": lambda i: layers.Dense(4)(layers.Reshape((4, 8))(conv1d()(i))),
     "causal, residual": lambda i: i + conv1d(padding="causal", dilation_rate=2)(i),
     "a class token": lambda i: ops.concatenate([ops.ones_like(i[:, :1]), conv1d()(i)], axis=1),
