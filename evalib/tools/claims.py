@@ -128,7 +128,7 @@ def claims_page(folder: Path) -> str:
 
 
 def is_current(folder: Path) -> bool:
-    """Whether the stored page of a checkout says what its list and its cells say."""
+    """Whether the stored page of a checkout says what list and cells say."""
     page = folder / PAGE
     return page.is_file() and page.read_text(encoding="utf-8") == claims_page(folder)
 

@@ -38,11 +38,7 @@ def repository_folder() -> Path:
 
 
 def normalize_repository(url: str) -> str:
-    """Bring `git@github.com:owner/name.git`, or alike, into the form that is stored.
-
-    Raises:
-        ValueError: it is no address of a repository on GitHub.
-    """
+    """Bring the address of a repository on GitHub into one form, or raise a ValueError."""
     address = url.strip().replace("git@github.com:", GITHUB).rstrip("/").removesuffix(".git")
     if not re.fullmatch(f"{GITHUB}{_SLUG}", address):
         raise ValueError(f"expected https://github.com/OWNER/REPOSITORY, got {url!r}")
@@ -62,10 +58,8 @@ def set_repository(url: str, folder: Path) -> list[Path]:
     """Write a repository's address everywhere it stands; return the files that changed.
 
     Not one other byte changes, and files keep the time of their last change: a later `make sync`
-    still knows which half of a pair was edited last.
-
-    Raises:
-        ValueError: it is no address on GitHub, or pyproject.toml holds none to replace.
+    still knows which half of a pair was edited last. Raises a ValueError before it writes, where
+    this is no address on GitHub, or pyproject.toml holds none to replace.
     """
     repository = normalize_repository(url)
     read_repository(folder)
@@ -84,11 +78,7 @@ def set_repository(url: str, folder: Path) -> list[Path]:
 
 
 def wrong_addresses(folder: Path) -> list[str]:
-    """List what differs from the checkout: addresses, badges, first cells, versions of evalib.
-
-    Raises:
-        ValueError: pyproject.toml holds no address, or a notebook is none.
-    """
+    """List what differs from the checkout: addresses, badges, first cells, versions of evalib."""
     repository = read_repository(folder)
     colab = f"https://colab.research.google.com/github/{repository.removeprefix(GITHUB)}/blob/main"
     version = f'ev.check_version("{".".join(__version__.split(".")[:2])}")'

@@ -1,11 +1,9 @@
 """One run of a sweep, where a Dask worker is: here or on another machine.
 
-It has a process of its own. Dask draws from the random generator that Keras takes its seeds from:
-beside it the same seed does not give the same network. And what kills a run, want of memory for
-example, leaves the worker alive.
+It has a process of its own: Dask draws from the random generator that Keras takes its seeds from,
+and what kills a run, want of memory for example, leaves the worker alive.
 """
 
-import ast
 import hashlib
 import importlib
 import json
@@ -16,7 +14,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +24,10 @@ from evalib import __version__
 from evalib.tools.kernels import KERNEL, describe_ending, kernel_environment, module_command
 
 Record = dict[str, Any]
-Values = Mapping[str, Any]  # of an experiment, as `Experiment.as_dict` gives them
 
 
-def execute(run: Callable[[Values], Record], key: str, values: Values, code: str) -> Record:
-    """Do one run, and return its record, or that of its failure.
-
-    `run` takes an experiment's values and returns a record; `code` is what `made_by` says where the
-    sweep was read.
-    """
+def execute(run: Callable[[Record], Record], key: str, values: Record, code: str) -> Record:
+    """Call `run` with an experiment's values, and return its record, or that of its failure."""
     start = time.perf_counter()
     head: Record = {"key": key, "experiment": dict(values), "made_by": code}
     try:
@@ -54,41 +47,40 @@ def failure(error: Any) -> Record:
     message = str(error)
     if hasattr(error, "evalue"):  # an error of a notebook's cell, whose text is a whole page
         message = f"cell {error.exec_count}: {error.ename}: {error.evalue}"
-    lines = "".join(traceback.format_exception(error)).rstrip().splitlines()
-    kind = type(error).__name__
-    return {"error": {"type": kind, "message": message, "traceback": lines[-12:]}}
+    lines = "".join(traceback.format_exception(error)).rstrip().splitlines()[-12:]
+    return {"error": {"type": type(error).__name__, "message": message, "traceback": lines}}
 
 
-def run_alone(notebook: str, values: Values) -> Record:
-    """Do a run in a process of its own, in a known environment: as a notebook, or plain for ""."""
+def run_alone(notebook: str, values: Record) -> Record:
+    """Run in a process of its own, in a known environment: a notebook, or plain training for ""."""
     with tempfile.TemporaryDirectory(prefix="evalib-sweep-") as name:
         home = Path(name).resolve()
         ended = subprocess.run(
             module_command("evalib.tools.sweep_run"),
             input=json.dumps([os.getpid(), notebook, values]).encode(),
-            stdout=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=kernel_environment(home),
             cwd=home,
         )
-    if ended.returncode:
-        raise RuntimeError(f"the run ended with {describe_ending(ended.returncode)}")
-    return dict(json.loads(ended.stdout.splitlines()[-1]))  # a sitecustomize may print, too
+        if ended.returncode:
+            raise RuntimeError(f"the run ended with {describe_ending(ended.returncode)}")
+        return dict(json.loads((home / "answer.json").read_bytes()))
 
 
 def main() -> None:
     """Be the process of one run."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
     worker, notebook, values = json.load(sys.stdin)
     threading.Thread(target=_end_with, args=[worker], daemon=True).start()
     try:
-        run = _run_notebook(notebook, values) if notebook else _train(values)
-        record = {**run, "made_by": made_by(notebook)}
-        content = json.dumps(record, allow_nan=False)
+        from evalib.training.experiments import experiment_from, run_experiment
+
+        experiment = experiment_from(values)
+        record = _run_notebook(notebook, values) if notebook else run_experiment(experiment)
+        content = json.dumps({**record, "made_by": made_by(notebook)}, allow_nan=False)
     except (Exception, SystemExit) as error:
         content = json.dumps(failure(error))
-    answers.write(f"\n{content}".encode())
+    Path("answer.json").write_text(content, encoding="utf-8")
 
 
 def _end_with(worker: int) -> None:
@@ -97,24 +89,16 @@ def _end_with(worker: int) -> None:
     os._exit(1)
 
 
-def _train(values: Values) -> Record:
-    from evalib.training.experiments import experiment_from, run_experiment
-
-    return run_experiment(experiment_from(values))
-
-
-def _run_notebook(notebook: str, values: Values) -> Record:
+def _run_notebook(notebook: str, values: Record) -> Record:
     """Run a copy of a notebook here, and return the record that it writes, and its own text."""
     import papermill
 
-    tables = [table for table in (values, *values.values()) if isinstance(table, Mapping)]
-    parameters = {name: value for table in tables for name, value in table.items()}
     source, copy, record = Path("source.ipynb"), Path("copy.ipynb"), Path("record.json").resolve()
     source.write_text(notebook, encoding="utf-8")
-    parameters |= {"record_path": str(record)}
-    options = {"kernel_name": KERNEL["name"], "language": KERNEL["language"]}
+    parameters = {**values, **values["network"], **values["recipe"], "record_path": str(record)}
+    kernel = {"kernel_name": KERNEL["name"], "language": KERNEL["language"]}
     try:
-        papermill.execute_notebook(source, copy, parameters, progress_bar=False, **options)
+        papermill.execute_notebook(source, copy, parameters, progress_bar=False, **kernel)
         content = json.loads(record.read_text(encoding="utf-8"))
     except Exception as error:
         content = failure(error)
@@ -122,24 +106,19 @@ def _run_notebook(notebook: str, values: Values) -> Record:
 
 
 def made_by(notebook: str = "") -> str:
-    """Name what decides about a run's numbers: code of evalib, Keras, and its backend.
-
-    Editing a figure does not change it, editing the training, or the notebook that runs, does.
-    """
+    """Name what decides about numbers: code up to training, the notebook, Keras, its backend."""
     import keras
 
-    sources, waiting = {"": notebook.encode()}, ["evalib.training.experiments"]
-    for module in waiting:  # which grows as imports are found
-        file = Path(__file__).parents[2].joinpath(*module.split(".")).with_suffix(".py")
-        if module.startswith("evalib.") and module not in sources and file.is_file():
-            sources[module] = file.read_bytes().replace(b"\r\n", b"\n")  # as systems differ
-            nodes = ast.walk(ast.parse(sources[module]))
-            waiting += [str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)]
-    content = b"\0".join(sources[module] for module in sorted(sources))
-    digest = hashlib.sha256(content).hexdigest()[:8]
+    evalib, rooms = (
+        Path(__file__).parents[1],
+        ("", "training", "receptive_fields", "networks", "data"),
+    )
+    files = [file for room in rooms for file in sorted((evalib / room).glob("*.py"))]
+    texts = [notebook, *(file.read_text(encoding="utf-8") for file in files)]
+    code = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
     backend = keras.backend.backend()
     version = importlib.import_module(backend).__version__
-    return f"evalib {__version__} ({digest}), keras {keras.__version__}, {backend} {version}"
+    return f"evalib {__version__} ({code}), keras {keras.__version__}, {backend} {version}"
 
 
 if __name__ == "__main__":

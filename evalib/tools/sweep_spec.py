@@ -1,83 +1,94 @@
-"""Read a sweep from a TOML file such as `experiments/kernel_sizes.toml`, which explains itself.
+"""What a sweep is: read from a TOML file such as `experiments/kernel_sizes.toml`; its records."""
 
-A bad one is refused before anything runs.
-"""
-
+import dataclasses
 import itertools
-import math
+import json
 import re
+import statistics
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from evalib.networks.config import NetworkConfig, build_network
-from evalib.tools.sweep_records import Sweep
-from evalib.tools.sweep_run import made_by
-from evalib.training.experiments import experiment_from
+from evalib.results import write_atomically, write_results
+from evalib.tools.sweep_run import Record, made_by
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "06_experiments.ipynb"
-MOST_RUNS = 10_000
+
+_COLUMNS = ("accuracy in %", "worst", "runs", "failed", "parameters", "seconds")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Experiments that belong together, by their keys, in the order in which they run."""
+
+    name: str
+    experiments: Mapping[str, Mapping[str, Any]]  # the plain values of each
+    varied: Mapping[str, Mapping[str, Any]]  # those that differ between them, besides the seed
+    made_by: str  # the code that records come from, see `sweep_run.made_by`
+    notebook: str = ""  # the text of the notebook that runs are copies of, "" for plain runs
+
+    def describe(self, record: Record) -> str:
+        """One line about a run that has ended."""
+        settings = {**self.varied[record["key"]], "seed": record["experiment"]["seed"]}
+        label = ", ".join(f"{name} {value}" for name, value in settings.items())
+        if "error" not in record:
+            return f"{label}: {100 * record['accuracy']:.2f} % in {record['seconds']:.1f} s"
+        message = " ".join(record["error"]["message"].split())[:100]
+        return f"{label}: failed: {record['error']['type']}: {message}"
 
 
 def read_sweep(path: Path) -> Sweep:
-    """Read a sweep, and build each of its networks.
-
-    Args:
-        path: of the TOML file. `name` is the file's own if left out, `seeds` is `[0]`.
+    """Read a sweep from a TOML file, and build each of its networks.
 
     Raises:
         ValueError: the file is no TOML, or says what cannot be run; begins with the path.
-        OSError: the file cannot be read.
     """
     try:
         return _read(path, tomllib.loads(path.read_bytes().decode("utf-8-sig")))
-    except ValueError as error:  # tomllib and decoding raise this kind, too
+    except (ValueError, TypeError, AttributeError) as error:  # of TOML, and of what is no table
         raise ValueError(f"{path}: {error}") from error
 
 
 def _read(path: Path, spec: dict[str, Any]) -> Sweep:
-    name = spec.pop("name", path.stem)
+    from evalib.networks.config import build_network  # here, for Keras takes seconds
+    from evalib.training.experiments import experiment_from
+
+    name, runs_as = spec.pop("name", path.stem), spec.pop("runs_as", "plain")
     if not (isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name)):
         raise ValueError(f"expected a name for a folder, got name = {name!r}")
-    for table in ("network", "recipe", "vary"):
-        if not isinstance(spec.get(table, {}), dict):
-            raise ValueError(f"expected {table} to be a table, got {spec[table]!r}")
+    if runs_as not in ("plain", "notebook"):
+        raise ValueError(f"expected runs_as plain or notebook, got {runs_as!r}")
     vary = dict(_flat(spec.pop("vary", {})))
     choices = {"seed": spec.pop("seeds", [0]), **vary}
     for field, values in choices.items():
         if not isinstance(values, list) or not values:
             raise ValueError(f"expected a list of values for {field}, got {values!r}")
-    count = math.prod(map(len, choices.values()))
-    if count > MOST_RUNS:
-        raise ValueError(f"expected at most {MOST_RUNS:,} runs, got {count:,}")
-    runs_as = spec.pop("runs_as", "plain")
-    if runs_as not in ("plain", "notebook"):
-        raise ValueError(f"expected runs_as plain or notebook, got {runs_as!r}")
-    notebook = NOTEBOOK.read_text(encoding="utf-8") if runs_as == "notebook" else ""
     fixed = dict(_flat(spec))
     for field in {"seed"} & vary.keys() | choices.keys() & fixed.keys():
         raise ValueError(f"expected {field} in one place: seeds, [vary], or outside of it")
+    notebook = NOTEBOOK.read_text(encoding="utf-8") if runs_as == "notebook" else ""
+    build = cache(lambda network: build_network(network).name)  # each network once
     experiments, varied = {}, {}
     for values in itertools.product(*choices.values()):
         chosen = dict(zip(choices, values, strict=True))
-        experiment = experiment_from(_nested(fixed | chosen))
+        tables: dict[str, Any] = {}
+        for field, value in (fixed | chosen).items():
+            table, _, name_there = field.rpartition(".")
+            (tables.setdefault(table, {}) if table else tables)[name_there] = value
+        experiment = experiment_from(tables)
         try:
-            _build(experiment.network)
+            build(experiment.network)
         except Exception as error:  # Keras and its backend raise many kinds
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ValueError(f"{chosen}: {reason}") from error
-        if experiment.key() in experiments:
+        key = experiment.key()
+        if key in experiments:
             raise ValueError(f"expected each experiment once, got twice {chosen}")
-        experiments[experiment.key()] = experiment.as_dict()
-        varied[experiment.key()] = {field.split(".")[-1]: chosen[field] for field in vary}
+        experiments[key] = experiment.as_dict()
+        varied[key] = {field.split(".")[-1]: chosen[field] for field in vary}
     return Sweep(name, experiments, varied, made_by(notebook), notebook)
-
-
-@cache
-def _build(config: NetworkConfig) -> None:
-    build_network(config)
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -89,10 +100,66 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield prefix + name, value
 
 
-def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The contrary of `_flat`, for one level of tables."""
-    nested: dict[str, Any] = {}
-    for name, value in values.items():
-        table, _, field = name.rpartition(".")
-        (nested.setdefault(table, {}) if table else nested)[field] = value
-    return nested
+def read_records(sweep: Sweep, folder: Path) -> tuple[dict[str, Record], int]:
+    """Read a folder's records of a sweep: own and whole ones by key, and how many others made.
+
+    Raises:
+        ValueError: files lie there that a summary would replace, and that no sweep has written.
+    """
+    summary = folder / "records.json"
+    if not (summary.is_file() and b'"experiment": ' in summary.read_bytes()):
+        for file in (summary, folder / "table.md", folder / "figure.png"):
+            if file.exists():
+                raise ValueError(f"{file} is of no sweep: move it, or choose another --out")
+    found = {}
+    for key in sweep.experiments:
+        try:
+            record = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
+            if record["key"] == key and ("error" in record or 0 <= record["accuracy"] <= 1):
+                found[key] = record
+        except (OSError, ValueError, TypeError, KeyError):
+            continue  # it is missing, torn, or something else
+    own = {key: one for key, one in found.items() if one.get("made_by") == sweep.made_by}
+    return own, len(found) - len(own)
+
+
+def write_summary(sweep: Sweep, folder: Path, records: Mapping[str, Record]) -> None:
+    """Write all records as `records.json`, and their summary as `table.md` and `figure.png`."""
+    from evalib.plots.sweeps import save_figure, show_sweep
+
+    images = " and ".join(sorted({str(one["scored_on"]) for one in sweep.experiments.values()}))
+    title = f"{sweep.name}: accuracy on {images} images, mean ± standard deviation over seeds"
+    groups: dict[str, tuple[Mapping[str, Any], list[Record]]] = {}
+    for key, record in records.items():
+        group = json.dumps(sweep.varied[key])
+        groups.setdefault(group, (sweep.varied[key], []))[1].append(record)
+    seeds = list(groups.values())
+    scores = [(varied, [r["accuracy"] for r in runs if "error" not in r]) for varied, runs in seeds]
+    write_results(folder / "records.json", list(records.values()))
+    write_atomically(folder / "table.md", f"{title}\n\n{format_table(seeds)}\n")
+    save_figure(show_sweep(scores, title=title), folder / "figure.png")
+
+
+def format_table(seeds: Sequence[tuple[Mapping[str, Any], Sequence[Record]]]) -> str:
+    """Lay out configurations, with the records of their seeds, as a Markdown table."""
+    head = [*seeds[0][0], *_COLUMNS]
+    rows = [head, *([*map(str, varied.values()), *_numbers(runs)] for varied, runs in seeds)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = ["<"] * len(seeds[0][0]) + [">"] * len(_COLUMNS)  # numbers stand to the right
+    cells = [[f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=True)] for row in rows]
+    marks = [":" if side == ">" else "-" for side in sides]
+    cells.insert(1, [f"{mark:->{width}}" for mark, width in zip(marks, widths, strict=True)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def _numbers(records: Sequence[Record]) -> list[str]:
+    ended = [record for record in records if "error" not in record]
+    failed = str(len(records) - len(ended))
+    if not ended:
+        return ["", "", "0", failed, "", ""]
+    percent = [100 * record["accuracy"] for record in ended]
+    spread = f" ± {statistics.stdev(percent):.2f}" if len(percent) > 1 else ""
+    seconds = statistics.fmean(record["seconds"] for record in ended)
+    mean, worst = f"{statistics.fmean(percent):.2f}{spread}", f"{min(percent):.2f}"
+    size = f"{ended[0]['parameters']:,}" if "parameters" in ended[0] else ""
+    return [mean, worst, str(len(ended)), failed, size, f"{seconds:.1f}"]

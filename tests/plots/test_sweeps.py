@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evalib.plots.sweeps import MOST_ROWS, save_figure, show_sweep
-from evalib.tools.sweep_records import format_table
+from evalib.tools.sweep_spec import format_table
 
 
 def test_the_table():

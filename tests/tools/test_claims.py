@@ -178,18 +178,15 @@ def test_what_is_wrong_with_a_tag_is_said(checkout, cells: list[Any], expected: 
         claims_page(checkout)
 
 
-def test_every_mistake_has_its_line(checkout):
+def test_every_mistake_has_its_line_and_what_is_no_notebook_is_named(checkout):
     store(checkout, "02_second", ("assert 1", ["proves:this"]), ("assert 1", ["proves:that"]))
     with pytest.raises(ValueError, match="this") as error:
         claims_page(checkout)
     assert len(str(error.value).splitlines()) == 3  # two tags without a claim, one claim without
-
-
-@pytest.mark.parametrize("content", ["{", '{"cells": [3]}', '{"cells": [{"cell_type": "code"}]}'])
-def test_what_is_no_notebook_is_named(checkout, content):
-    (checkout / "notebooks" / "03.ipynb").write_text(content)
-    with pytest.raises(ValueError, match=r"03\.ipynb: expected a notebook"):
-        claims_page(checkout)
+    for content in ("{", '{"cells": [3]}', '{"cells": [{"cell_type": "code"}]}'):
+        (checkout / "notebooks" / "03.ipynb").write_text(content)
+        with pytest.raises(ValueError, match=r"03\.ipynb: expected a notebook"):
+            claims_page(checkout)
 
 
 def test_the_command_writes_checks_and_refuses(checkout, capsys):

@@ -29,11 +29,9 @@ PAGES = ("05_s3_assignment", "further/01_deeper")
 
 
 def badge(page: str) -> str:
-    return (
-        "[![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-        "(https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/"
-        f"{page}.ipynb)"
-    )
+    image = "https://colab.research.google.com/assets/colab-badge.svg"
+    github = "https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main"
+    return f"[![Open In Colab]({image})]({github}/notebooks/{page}.ipynb)"
 
 
 @pytest.fixture
@@ -118,9 +116,8 @@ def test_every_wrong_place_is_listed(checkout: Path, tmp_path: Path) -> None:
     found = wrong_addresses(checkout)
     other = f"found https://github.com/else/where, expected {PLACEHOLDER}"
     assert f"notebooks/05_s3_assignment.ipynb: {other}" in found
-    assert [line for line in found if "06_copy.ipynb:" in line] == [
-        f"notebooks/06_copy.ipynb: expected {badge('06_copy')}"
-    ]
+    copy = [line for line in found if "06_copy.ipynb:" in line]
+    assert copy == [f"notebooks/06_copy.ipynb: expected {badge('06_copy')}"]
     (old,) = [line for line in found if "07_old.ipynb:" in line]
     assert "expected ev.check_version(" in old
     (notebooks / "08_broken.ipynb").write_text("[]")
