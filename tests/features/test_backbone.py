@@ -1,10 +1,9 @@
 """VGG16: its layers, its weights against a convolution by hand, downloads that fail."""
 
-import http.server
+import hashlib
 import importlib.util
 import socket
 import sys
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -66,35 +65,15 @@ def test_without_a_network_the_other_weights_are_taken_silently(offline, capfd):
         backbone.vgg16_backbone("imagenet")
 
 
-@pytest.fixture
-def server(offline, monkeypatch):
-    """An address that answers with the bytes of `content`."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        content = b"weights"
-
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(Handler.content)))
-            self.end_headers()
-            self.wfile.write(Handler.content)
-
-        def log_message(self, *arguments):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{running.server_port}/weights.h5"
-        monkeypatch.setattr(backbone, "IMAGENET_ADDRESS", address)
-        monkeypatch.setattr(backbone, "IMAGENET_MD5", backbone.hashlib.md5(b"weights").hexdigest())
-        yield Handler
-        running.shutdown()
-
-
-def test_a_download_counts_only_if_it_is_whole_and_is_done_once(server, offline, capfd):
+def test_a_download_counts_only_if_it_is_whole_and_is_done_once(
+    offline, monkeypatch, tmp_path, capfd
+):
+    source = tmp_path / "source.h5"
+    monkeypatch.setattr(backbone, "IMAGENET_ADDRESS", source.as_uri())
+    monkeypatch.setattr(backbone, "IMAGENET_MD5", hashlib.md5(b"weights").hexdigest())
     file = str(offline / "models" / backbone.IMAGENET_FILE)
     for content, found in ((b"half of the wei", None), (b"weights", file), (b"others", file)):
-        server.content = content
+        source.write_bytes(content)
         assert backbone._imagenet_file(seconds=5) == found
     assert capfd.readouterr() == ("", "")
 
@@ -128,7 +107,7 @@ def test_the_classifier_is_taken_from_the_cache_alone(offline, monkeypatch):
     assert backbone.vgg16_classifier() is None
     file = offline / "models" / backbone.CLASSIFIER_FILE
     file.parent.mkdir(parents=True)
-    monkeypatch.setattr(backbone, "CLASSIFIER_MD5", backbone.hashlib.md5(b"weights").hexdigest())
+    monkeypatch.setattr(backbone, "CLASSIFIER_MD5", hashlib.md5(b"weights").hexdigest())
     monkeypatch.setattr(backbone.keras.applications, "VGG16", lambda weights: weights)
     for content, expected in ((b"half of the wei", None), (b"weights", str(file))):
         file.write_bytes(content)
