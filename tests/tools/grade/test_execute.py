@@ -51,7 +51,6 @@ def cells(*sources: str) -> Cells:
 
 
 def execute(path: Path, *sources: str) -> Grade:
-    """Write a submission of these cells, run and grade it."""
     return grade_notebook(write(path, cells(*sources)), execute=True, timeout=200)
 
 

@@ -40,12 +40,6 @@ def test_sources_that_would_break_a_parser(path: Path, source: str) -> None:
     format_grade(grade).encode()
 
 
-def test_long_outputs(path: Path) -> None:
-    log = "".join(f"{n}/60000 [=>....] - ETA: 1s - acc: 0.5\b\b\b\b\r" for n in range(100_000))
-    cells = changed(fit=(made.FIT, log), print=(made.PRINT, "0.1 " * 1_000_000 + "\n0.9946\n"))
-    assert grade_notebook(write(path, cells)).score.value == 0.9946
-
-
 @pytest.mark.parametrize(
     "part",
     ["[", "1,", "acc", " ", "9", "9.", "\n", "Total params: ", "Total params: 9\n", "-", "\x1b[",

@@ -63,7 +63,6 @@ def second(shown: str | None) -> Cells:
 
 
 KINDS = [
-    # ------------------------------------------------------------ execution counts
     Kind("zeros beside kept counts", counts=[0, 0, 3, 0, 5, 0, 7]),
     Kind("all zero", counts=[0] * 7, order=UNKNOWN, says="--execute"),
     Kind("all null, with outputs", counts=[None] * 7, order=UNKNOWN, says="--execute"),
@@ -87,7 +86,6 @@ KINDS = [
          [*good()[:2], ("\n".join(s for s, _ in changed(fit=made.FIT[7:])[2:]),
                         "".join(str(shown or "") for _, shown in good()[2:]))],
          [1, 2, 9], order=FAIL, says="cells ran again"),
-    # ------------------------------------------------------------ PyTorch
     Kind("a fraction and a rounded percentage",
          torch("Accuracy: 9850/10000 (98%)\nAccuracy: 9945/10000 (99%)\n")),
     Kind("bars of tqdm", torch("Loss=0.01 Accuracy=99.90: 100%|████| 938/938 [00:20<00:00, 46it/s]"
@@ -105,7 +103,6 @@ KINDS = [
          "print(max(test_accuracies))"), warns={"best epoch"}),
     Kind("rounded only", torch("Accuracy of the network on the 10000 test images: 99 %\n"),
          score=UNKNOWN, says="rounded"),
-    # ------------------------------------------------------------ where the score stands
     Kind("only in the log of fit", [*good()[:4], LOGGED]),
     Kind("in a printed history", [*good()[:4], (LOGGED[0], None),
          ("# all\nprint(h.history)", "{'loss': [0.1, 0.1], 'val_accuracy': [0.99, 0.9945]}\n")]),
@@ -114,14 +111,9 @@ KINDS = [
          warns={"best epoch"}),
     Kind("the final model's is in its log", second(epochs(0.98, 0.99, 0.9945))),
     Kind("the final model has none", second(None), score=None, says="no score of `wide` is shown"),
-    Kind("in a function that is called elsewhere", [*good()[:5], (
-         "# judge\ndef judge(m):\n  print('Accuracy: %.4f' % m.evaluate(X_test, Y_test)[1])", None),
-         ("# now\njudge(model)", "Accuracy: 0.9945\n")]),
-    # ------------------------------------------------------------ comments
     Kind("text cells explain all", without_comments(EXPLAINED), comments=WARN, warns={"comments"},
          says="text cells stand beside 7 of 7 bare code cells"),
     Kind("an indented magic", changed(imports=" %tensorflow_version 1.x\n" + made.IMPORTS)),
-    # ------------------------------------------------------------ warnings
     Kind("a checkpoint that is never read back", changed(fit=KEEPER + WATCHED.format(
          ", callbacks=[keep]"))),
     Kind("a checkpoint that fit does not get", changed(fit=KEEPER + WATCHED.format(
