@@ -1,12 +1,11 @@
 """Activation functions by name: formulas, curves, derivatives, layers, and a network to try them.
 
-Keras's own functions wherever Keras has them. The derivatives are written out by hand in NumPy, so
-that they can be checked against what a backend differentiates by itself.
+Derivatives are written out by hand in NumPy, to be checked against what a backend differentiates.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -28,9 +27,8 @@ class Activation:
     """One activation function.
 
     The formula is in LaTeX, without dollar signs; where it holds for x < 0 alone, the rest is x.
-    The function takes a tensor to one of its shape, the derivative a float64 array to one of its
-    shape; at the kinks, where it jumps, it is the slope on one side. The source is who proposed
-    it for networks, and when.
+    The function maps tensors, the derivative float64 arrays. It jumps at the kinks, where it is
+    the slope on one side. The source is who proposed it for networks, and when.
     """
 
     title: str
@@ -44,25 +42,18 @@ class Activation:
 def activation_layer(
     name: str, *, spatial_axes: int = 2, layer_name: str | None = None
 ) -> layers.Layer:
-    """Make a new layer that applies an activation function of `FAMILY`.
+    """Make a new layer that applies an activation function, `name` of `FAMILY`.
 
-    PReLU and SReLU learn one set of numbers per channel. SReLU begins as the leaky ReLU of this
-    family, PReLU with the slope 0.25.
-
-    Args:
-        name: a key of `FAMILY`; a ValueError says if it is not.
-        spatial_axes: how many axes the input has between the batch and the channels: 2 for
-            images, 0 after a dense layer.
-        layer_name: the layer's own name; by default Keras finds one.
+    PReLU, from the slope 0.25, and SReLU, from the leaky ReLU, learn numbers for each channel. The
+    input has `spatial_axes` between batch and channels: 2 for images, 0 after a dense layer.
     """
     if name not in FAMILY:
         raise ValueError(f"expected one of {', '.join(FAMILY)}, got {name!r}")
-    shared = list(range(1, 1 + spatial_axes))
+    options: Any = {"shared_axes": list(range(1, 1 + spatial_axes)), "name": layer_name}
     if name == "prelu":
-        start = keras.initializers.Constant(PRELU_START)
-        return layers.PReLU(start, shared_axes=shared, name=layer_name)
+        return layers.PReLU(keras.initializers.Constant(PRELU_START), **options)
     if name == "srelu":
-        return SReLU(shared_axes=shared, name=layer_name)
+        return SReLU(**options)
     if name == "leaky_relu":
         return layers.LeakyReLU(negative_slope=LEAK, name=layer_name)
     return layers.Activation(name, name=layer_name)
@@ -71,8 +62,8 @@ def activation_layer(
 def kernel_initializer(name: str) -> str:
     """Keras's name for the initial kernels that suit an activation function, a key of `FAMILY`.
 
-    Klambauer et al. ask for LeCun's variance, 1 / fan in, with SELU. Glorot's is made for
-    functions that are nearly the identity around zero, He's for those that cut the negative half.
+    LeCun's for SELU (Klambauer et al.), Glorot's for functions that are nearly the identity around
+    zero, He's for those that cut the negative half.
     """
     if name == "selu":
         return "lecun_normal"
@@ -84,7 +75,7 @@ def small_network(name: str) -> keras.Sequential:
 
     Three 3x3 convolutions of 16, 24 and 32 kernels, of strides 2, 1 and 2, and a dense layer of
     64 units, each followed by the activation function `name` of `FAMILY` in a layer of its own,
-    `activation1` to `activation4`. A ValueError says if there is no such function.
+    `activation1` to `activation4`.
     """
     start = {"kernel_initializer": kernel_initializer(name)}
     network = keras.Sequential([keras.Input((28, 28, 1), name="digit")], name=f"small_{name}")
@@ -116,48 +107,48 @@ def steps_to_accuracy(
     return float(np.interp(target, accuracies[around], marks[around]))
 
 
+_FUNCTIONS = {  # those that are not Keras's own
+    "leaky_relu": functools.partial(activations.leaky_relu, negative_slope=LEAK),
+    "prelu": functools.partial(activations.leaky_relu, negative_slope=PRELU_START),
+    "srelu": functools.partial(s_shaped, **SRELU_EXAMPLE),
+}
 # fmt: off
-FAMILY: Mapping[str, Activation] = MappingProxyType({
-    "linear": Activation("linear", "x", activations.linear, np.ones_like, (),
-        "no activation at all"),
-    "sigmoid": Activation("sigmoid", r"1/(1+e^{-x})", activations.sigmoid,
-        lambda x: expit(x) * expit(-x), (), "the logistic curve"),
-    "hard_sigmoid": Activation("hard sigmoid", r"\mathrm{clip}(x/6+1/2,\,0,\,1)",
-        activations.hard_sigmoid, lambda x: (abs(x) < 3) / 6, (-3.0, 3.0),
-        "Courbariaux et al., 2015, with other numbers"),
-    "tanh": Activation("tanh", r"\tanh x", activations.tanh, lambda x: 1 - np.tanh(x) ** 2, (),
-        "the hyperbolic tangent"),
-    "relu": Activation("ReLU", r"\max(0,\,x)", activations.relu,
+_TABLE: Any = (
+    ("linear", "linear", "x", np.ones_like, (), "no activation at all"),
+    ("sigmoid", "sigmoid", r"1/(1+e^{-x})", lambda x: expit(x) * expit(-x), (),
+        "the logistic curve"),
+    ("hard_sigmoid", "hard sigmoid", r"\mathrm{clip}(x/6+1/2,\,0,\,1)",
+        lambda x: (abs(x) < 3) / 6, (-3.0, 3.0), "Courbariaux et al., 2015, with other numbers"),
+    ("tanh", "tanh", r"\tanh x", lambda x: 1 - np.tanh(x) ** 2, (), "the hyperbolic tangent"),
+    ("relu", "ReLU", r"\max(0,\,x)",
         lambda x: np.where(x > 0, 1.0, 0.0), (0.0,), "Nair and Hinton, 2010"),
-    "relu6": Activation("ReLU6", r"\min(\max(0,\,x),\,6)", activations.relu6,
+    ("relu6", "ReLU6", r"\min(\max(0,\,x),\,6)",
         lambda x: np.where((x > 0) & (x < 6), 1.0, 0.0), (0.0, 6.0), "Krizhevsky, 2010"),
-    "leaky_relu": Activation("leaky ReLU", r"x<0:\ 0.2\,x",
-        lambda x: activations.leaky_relu(x, negative_slope=LEAK),
+    ("leaky_relu", "leaky ReLU", r"x<0:\ 0.2\,x",
         lambda x: np.where(x > 0, 1.0, LEAK), (0.0,), "Maas et al., 2013, with 0.01"),
-    "prelu": Activation("PReLU", r"x<0:\ a\,x,\quad a\ \mathrm{learned}",
-        lambda x: activations.leaky_relu(x, negative_slope=PRELU_START),
+    ("prelu", "PReLU", r"x<0:\ a\,x,\quad a\ \mathrm{learned}",
         lambda x: np.where(x > 0, 1.0, PRELU_START), (0.0,), "He et al., 2015"),
-    "elu": Activation("ELU", r"x<0:\ e^x-1", activations.elu,
+    ("elu", "ELU", r"x<0:\ e^x-1",
         lambda x: np.exp(np.minimum(x, 0)), (), "Clevert et al., 2016"),
-    "selu": Activation("SELU", r"1.05\,x;\quad x<0:\ 1.76\,(e^x-1)", activations.selu,
+    ("selu", "SELU", r"1.05\,x;\quad x<0:\ 1.76\,(e^x-1)",
         lambda x: SELU_SCALE * np.where(x > 0, 1.0, SELU_ALPHA * np.exp(np.minimum(x, 0))),
         (0.0,), "Klambauer et al., 2017"),
-    "srelu": Activation("SReLU", r"\mathrm{slopes}\ a_l,\,1,\,a_r;\ \mathrm{bends\ at}\ t_l,\,t_r",
-        lambda x: s_shaped(x, **SRELU_EXAMPLE),
+    ("srelu", "SReLU", r"\mathrm{slopes}\ a_l,\,1,\,a_r;\ \mathrm{bends\ at}\ t_l,\,t_r",
         lambda x: np.select([x >= 1.5, x <= -1], [0.4, 0.2], 1.0), (-1.0, 1.5), "Jin et al., 2016"),
-    "softplus": Activation("softplus", r"\ln(1+e^x)", activations.softplus, expit, (),
-        "Dugas et al., 2001"),
-    "silu": Activation("SiLU or Swish", r"x/(1+e^{-x})", activations.silu,
-        lambda x: expit(x) * (1 + x * expit(-x)), (),
+    ("softplus", "softplus", r"\ln(1+e^x)", expit, (), "Dugas et al., 2001"),
+    ("silu", "SiLU or Swish", r"x/(1+e^{-x})", lambda x: expit(x) * (1 + x * expit(-x)), (),
         "Elfwing et al., 2018; Ramachandran et al., 2017"),
-    "hard_silu": Activation("hard SiLU or hard Swish", r"x\,\mathrm{clip}(x/6+1/2,\,0,\,1)",
-        activations.hard_silu,
+    ("hard_silu", "hard SiLU or hard Swish", r"x\,\mathrm{clip}(x/6+1/2,\,0,\,1)",
         lambda x: np.where(abs(x) < 3, (2 * x + 3) / 6, x > 0), (-3.0, 3.0), "Howard et al., 2019"),
-    "gelu": Activation("GELU", r"x\,\Phi(x)", activations.gelu,
+    ("gelu", "GELU", r"x\,\Phi(x)",
         lambda x: ndtr(x) + x * np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi), (),
         "Hendrycks and Gimpel, 2016"),
-    "mish": Activation("Mish", r"x\,\tanh(\ln(1+e^x))", activations.mish,
+    ("mish", "Mish", r"x\,\tanh(\ln(1+e^x))",
         lambda x: (gate := np.tanh(np.logaddexp(0, x))) + x * (1 - gate**2) * expit(x), (),
         "Misra, 2020"),
-})
+)
+FAMILY: Mapping[str, Activation] = {
+    name: Activation(title, formula, _FUNCTIONS.get(name) or getattr(activations, name), *rest)
+    for name, title, formula, *rest in _TABLE
+}
 # fmt: on

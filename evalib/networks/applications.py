@@ -19,23 +19,18 @@ def application_names() -> list[str]:
 
 
 def application_graph(name: str, *, values: bool = False, **options: object) -> keras.Model:
-    """Build a network of `keras.applications` without giving its weights values.
+    """Build a network of `keras.applications`, such as "ResNet50", without values for its weights.
 
-    Its layers, shapes and parameter counts are all there, in a fraction of a second and without the
-    memory; it cannot run.
-
-    Args:
-        name: such as "ResNet50"; a ValueError says if it is none of `application_names()`.
-        values: whether its weights get random values after all.
-        options: what the network's function takes, `input_shape` or `include_top` for example.
+    Its layers, shapes and parameter counts are all there at once and without the memory. It cannot
+    run, unless `values` asks for random ones. `options`, such as `input_shape` and `include_top`,
+    are those of the network's function.
     """
     names = application_names()
     if name not in names:
         close = ", ".join(difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names)
         raise ValueError(f"expected a network of keras.applications such as {close}, got {name!r}")
     if name == "NASNetLarge":
-        # For inputs of any size Keras builds branches that fit together at none. Without its top
-        # NASNetMobile gets its usual size, and so does this one.
+        # For inputs of any size Keras builds branches that fit together at none.
         options = {"input_shape": (331, 331, 3)} | options
     with contextlib.nullcontext() if values else _no_values():
         return getattr(keras.applications, name)(weights=None, **options)
@@ -45,8 +40,8 @@ def application_graph(name: str, *, values: bool = False, **options: object) -> 
 def _no_values() -> Iterator[None]:
     """Leave the variables that are made inside without values for good.
 
-    Keras remembers them in a list, and whichever model is built next would give them all their
-    values: half a gigabyte for VGG16. There is no public way to take them off that list.
+    Keras keeps them in a list that no public function shortens, and whichever model is built next
+    would give them all their values: half a gigabyte for VGG16.
     """
     waiting = global_state.get_global_attribute("uninitialized_variables", [], set_to_default=True)
     known = len(waiting)
@@ -60,8 +55,7 @@ def _no_values() -> Iterator[None]:
 def load_or_build(name: str, *, values: bool = False, **options: object) -> keras.Model:
     """The saved model in a `.keras` file if the name is one's, else `application_graph`.
 
-    A ValueError of one line says if there is neither such a network nor such a file, or if the
-    file holds no model that can be read.
+    A ValueError of one line says if there is none, or if the file holds no model to be read.
     """
     path = Path(name)
     if path.is_dir():

@@ -8,11 +8,9 @@ from keras import layers
 
 from evalib.networks.layers import LAST, softmax_dtype, whole_numbers
 
-_CHOICES = {
-    "convolution": ("full", "separable"),
-    "padding": ("valid", "same"),
-    "head": ("average", "convolution", "dense"),
-}
+_CHOICES: dict[str, tuple[str, ...]] = {"head": ("average", "convolution", "dense")}
+_CHOICES |= {"convolution": ("full", "separable"), "padding": ("valid", "same")}
+_SEPARABLE = ("depthwise_initializer", "pointwise_initializer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +25,9 @@ class NetworkConfig:
         convolution: `"full"`, or `"separable"`: a kernel for each channel, then a 1x1 convolution
             (Chollet, *Xception*, 2017). The first convolution is full in both cases.
         padding: `"valid"` or `"same"`.
-        normalize: whether batch normalization comes before each activation. Without it the
-            convolutions have biases.
+        normalize: whether batch normalization, in place of a bias, comes before each activation.
         dropout: the share of values that are set to zero after each activation, 0 to below 1.
-        activation: a name that Keras knows.
-        initializer: of all kernels, a name that Keras knows.
+        activation: a name that Keras knows, as is the `initializer` of all kernels.
         head: how maps become class scores. `"average"`: a 1x1 convolution to ten maps and their
             averages. `"convolution"`: a convolution as large as what is left of the image.
             `"dense"`: averages of the channels, then a dense layer of 32 units and one of ten.
@@ -84,9 +80,13 @@ def build_network(config: NetworkConfig, *, name: str = "planned") -> keras.Mode
     digit = maps = keras.Input((28, 28, 1), name="digit")
     for number, channels in enumerate(config.channels, start=1):
         size = config.kernel_sizes[number - 1 if len(config.kernel_sizes) > 1 else 0]
+        options = {"padding": config.padding, "use_bias": not config.normalize, **LAST}
+        kind, kernels = layers.Conv2D, {"kernel_initializer": config.initializer}
+        if config.convolution == "separable" and number > 1:
+            kind, kernels = layers.SeparableConv2D, dict.fromkeys(_SEPARABLE, config.initializer)
         if config.padding == "valid":
             _check_size(maps, size, f"conv{number}")
-        maps = _convolution(config, number, channels, size)(maps)
+        maps = kind(channels, size, name=f"conv{number}", **options, **kernels)(maps)
         if number in config.pool_after:
             _check_size(maps, 2, f"pool{number}")
             maps = layers.MaxPooling2D(2, name=f"pool{number}", **LAST)(maps)
@@ -99,18 +99,7 @@ def build_network(config: NetworkConfig, *, name: str = "planned") -> keras.Mode
     return keras.Model(digit, softmax(_head(config, maps)), name=name)
 
 
-def _convolution(config: NetworkConfig, number: int, channels: int, size: int) -> layers.Layer:
-    options = {"padding": config.padding, "use_bias": not config.normalize, **LAST}
-    options["name"] = f"conv{number}"
-    start = config.initializer
-    if config.convolution == "separable" and number > 1:
-        options |= {"depthwise_initializer": start, "pointwise_initializer": start}
-        return layers.SeparableConv2D(channels, size, **options)
-    return layers.Conv2D(channels, size, kernel_initializer=start, **options)
-
-
 def _head(config: NetworkConfig, maps: keras.KerasTensor) -> keras.KerasTensor:
-    """Maps to the ten scores before the softmax."""
     kernels = {"kernel_initializer": config.initializer}
     if config.head == "dense":
         averages = layers.GlobalAveragePooling2D(name="averages", **LAST)(maps)
@@ -125,10 +114,7 @@ def _head(config: NetworkConfig, maps: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _check_size(maps: keras.KerasTensor, needed: int, layer: str) -> None:
-    """Raise where a layer without padding is larger than the square maps that reach it."""
     size = maps.shape[1]
     if size < needed:
-        raise ValueError(
-            f"{layer} needs maps of at least {needed}x{needed} pixels, and gets {size}x{size}: "
-            "take smaller kernels, fewer poolings, or padding 'same'"
-        )
+        needs = f"{layer} needs maps of at least {needed}x{needed} pixels, and gets {size}x{size}"
+        raise ValueError(f"{needs}: take smaller kernels, fewer poolings, or padding 'same'")

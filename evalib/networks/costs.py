@@ -22,13 +22,10 @@ _NO_KERNEL = (layers.PReLU, SReLU, layers.LayerNormalization, layers.Embedding)
 
 @dataclasses.dataclass(frozen=True)
 class LayerCost:
-    """What one call of a layer costs.
+    """What one call of a layer costs; the name is that of `Call`, the shape has no batch axis.
 
-    Attributes:
-        name: that of `Call`: `outer/inner` inside a nested model, `conv#2` for a second call.
-        output_shape: without the batch axis.
-        parameters: Keras's count, biases included; zero from the second call of a layer on.
-        macs: multiplications, each with an addition, for one image; without biases.
+    `parameters` are Keras's count (zero from the second call of a layer on), and `macs` are
+    multiplications, each with an addition, for one image, without biases.
     """
 
     name: str
@@ -42,13 +39,8 @@ def layer_costs(model: keras.Model) -> list[LayerCost]:
 
     Counted are the products of weights with values in convolutions and dense layers: positions
     times kernel size, products with the zeros of a padding included. Pooling, activation functions,
-    normalization (which can be folded into a convolution) and `keras.ops` count as zero.
-
-    Args:
-        model: functional or sequential, of known input sizes. Models inside it are opened up.
-
-    Raises:
-        ValueError: the model has no graph, a size is unknown, or a layer is not known.
+    normalization (which can be folded) and `keras.ops` count as zero. Models inside are opened up.
+    A ValueError says if the model has no graph, or if a size or a layer is not known.
     """
     costs: list[LayerCost] = []
     counted: set[int] = set()
@@ -78,8 +70,8 @@ def acts_as(layer: Any, kinds: tuple[Any, ...]) -> bool:
 def _count_macs(call: Call) -> int:
     layer = call.layer
     # Biases and the numbers of a normalization have one axis only.
-    weights = [weight for weight in getattr(layer, "weights", []) if len(weight.shape) > 1]
-    kernels = [weight for weight in weights if "lora" not in weight.name]
+    weights = getattr(layer, "weights", [])
+    kernels = [one for one in weights if len(one.shape) > 1 and "lora" not in one.name]
     if not kernels or acts_as(layer, _NO_KERNEL):
         return 0
     if not acts_as(layer, _AT_INPUTS + _AT_OUTPUTS):

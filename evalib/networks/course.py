@@ -1,7 +1,6 @@
 """The course's networks. Every layer has a name, so that a notebook can ask for it.
 
-Tensors are `(batch, height, width, channels)`, whatever Keras's image data format is. Number types
-follow Keras's policy, but class probabilities are at least float32.
+Tensors are `(batch, height, width, channels)`, and class probabilities at least float32.
 """
 
 from collections.abc import Iterable
@@ -11,16 +10,14 @@ from keras import layers, ops
 
 from evalib.networks.layers import LAST, conv_block, softmax_dtype, transition_block, whole_numbers
 
-# How many kernels the 3x3 convolutions of each block have.
-EXPAND_TO_512 = ((64, 128, 256, 512),) * 3  # the course's three blocks
+EXPAND_TO_512 = ((64, 128, 256, 512),) * 3  # kernels of the course's three blocks
 WIDENING = ((64,) * 4, (128,) * 4, (256,) * 4, (512,) * 4)  # as ResNet has it
 
 
 def baseline_network() -> keras.Model:
     """The course's first network: 28x28x1 digits to ten probabilities, 68,260 parameters.
 
-    Its last convolution is as large as the image that reaches it, 26x26, and holds nearly all
-    of the weights. The course's notebook has these layers, without names.
+    Its last convolution, as large as the image that reaches it, holds nearly all of the weights.
     """
     network = keras.Sequential([keras.Input((28, 28, 1), name="digit")], name="baseline")
     network.add(layers.Conv2D(32, 3, activation="relu", name="conv1", **LAST))
@@ -36,8 +33,7 @@ def s3_network() -> keras.Model:
 
     Digits of shape 28x28x1 in [0, 1] become ten probabilities. Block 1 finds strokes and halves
     the image; block 2 reaches a field of 20x20 pixels with four 3x3 convolutions; a 1x1 convolution
-    turns 20 channels into a map for each class, and global average pooling turns each map into a
-    number. Nothing is between that number and the softmax.
+    makes a map for each class, and global average pooling a number. Then comes the softmax alone.
     """
     digit = keras.Input((28, 28, 1), name="digit")
     strokes = conv_block(digit, [16], name="block1", pool_first=True)
@@ -48,17 +44,11 @@ def s3_network() -> keras.Model:
 def bsconv_network(first_kernels: int, width: int, blocks: int = 4) -> keras.Model:
     """A network for digits of very few weights: a 3x3 kernel costs little more than a 1x1 one.
 
-    One dense 3x3 convolution of `first_kernels` and a 2x2 max pooling; then blocks of `width`
-    channels that mix the channels by a 1x1 convolution and apply one 3x3 kernel to each mixture.
-    That is a 3x3 convolution whose kernels are one 3x3 blueprint each, weighted differently for
-    every channel that it reads: the *blueprint separable convolution* of Haase and Amthor
-    (*Rethinking Depthwise Separable Convolutions*, 2020). The mixture is also added to the result,
-    without its outermost pixels. No layer pads. A dense layer turns the average of each channel
-    into the ten probabilities. After `fold_normalization`, a block has `inputs * width + 10 *
-    width` weights.
-
-    There are 1 to 6 blocks, as each takes two pixels off the 13x13 that the pooling leaves; a
-    ValueError says if a number is out of its range.
+    A convolution of `first_kernels` 3x3 kernels and a 2x2 max pooling; then 1 to 6 blocks that mix
+    the channels into `width` ones by a 1x1 convolution, apply one 3x3 kernel to each mixture, and
+    add the mixture without its outermost pixels: the *blueprint separable convolution* of Haase and
+    Amthor (*Rethinking Depthwise Separable Convolutions*, 2020). No layer pads. A dense layer turns
+    the average of each channel into ten probabilities.
     """
     sizes = whole_numbers([first_kernels, width, blocks], "kernels, width and blocks")
     if blocks > 6:
@@ -67,40 +57,31 @@ def bsconv_network(first_kernels: int, width: int, blocks: int = 4) -> keras.Mod
     strokes = layers.Conv2D(sizes[0], 3, use_bias=False, name="strokes", **LAST)(digit)
     strokes = layers.MaxPooling2D(2, name="strokes_pool", **LAST)(strokes)
     # Folding takes a factor through the pooling only if it is not negative.
-    not_negative = keras.constraints.NonNeg()
-    norm = layers.BatchNormalization(gamma_constraint=not_negative, name="strokes_norm")
+    norm = layers.BatchNormalization(gamma_constraint="non_neg", name="strokes_norm")
     channels = layers.ReLU(name="strokes_relu")(norm(strokes))
     for number in range(1, blocks + 1):
-        channels = bsconv_block(channels, width, name=f"block{number}")
+        name = f"block{number}"
+        mixture = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_mix", **LAST)(channels)
+        found = layers.DepthwiseConv2D(3, use_bias=False, name=f"{name}_window", **LAST)(mixture)
+        found = layers.BatchNormalization(name=f"{name}_norm")(found)
+        found = layers.ReLU(name=f"{name}_relu")(found)
+        # The same as Cropping2D(1), whose gradient takes TensorFlow ten times as long.
+        inner = ops.image.crop_images(mixture, 1, 1, 1, 1, **LAST)
+        channels = layers.Add(name=f"{name}_add")([found, inner])
     averages = layers.GlobalAveragePooling2D(name="averages", **LAST)(channels)
     head = {"activation": "softmax", "name": "probabilities", "dtype": softmax_dtype()}
     name = f"blueprint_{first_kernels}_{width}_{blocks}"
     return keras.Model(digit, layers.Dense(10, **head)(averages), name=name)
 
 
-def bsconv_block(channels: keras.KerasTensor, width: int, *, name: str) -> keras.KerasTensor:
-    """Mix channels `(batch, height, width, channels)`, and add what a 3x3 kernel finds in each."""
-    mixture = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_mix", **LAST)(channels)
-    found = layers.DepthwiseConv2D(3, use_bias=False, name=f"{name}_window", **LAST)(mixture)
-    found = layers.BatchNormalization(name=f"{name}_norm")(found)
-    found = layers.ReLU(name=f"{name}_relu")(found)
-    # The same as Cropping2D(1), whose gradient takes TensorFlow ten times as long.
-    inner = ops.image.crop_images(mixture, 1, 1, 1, 1, **LAST)
-    return layers.Add(name=f"{name}_add")([found, inner])
-
-
 def session2_network(input_size: int = 400, width: float = 1.0) -> keras.Model:
     """The network where the course's session 2 stopped: 400x400x3 to 187x187x512.
 
     Five 3x3 convolutions of 32 to 512 kernels, a 2x2 max pooling, a convolution to 32 channels and
-    four more 3x3 convolutions of 64 to 512 kernels; no padding, each with a bias and ReLU. The
-    course leaves the kernel size of the convolution to 32 channels open (`?x?`). Here it is 1x1,
-    the answer of session 3; its layers are `transition1_pool` and `transition1_mix`.
-
-    Args:
-        input_size: height and width of the image in pixels, at least 28.
-        width: scales the channels of every convolution, above 0 to 1. A sixteenth runs in a
-            notebook; sizes and receptive fields do not depend on it.
+    four more 3x3 convolutions of 64 to 512 kernels; no padding, each with a bias and ReLU. Where
+    the course leaves a kernel size open (`?x?`), it is 1x1, the answer of session 3. `input_size`
+    is the image's height and width, at least 28. `width`, above 0 to 1, scales the channels of
+    every convolution: a sixteenth runs in a notebook.
     """
     first, second = _scale((32, 64, 128, 256, 512), width), _scale((64, 128, 256, 512), width)
     image = _image(input_size, [len(first), len(second)])
@@ -127,12 +108,8 @@ def squeeze_expand_network(
     and add the head that the course asks for: a 1x1 convolution to a map for each class, global
     average pooling and softmax.
 
-    Args:
-        input_size: height and width of the image in pixels; at least 62 with the course's blocks.
-        width: scales the channels of every convolution but the class maps, above 0 to 1.
-        block_widths: how many kernels the 3x3 convolutions of each block have, before scaling.
-            Networks with equally long blocks differ only in channels, so their costs compare.
-        classes: how many probabilities the network gives.
+    `input_size`, at least 62 with the course's blocks, and `width` are as in `session2_network`,
+    except for the class maps. `block_widths` are the numbers of kernels of each block, before that.
     """
     blocks = [_scale(kernels, width) for kernels in block_widths]
     if not blocks:
@@ -152,8 +129,8 @@ def widening_network(
 ) -> keras.Model:
     """ResNet's alternative: four blocks that are 64, 128, 256 and 512 channels wide throughout.
 
-    All else is as in `squeeze_expand_network(block_widths=[(64, 128, 256, 512)] * 4)`: compare its
-    cost with that network's; the course's own has three blocks. The smallest input size is 130.
+    Compare its cost with that of `squeeze_expand_network(block_widths=[(64, 128, 256, 512)] * 4)`,
+    which is the same in all else; the course's own has three blocks. The input size is 130 or more.
     """
     blocks, name = WIDENING, "widening"
     return squeeze_expand_network(
@@ -162,14 +139,12 @@ def widening_network(
 
 
 def _class_probabilities(channels: keras.KerasTensor, classes: int) -> keras.KerasTensor:
-    """The head: a map for each class, its average, and a softmax of the averages."""
     class_maps = layers.Conv2D(classes, 1, name="class_maps", **LAST)(channels)
     averages = layers.GlobalAveragePooling2D(name="class_averages", **LAST)(class_maps)
     return layers.Softmax(name="probabilities", dtype=softmax_dtype())(averages)
 
 
 def _scale(kernels: Iterable[int], width: float) -> list[int]:
-    """Scale numbers of kernels, and leave at least one of each."""
     if not 0 < width <= 1:
         raise ValueError(f"expected a width above 0 and up to 1, got {width}")
     return [max(1, round(width * count)) for count in whole_numbers(kernels, "kernels")]

@@ -1,6 +1,5 @@
 """What a trained network becomes: its normalization folded away, or an average over shifts."""
 
-import inspect
 import itertools
 from collections import Counter
 from typing import Any
@@ -25,17 +24,11 @@ def fold_normalization(model: keras.Model) -> keras.Model:
     `beta - mean * gamma / sqrt(variance + epsilon)` (Jacob et al., 2018, section 3.2). A max
     pooling may be between the two if no channel is multiplied by a negative number.
 
-    Args:
-        model: a Sequential or functional model; it stays as it is.
-
-    Returns:
-        A new functional model that gives what the model gives outside training, up to rounding.
-        A batch normalization stays in it where the layer before is not a 2D convolution or dense
-        layer without activation and with its channels last, where something else reads that layer,
-        where one of the two is called twice, or where it normalizes another axis than the last.
-
-    Raises:
-        ValueError: the model has no graph, or one of its layers cannot be copied.
+    The new functional model gives what the old one, Sequential or functional, gives outside
+    training, up to rounding. A batch normalization stays in it where the layer before is no 2D
+    convolution or dense layer without activation and with its channels last, where something else
+    reads that layer, where one of the two is called twice, or where it normalizes another axis
+    than the last. A ValueError says if a layer cannot be copied, or if there is no graph.
     """
     folds = _find_folds(model)
     folded = {id(norm) for norm in folds.values()}
@@ -51,7 +44,11 @@ def fold_normalization(model: keras.Model) -> keras.Model:
             changes: dict[str, Any] = {"use_bias": True} if norm else {}
             if layer.name in {copy.name for copy in copies.values()}:  # of another model inside
                 changes["name"] = f"{layer.name}_{len(copies)}"
-            copies[id(layer)] = _copy(layer, changes)
+            try:
+                copies[id(layer)] = type(layer).from_config(layer.get_config() | changes)
+            except (NotImplementedError, TypeError, ValueError) as error:
+                message = f"cannot copy layer {layer.name!r}: it needs a get_config()"
+                raise ValueError(message) from error
         copy = copies[id(layer)]
         outputs = list(keras.tree.flatten(copy(*args, **kwargs)))
         if isinstance(copy, layers.Layer):  # an operation of keras.ops has no weights
@@ -63,25 +60,9 @@ def fold_normalization(model: keras.Model) -> keras.Model:
     old = tensors(model, "inputs")
     inputs = [keras.Input(batch_shape=one.shape, dtype=one.dtype, name=one.name) for one in old]
     outputs = run_through_graph(model, inputs, visit)
-    name = f"{model.name}_folded"
-    if isinstance(model, keras.Sequential):
-        return keras.Model(inputs[0], outputs[0], name=name)
-    pack = keras.tree.pack_sequence_as
-    return keras.Model(pack(model.input, inputs), pack(model.output, outputs), name=name)
-
-
-def _copy(layer: Any, changes: dict[str, Any]) -> Any:
-    """A new layer or operation of the same configuration, without the weights."""
-    kind = type(layer)
-    try:
-        config = layer.get_config() | changes
-        try:
-            return kind.from_config(config)
-        except TypeError:  # no get_config: Keras remembers the arguments, and adds its own
-            wanted = inspect.signature(kind.__init__).parameters
-            return kind(**{name: value for name, value in config.items() if name in wanted})
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise ValueError(f"cannot copy layer {layer.name!r}: it needs a get_config()") from error
+    graph, pack = getattr(model, "_functional", model), keras.tree.pack_sequence_as
+    ends = pack(graph.input, inputs), pack(graph.output, outputs)
+    return keras.Model(*ends, name=f"{model.name}_folded")
 
 
 def _find_folds(model: keras.Model) -> dict[int, layers.BatchNormalization]:
@@ -105,8 +86,8 @@ def _find_folds(model: keras.Model) -> dict[int, layers.BatchNormalization]:
             continue
         value, factors = inputs[0], _scale_and_shift(call.layer)[0]
         source, before = makers.get(value, (None, []))
-        while readers[value] == 1 and isinstance(source, _MAXIMA) and _channels_last(source):
-            if (factors < 0).any():
+        while readers[value] == 1 and isinstance(source, _MAXIMA):
+            if (factors < 0).any() or source.data_format != "channels_last":
                 break
             value = before[0]
             source, before = makers.get(value, (None, []))
@@ -120,15 +101,11 @@ def _takes_it(layer: Any) -> bool:
     """Whether a layer's outputs are a linear map with one kernel, and maybe a bias, per channel."""
     special = getattr(layer, "lora_enabled", None) or getattr(layer, "quantization_mode", None)
     linear = acts_as(layer, _LINEAR) and layer.activation is keras.activations.linear
-    return linear and not special and _channels_last(layer)
-
-
-def _channels_last(layer: Any) -> bool:
-    return getattr(layer, "data_format", "channels_last") == "channels_last"
+    last = getattr(layer, "data_format", "channels_last") == "channels_last"
+    return linear and last and not special
 
 
 def _scale_and_shift(norm: layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
-    """What a channel is multiplied by outside training, and what is added, as float64."""
     mean, variance, gamma, beta = (
         None if weight is None else ops.convert_to_numpy(weight).astype("float64")
         for weight in (norm.moving_mean, norm.moving_variance, norm.gamma, norm.beta)
@@ -153,18 +130,11 @@ def shift_average(network: keras.Model, reach: int = 1, cross: bool = False) -> 
 
     The image is padded with zeros by `reach` pixels, 1 or more, and every view of the image's size
     is cropped from it: `(2 * reach + 1) ** 2` of them, or with `cross` five, the image and its
-    shifts along one axis. The same network, which is part of the result, gives the probabilities of
-    each; to fold its batch normalization, fold it first. Their logarithms are averaged, and a
-    softmax follows: a geometric mean.
+    shifts along one axis. The same network gives the probabilities of each. Their logarithms are
+    averaged, and a softmax follows: a geometric mean.
 
-    Args:
-        network: a Sequential or functional model from images `(batch, height, width, channels)` to
-            a softmax. The result has its inputs, outputs and weights.
-        reach: how far the image is shifted in each direction, in pixels, from 1 up.
-        cross: take the five views only.
-
-    Raises:
-        ValueError: the network is no such model, or the reach no whole number from 1 up.
+    The network is Sequential or functional, from images `(batch, height, width, channels)` to a
+    softmax; a ValueError says if not. It is part of the result, so fold it first.
     """
     (reach,) = whole_numbers([reach], "reach")
     last = run_through_graph(network, [None], lambda call, _: [call.layer] * len(call.outputs))
@@ -172,10 +142,8 @@ def shift_average(network: keras.Model, reach: int = 1, cross: bool = False) -> 
     softmax = keras.activations.softmax
     kinds = {type(one).__name__: getattr(one, "activation", None) for one in last}
     if len(shape) != 4 or len(last) != 1 or not ("Softmax" in kinds or softmax in kinds.values()):
-        raise ValueError(
-            f"expected a model from images to one softmax, got one from shape {shape} that ends in "
-            f"{', '.join(getattr(one, 'name', 'its input') for one in last)}"
-        )
+        ends = ", ".join(getattr(one, "name", "its input") for one in last)
+        raise ValueError(f"expected a model from images to one softmax, got {shape} to {ends}")
     image = keras.Input(batch_shape=shape, dtype=network.inputs[0].dtype, name="image")
     padded = layers.ZeroPadding2D(reach, name="padded", **LAST)(image)
     far = 2 * reach
@@ -184,11 +152,9 @@ def shift_average(network: keras.Model, reach: int = 1, cross: bool = False) -> 
         views = [(reach, reach), (0, reach), (far, reach), (reach, 0), (reach, far)]
     logarithms = []
     for top, left in views:
-        margins = ((top, far - top), (left, far - left))
-        view = layers.Cropping2D(margins, name=f"view_{top}_{left}", **LAST)(padded)
-        probabilities = network(view)
-        if probabilities.dtype != softmax_dtype():
-            probabilities = ops.cast(probabilities, softmax_dtype())
+        crop = ((top, far - top), (left, far - left))
+        view = layers.Cropping2D(crop, name=f"view_{top}_{left}", **LAST)(padded)
+        probabilities = ops.cast(network(view), softmax_dtype())
         # A probability that was rounded to zero has no logarithm.
         logarithms.append(ops.log(ops.maximum(probabilities, 1e-37)))
     mean = layers.Average(name="mean_logarithm", dtype=softmax_dtype())(logarithms)

@@ -1,7 +1,6 @@
-"""Gradients with respect to the input's pixels and to the weights, on every backend.
+"""Gradients by the input's pixels and by the weights, on every backend, as optimizers receive them.
 
-Keras has no call for them, but its optimizers receive them. The models stay as they are: weights,
-random states, what they were compiled with, and the readers of their layers.
+The models stay as they are: weights, random states, compilation, and the readers of their layers.
 """
 
 from collections.abc import Callable
@@ -19,16 +18,9 @@ def input_gradient(
 ) -> np.ndarray:
     """The gradient of the sum of a model's outputs with respect to each pixel of its input.
 
-    Args:
-        model: has one input, of floats, and one output. It runs as in inference.
-        images: shape `(n, height, width, channels)`. All pass through it at once.
-        output: picks the values to sum from the model's output, as a tensor; by default all.
-
-    Returns:
-        float32, the shape of the images.
-
-    Raises:
-        ValueError: the images do not fit the model, or it takes whole numbers or several inputs.
+    The model has one input, of floats, and one output, and runs as in inference. Images, shape
+    `(n, height, width, channels)`, are one batch; a ValueError says if they do not fit. `output`
+    picks the values to sum from the model's output. The result is float32, shaped as the images.
     """
     images = _checked_images(model, images)
     for one in getattr(model, "inputs", ()):
@@ -48,32 +40,20 @@ def input_gradient(
 def weight_gradients(model: keras.Model, images: Any, labels: Any) -> list[np.ndarray]:
     """The gradient of the mean cross-entropy with respect to each trainable weight.
 
-    Args:
-        model: gives class probabilities. It runs as in training.
-        images: what the model takes, `n` of them, as one batch.
-        labels: whole numbers of shape `(n,)`.
-
-    Returns:
-        float32 arrays in nats per unit of weight, in the order and the shapes of
-        `model.trainable_weights`.
-
-    Raises:
-        ValueError: the images do not fit the model, its outputs are no probabilities, or there is
-            not one label per image that is the number of a class.
+    The model gives class probabilities for images, one batch, and runs as in training. The labels
+    are whole numbers, one per image. A ValueError says if something is not so. The result is
+    float32, in nats per unit of weight, in the order and the shapes of `model.trainable_weights`.
     """
     images, labels = _checked_images(model, images), as_array(labels, "labels")
     one = ops.convert_to_numpy(ops.cast(model(images[:1], training=False), "float32"))
     if one.ndim != 2 or (one < 0).any() or abs(one.sum() - 1) > 0.01:
         raise ValueError("expected a model that gives probabilities: does it lack a softmax?")
     if labels.shape != (len(images),) or not np.isin(labels, range(one.shape[1])).all():
-        raise ValueError(
-            f"expected one label from 0 to {one.shape[1] - 1} per image, {len(images)} in all, got "
-            f"shape {labels.shape}, from {labels.min()} to {labels.max()}"
-        )
+        wanted = f"expected {len(images)} labels from 0 to {one.shape[1] - 1}, one per image"
+        raise ValueError(f"{wanted}, got {labels.shape}: {np.unique(labels)}")
 
     def mean_entropy(batch: Any) -> Any:
-        loss = keras.losses.SparseCategoricalCrossentropy()
-        return loss(labels, model(batch, training=True))
+        return keras.losses.SparseCategoricalCrossentropy()(labels, model(batch, training=True))
 
     before = [(variable, ops.convert_to_numpy(variable)) for variable in model.variables]
     try:
@@ -124,8 +104,6 @@ def _checked_images(model: keras.Model, images: Any) -> np.ndarray:
     wanted = tuple(inputs[0].shape[1:])
     fits = [size in (None, came) for size, came in zip(wanted, images.shape[1:], strict=False)]
     if len(inputs) > 1 or images.ndim != 1 + len(wanted) or not all(fits) or not len(images):
-        raise ValueError(
-            f"expected a model with one input and images of shape {(None, *wanted)}, got "
-            f"{len(inputs)} and {images.shape}"
-        )
+        one = f"expected a model with one input and images of shape {(None, *wanted)}"
+        raise ValueError(f"{one}, got {len(inputs)} and {images.shape}")
     return images

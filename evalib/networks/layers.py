@@ -4,7 +4,7 @@ import math
 import numbers
 import operator
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -16,6 +16,13 @@ from evalib.filters import as_array
 # The course's tensors are (batch, height, width, channels), whatever Keras is set to.
 LAST: dict[str, Any] = {"data_format": "channels_last"}
 Shape = tuple[int | None, ...]
+_BOUNDS = (
+    ("a rotation from 0 to 180 degrees", 0, 180),
+    ("a scale from 0 to below 1", 0, math.nextafter(1, 0)),
+    ("a finite shear of at least 0", 0, sys.float_info.max),
+    ("a finite shift of at least 0", 0, sys.float_info.max),
+    ("a share above 0 and up to 1", math.nextafter(0, 1), 1),
+)
 
 
 def conv_block(
@@ -30,17 +37,15 @@ def conv_block(
     """Stack convolutions, each followed by batch normalization and ReLU.
 
     No padding, and no bias: the normalization would subtract it again. Layers are named
-    `{name}_conv1`, `{name}_norm1`, `{name}_relu1` and so on.
+    `{name}_conv1`, `{name}_norm1`, `{name}_relu1` and so on. `filters` are the numbers of kernels
+    of each, and `kernel_size - 1` is what each takes from height and width of the symbolic tensor
+    `(batch, height, width, channels)`. If not to `normalize`, convolutions have a bias and their
+    own ReLU, and no layer follows them.
 
-    Args:
-        inputs: a symbolic tensor of shape `(batch, height, width, channels)`.
-        filters: the number of kernels of each convolution, in order: whole numbers from 1 up.
-        kernel_size: height and width of the kernels; each convolution takes one less from both.
-        pool_first: put a 2x2 max pooling, `{name}_pool`, between the first convolution and its
-            normalization, which saves three quarters of the work. Pooling after the ReLU would
-            give the same for fixed statistics and gammas of at least 0, but not in training: there
-            the statistics are those of the pooled values.
-        normalize: if not, convolutions have a bias and their own ReLU, and no layer follows them.
+    `pool_first` puts a 2x2 max pooling, `{name}_pool`, between the first convolution and its
+    normalization, which saves three quarters of the work. Pooling after the ReLU would give the
+    same for fixed statistics and gammas of at least 0, but not in training, which takes those of
+    the pooled values.
     """
     outputs = inputs
     for number, kernels in enumerate(whole_numbers(filters, "filters"), start=1):
@@ -83,45 +88,30 @@ def softmax_dtype() -> str:
     return keras.backend.result_type(keras.config.dtype_policy().compute_dtype, "float32")
 
 
-def check_affine_bounds(
-    rotation: float, scale: float, shear: float, shift: float, share: float
-) -> None:
-    """Refuse a bound of `RandomAffine` that is no number, or out of its range."""
-    for name, bound, low, high in (
-        ("a rotation from 0 to 180 degrees", rotation, 0, 180),
-        ("a scale from 0 to below 1", scale, 0, math.nextafter(1, 0)),
-        ("a finite shear of at least 0", shear, 0, sys.float_info.max),
-        ("a finite shift of at least 0", shift, 0, sys.float_info.max),
-        ("a share above 0 and up to 1", share, math.nextafter(0, 1), 1),
-    ):
+def check_affine_bounds(*bounds: float) -> None:
+    """Refuse bounds of `RandomAffine`, in its order, that are no numbers or out of their ranges."""
+    for bound, (name, low, high) in zip(bounds, _BOUNDS, strict=True):
         if not isinstance(bound, numbers.Real) or not low <= bound <= high:
             raise ValueError(f"expected {name}, got {bound!r}")
 
 
-class _Elementwise(layers.Layer):
-    """A layer whose output has the shape of its input."""
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return input_shape
-
-
 @keras.saving.register_keras_serializable("evalib")
-class RandomAffine(_Elementwise):
+class RandomAffine(layers.Layer):
     """Turn, stretch, slant and move each training image by its own random amount.
 
     Every image draws six numbers, each uniform between minus and plus its bound. Outside training
     images pass unchanged. Pixels from beyond the border are zero. A layer that is used again draws
-    on; its `from_config(get_config())` begins again with the seed.
+    on; its `from_config(get_config())` begins again with the seed (`None`: Keras's global one).
 
     Args:
         rotation: the largest angle, in degrees, 0 to 180.
         scale: the largest relative change of width and of height, drawn separately; 0 to below 1.
         shear: the largest horizontal slant, in pixels of shift per pixel of height.
         shift: the largest move along each axis, in pixels.
-        share: the probability that an image is moved, above 0 to 1. Interpolation blurs a little;
-            images that stay are as sharp as those after training.
-        seed: an integer for the same amounts in every run; `None` follows Keras's global seed.
+        share: the probability that an image is moved, above 0 to 1. The others stay sharp.
     """
+
+    compute_output_shape = layers.ReLU.compute_output_shape  # that of the input
 
     def __init__(
         self,
@@ -169,9 +159,8 @@ class RandomAffine(_Elementwise):
     def transforms(self, uniform: Any, center_y: Any, center_x: Any) -> Any:
         """Turn numbers from -1 to 1, shape `(batch, 6)`, into affine maps about a center in pixels.
 
-        With angle t, scales p and q and shear k, an output pixel (x, y), measured from the center,
-        is read at rotation(t) @ [[p, k q], [0, q]] @ (x, y) + shift. Returns shape `(batch, 8)`, as
-        `affine_transform` of Keras takes it: it reads at (a0 x + a1 y + a2, b0 x + b1 y + b2).
+        With angle t, scales p and q and shear k, a pixel (x, y), from the center, is read at
+        rotation(t) @ [[p, k q], [0, q]] @ (x, y) + shift. The maps, `(batch, 8)`, are Keras's.
         """
         angle = uniform[:, 0] * (self.rotation * math.pi / 180)
         scale_x, scale_y = 1 + uniform[:, 1] * self.scale, 1 + uniform[:, 2] * self.scale
@@ -190,7 +179,7 @@ class RandomAffine(_Elementwise):
 
 
 @keras.saving.register_keras_serializable("evalib")
-class SReLU(_Elementwise):
+class SReLU(layers.Layer):
     """The S-shaped rectified linear unit: three straight pieces, four learned numbers per channel.
 
     With the weights `t_right`, `a_right`, `t_left` and `a_left` of a channel, an input x becomes
@@ -202,13 +191,12 @@ class SReLU(_Elementwise):
     (Jin et al., *Deep Learning with S-shaped Rectified Linear Activation Units*, AAAI 2016,
     arXiv:1512.07030). After each step of an optimizer, a `t_right` that fell below `t_left` is put
     on it, which leaves every gradient as it is. The defaults start as a leaky ReLU of slope 0.2.
-    The paper keeps that frozen for some epochs, and then sets `t_right` by the large inputs of each
-    channel: train with `layer.trainable = False`, call `adapt`, and set it to `True`.
-
-    Each of the four has an initializer, which for `a_left` is 0.2 by default; the right threshold
-    should not begin below the left one. Axes of the input, counted from 1, whose positions share
-    their weights are `shared_axes`; by default all but the last.
+    The paper keeps that frozen for some epochs, and then sets `t_right` by the large inputs: train
+    with `layer.trainable = False`, call `adapt`, and set it to `True`. Along `shared_axes` of the
+    input, counted from 1, weights are shared; by default all but the last.
     """
+
+    compute_output_shape = layers.ReLU.compute_output_shape  # that of the input
 
     def __init__(
         self,
@@ -222,8 +210,8 @@ class SReLU(_Elementwise):
     ) -> None:
         super().__init__(**options)
         starts = {"t_right": t_right_initializer, "a_right": a_right_initializer}
-        starts |= {"t_left": t_left_initializer}
-        starts |= {"a_left": a_left_initializer or keras.initializers.Constant(0.2)}
+        left = a_left_initializer or keras.initializers.Constant(0.2)
+        starts |= {"t_left": t_left_initializer, "a_left": left}
         self.initializers = {name: keras.initializers.get(one) for name, one in starts.items()}
         self.shared_axes = None if shared_axes is None else [int(axis) for axis in shared_axes]
         self.supports_masking = True
@@ -236,8 +224,13 @@ class SReLU(_Elementwise):
         shape = [1 if axis in shared else input_shape[axis] for axis in axes]
         if None in shape:
             raise ValueError(f"expected a size of each axis not shared, got shape {input_shape}")
+
+        class NotBelow(keras.constraints.Constraint):
+            def __call__(_, value: Any) -> Any:
+                return ops.maximum(value, self.t_left)
+
         for name, initializer in self.initializers.items():
-            limit = {"constraint": _NotBelow(lambda: self.t_left)} if name == "t_right" else {}
+            limit = {"constraint": NotBelow()} if name == "t_right" else {}
             setattr(self, name, self.add_weight(shape, initializer, name=name, **limit))
 
     def call(self, inputs: Any) -> Any:
@@ -247,7 +240,7 @@ class SReLU(_Elementwise):
         """Put `t_right` where a share of the inputs is below it, but not below `t_left`.
 
         Inputs, finite and of shape `(n, ...)`, are what the built layer reads. The share, 0 to 1,
-        is of those that have the same weights. A ValueError says if something is not so.
+        is of those that have the same weights.
         """
         if not self.built or not 0 <= share <= 1:
             raise ValueError(f"expected a built layer and a share from 0 to 1, got {share}")
@@ -272,26 +265,15 @@ def s_shaped(x: Any, *, t_left: Any, a_left: Any, t_right: Any, a_right: Any) ->
     return ops.where(x >= t_right, t_right + a_right * (x - t_right), not_right)
 
 
-class _NotBelow(keras.constraints.Constraint):
-    """Optimizers put a weight with this constraint on another one where it fell below it."""
-
-    def __init__(self, other: Callable[[], keras.Variable]) -> None:
-        self.other = other
-
-    def __call__(self, value: Any) -> Any:
-        return ops.maximum(value, self.other())
-
-
 @keras.saving.register_keras_serializable("evalib")
 class SubPixel(layers.Layer):
     """Turn channels into pixels: each pixel's channels become a square of `factor` by `factor`.
 
     From `(batch, height, width, channels * factor ** 2)` to
     `(batch, height * factor, width * factor, channels)`: output channel `c` at row
-    `factor * y + i`, column `factor * x + j` is input channel `(i * factor + j) * channels + c` at
-    row `y`, column `x`, the order of TensorFlow's depth to space (Shi et al., *Real-Time Single
-    Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional Neural Network*,
-    CVPR 2016). A ValueError says if the square of the factor does not divide the channels.
+    `factor * y + i`, column `factor * x + j` is input channel `(i * factor + j) * channels + c`, as
+    in TensorFlow's depth to space (Shi et al., *Real-Time Single Image and Video Super-Resolution
+    Using an Efficient Sub-Pixel Convolutional Neural Network*, CVPR 2016).
     """
 
     def __init__(self, factor: int = 2, **options: Any) -> None:
@@ -323,12 +305,9 @@ class SubPixel(layers.Layer):
 class ICNR(keras.initializers.Initializer):
     """Start a sub-pixel convolution as a convolution that is followed by nearest-neighbor resize.
 
-    The kernel is drawn for the output's channels alone, and repeated for each of the
-    `factor ** 2` pixels of a square (Aitken et al., *Checkerboard artifact free sub-pixel
-    convolution*, 2017, arXiv:1707.02937).
-
-    The factor is that of the `SubPixel` layer that follows; `initializer` draws the kernel. A
-    ValueError says if the square of the factor does not divide the number of kernels.
+    `initializer` draws the kernel for the output's channels alone, and it is repeated for each of
+    the `factor ** 2` pixels of a square, whose number must divide that of the kernels (Aitken et
+    al., *Checkerboard artifact free sub-pixel convolution*, 2017, arXiv:1707.02937).
     """
 
     def __init__(self, factor: int = 2, initializer: Any = "glorot_uniform") -> None:

@@ -22,18 +22,15 @@ def test_the_default_is_the_s3_network(generator):
 @pytest.mark.parametrize(
     ("values", "parameters"),
     [
-        # 4 kernels of 5x5 and 4 biases; 10 kernels of 24x24x4 and 10 biases.
+        # 4 kernels of 3x3 and 4 biases; 10 kernels of 26x26x4 and 10 biases.
         (
-            {"channels": [4], "kernel_sizes": [5], "pool_after": [], "head": "convolution"},
-            4 * 25 + 4 + 10 * 24 * 24 * 4 + 10,
+            {"channels": [4], "pool_after": [], "head": "convolution"},
+            36 + 4 + 10 * 26 * 26 * 4 + 10,
         ),
         # 3x3 to 2 channels with biases, averages, 32 units, 10 classes.
         ({"channels": [2], "head": "dense"}, 2 * 9 + 2 + (2 * 32 + 32) + (32 * 10 + 10)),
         # 4 of 3x3, then 4 of 3x3 and a 1x1 from 4 to 6, each with biases; 6 to 10 maps.
-        (
-            {"channels": [4, 6], "convolution": "separable"},
-            4 * 9 + 4 + (4 * 9 + 4 * 6 + 6) + (6 * 10 + 10),
-        ),
+        ({"channels": [4, 6], "convolution": "separable"}, 40 + (4 * 9 + 4 * 6 + 6) + 6 * 10 + 10),
     ],
 )
 def test_parameters_by_hand(values, parameters):
@@ -46,8 +43,7 @@ def test_equal_configurations_have_one_form():
     size: Any = 3
     arrays = NetworkConfig(channels, size, pool_after=[2, 1, 2], dropout=0)
     plain = NetworkConfig((3, 5), (3,), pool_after=(1, 2), dropout=0.0)
-    assert repr(arrays) == repr(plain)
-    assert arrays == plain
+    assert (repr(arrays), arrays) == (repr(plain), plain)
     assert sum("pool" in layer.name for layer in build_network(plain).layers) == 2
 
 
@@ -67,32 +63,18 @@ def test_every_choice_ends_up_in_its_layer(set_keras):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"channels": []}, "positive whole numbers as channels"),
         ({"channels": [4, 2.5]}, "positive whole numbers as channels"),
         ({"channels": [4, 4, 4], "kernel_sizes": [3, 3]}, "one positive kernel size, or 3"),
         ({"pool_after": [6]}, "convolutions 1 to 5"),
-        ({"pool_after": ["1"]}, "positive whole numbers as pool_after"),
         ({"head": "mean"}, "average.*convolution.*dense"),
-        ({"padding": "reflect"}, "valid.*same"),
-        ({"convolution": "octave"}, "full.*separable"),
         ({"dropout": 1.0}, "dropout from 0 to below 1"),
+        ({"normalize": "no"}, "normalize True or False, got 'no'"),
         ({"activation": "wavy"}, "no activation 'wavy'"),
         ({"initializer": "perfect"}, "no initializer 'perfect'"),
-    ],
-)
-def test_bad_configurations_are_refused(values, message):
-    with pytest.raises(ValueError, match=message):
-        NetworkConfig(**values)
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
         ({"kernel_sizes": [9]}, "conv3 needs maps of at least 9x9 pixels, and gets 2x2"),
-        ({"pool_after": [1, 2, 3]}, "conv4 needs maps of at least 3x3 pixels, and gets 1x1"),
         ({"channels": [4] * 6, "kernel_sizes": [1], "pool_after": range(1, 6)}, "pool5 needs"),
     ],
 )
-def test_what_does_not_fit_is_named(values, message):
+def test_bad_configurations_and_what_does_not_fit_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         build_network(NetworkConfig(**values))

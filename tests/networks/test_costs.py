@@ -4,20 +4,13 @@ import keras
 import pytest
 from keras import layers
 
+from evalib.networks.applications import application_graph
 from evalib.networks.costs import layer_costs, macs
-from evalib.networks.course import session2_network
 from evalib.networks.layers import SReLU
 
 
 class Wide(layers.Conv2D):
     """Someone's own class, which computes what its parent computes."""
-
-
-class Squared(layers.Conv2D):
-    """Another one, which does not."""
-
-    def call(self, values):
-        return super().call(values) ** 2
 
 
 def one_layer(layer: keras.Layer, *shape: int | None) -> int:
@@ -39,25 +32,13 @@ def one_layer(layer: keras.Layer, *shape: int | None) -> int:
         (layers.Dense(7), (20,), 20 * 7),
         (layers.Dense(7), (10, 8, 4), 10 * 8 * 4 * 7),
         (Wide(6, 3), (10, 8, 4), 8 * 6 * 9 * 4 * 6),
-        (layers.MaxPooling2D(2), (10, 8, 4), 0),
         (layers.BatchNormalization(), (10, 8, 4), 0),
         (layers.PReLU(shared_axes=[1, 2]), (10, 8, 4), 0),
         (SReLU(), (10, 8, 4), 0),
     ],
-    ids=lambda value: getattr(value, "name", None),
 )
 def test_multiplications_by_hand(layer, shape, by_hand):
     assert one_layer(layer, *shape) == by_hand
-
-
-def test_the_costs_of_session_2_layer_by_layer():
-    costs = {cost.name: cost for cost in layer_costs(session2_network())}
-    assert len(costs) == 11
-    last = costs["block1_conv5"]
-    assert last.output_shape == (390, 390, 512)
-    assert last.parameters == 9 * 256 * 512 + 512
-    assert last.macs == 390 * 390 * 9 * 256 * 512 == 179_424_460_800
-    assert costs["transition1_pool"].macs == 0
 
 
 def test_a_layer_that_is_called_twice_works_twice_with_the_same_weights():
@@ -66,26 +47,27 @@ def test_a_layer_that_is_called_twice_works_twice_with_the_same_weights():
     shared = layers.Conv2D(3, 3, padding="same", name="shared")
     model = keras.Model(image, shared(inside(shared(image))))
     first, relu, second = layer_costs(model)
-    assert [first.name, second.name] == ["shared#1", "shared#2"]
-    assert relu.name.startswith("inside/")
+    assert [first.name, relu.name[:7], second.name] == ["shared#1", "inside/", "shared#2"]
+    assert first.output_shape == (8, 8, 3)
     assert first.macs == second.macs == 64 * 9 * 3 * 3
     assert [first.parameters, second.parameters] == [9 * 3 * 3 + 3, 0]
 
 
-@pytest.mark.parametrize(
-    ("build", "published"),
-    [
-        (keras.applications.MobileNet, 569e6),  # Howard et al. 2017, table 4
-        (keras.applications.MobileNetV2, 300e6),  # Sandler et al. 2018, table 4
-        (keras.applications.VGG16, 15.3e9),  # He et al. 2015, section 4.1; the convolutions alone
-    ],
-)
-def test_known_networks_cost_what_their_papers_say(build, published):
-    model = build(weights=None, input_shape=(224, 224, 3), include_top=published < 1e9)
-    assert macs(model) == pytest.approx(published, rel=0.005)
+def test_known_networks_cost_what_their_papers_say():
+    for name, published in (
+        ("MobileNetV2", 300e6),  # Sandler et al. 2018, table 4
+        ("VGG16", 15.3e9),  # He et al. 2015, section 4.1; the convolutions alone
+    ):
+        top = published < 1e9
+        model = application_graph(name, input_shape=(224, 224, 3), include_top=top)
+        assert macs(model) == pytest.approx(published, rel=0.005)
 
 
 def test_what_cannot_be_counted_is_refused():
+    class Squared(layers.Conv2D):
+        def call(self, values):
+            return super().call(values) ** 2
+
     with pytest.raises(ValueError, match="expected known sizes"):
         one_layer(layers.Conv2D(4, 3), None, None, 3)
     with pytest.raises(ValueError, match=r"layer 'memory' \(LSTM\)"):

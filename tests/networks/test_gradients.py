@@ -21,24 +21,12 @@ def test_the_gradient_of_a_convolution_with_ones_is_its_overlap(generator):
         np.testing.assert_array_equal(image[..., 0], kernel_overlap((12, 9), 3, 2))
 
 
-class Scale(layers.Layer):
-    """A student's layer, without get_config."""
-
-    def __init__(self, factor):
-        super().__init__()
-        self.factor = factor
-
-    def call(self, values):
-        return self.factor * values
-
-
 def classifier() -> keras.Model:
-    """One dense layer in a model inside, with everything that a training changes."""
-    parts = [layers.Dropout(0.5), layers.BatchNormalization(), layers.Flatten(), Scale(2.0)]
+    """One dense layer after a model inside, with everything that a training changes."""
+    parts = [layers.Dropout(0.5), layers.BatchNormalization(), layers.Flatten()]
     inside = keras.Sequential([keras.Input((2, 2, 1)), *parts])
     image = keras.Input((2, 2, 1))
-    scores = layers.Dense(3, activation="softmax", dtype="float32")(inside(image))
-    return keras.Model(image, scores)
+    return keras.Model(image, layers.Dense(3, activation="softmax", dtype="float32")(inside(image)))
 
 
 IMAGES = np.random.default_rng(0).normal(size=(8, 2, 2, 1)).astype("float32")
@@ -49,21 +37,15 @@ LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
 def test_gradients_are_those_of_the_formula_in_every_number_type(set_keras, setting):
     """Of a softmax with cross-entropy: inputs times (probabilities - truth)."""
     set_keras(setting)
-    model = keras.Sequential(
-        [keras.Input((4,)), layers.Dense(3, use_bias=False), layers.Softmax(dtype="float32")]
-    )
-    flat = IMAGES.reshape(8, 4)
+    parts = [layers.Dense(3, use_bias=False), layers.Softmax(dtype="float32")]
+    model = keras.Sequential([keras.Input((4,)), *parts])
+    flat, truth = IMAGES.reshape(8, 4), np.eye(3, dtype="float32")[LABELS]
     kernel = ops.convert_to_numpy(ops.cast(model.weights[0], "float32"))
     scores = np.exp(flat @ kernel)
-    excess = scores / scores.sum(axis=1, keepdims=True) - np.eye(3)[LABELS]
+    excess = scores / scores.sum(axis=1, keepdims=True) - truth
     (by_weight,) = weight_gradients(model, flat.tolist(), LABELS)
-    by_input = input_gradient(
-        model,
-        flat,
-        output=lambda values: (
-            -ops.log(ops.sum(values * np.eye(3, dtype="float32")[LABELS], axis=1))
-        ),
-    )
+    entropy = lambda values: -ops.log(ops.sum(values * truth, axis=1))  # noqa: E731
+    by_input = input_gradient(model, flat, output=entropy)
     assert by_weight.dtype == by_input.dtype == np.float32
     np.testing.assert_allclose(by_weight, flat.T @ excess / 8, atol=0.01)
     np.testing.assert_allclose(by_input, excess @ kernel.T, atol=0.02)
@@ -90,15 +72,12 @@ def test_looking_leaves_no_trace():
         np.testing.assert_array_equal(variable.numpy(), old)
 
 
-@pytest.mark.parametrize("shape", [(2, 2, 1), (1, 2, 3, 1), (0, 2, 2, 1)])
-def test_images_that_do_not_fit_are_refused(shape):
-    with pytest.raises(ValueError, match=r"images of shape \(None, 2, 2, 1\), got 1 and"):
-        input_gradient(classifier(), np.zeros(shape))
-
-
 @pytest.mark.parametrize("labels", [LABELS[:2], LABELS + 1, np.eye(3)[LABELS], LABELS + 0.5])
-def test_labels_that_do_not_fit_are_refused(labels):
-    with pytest.raises(ValueError, match="expected one label from 0 to 2 per image, 8 in all"):
+def test_images_and_labels_that_do_not_fit_are_refused(labels):
+    for shape in ((2, 2, 1), (1, 2, 3, 1), (0, 2, 2, 1)):
+        with pytest.raises(ValueError, match=r"images of shape \(None, 2, 2, 1\), got 1 and"):
+            input_gradient(classifier(), np.zeros(shape))
+    with pytest.raises(ValueError, match="expected 8 labels from 0 to 2, one per image"):
         weight_gradients(classifier(), IMAGES, labels)
 
 
