@@ -4,6 +4,7 @@ Nothing here is drawn by Keras: the backends' random numbers differ, their arith
 """
 
 import sys
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -29,46 +30,32 @@ from evalib.training.recipe import Recipe
 IMAGES, STEPS = 256, 5
 
 
-def with_weights(model: keras.Model, seed: int = 0) -> keras.Model:
+def with_weights(model: keras.Model) -> keras.Model:
     """A network whose weights come from NumPy: He's spread, and statistics of their own."""
-    random = np.random.default_rng(seed)
-    values = []
+    random = np.random.default_rng(0)
     for weight in model.weights:
         shape = tuple(weight.shape)
-        if len(shape) > 1:
-            values.append(random.normal(size=shape) * np.sqrt(2 / np.prod(shape[:-1])))
-        else:
-            values.append(random.uniform(0.5, 1.5, shape))
-    model.set_weights(values)
+        kernel = random.normal(size=shape) * np.sqrt(2 / np.prod(shape[:-1]))
+        weight.assign(kernel if len(shape) > 1 else random.uniform(0.5, 1.5, shape))
     return model
 
 
 def trained_networks(digits: np.ndarray) -> dict[str, np.ndarray]:
     """Probabilities of the committed record networks."""
-    files = sorted((results_folder() / "study").glob("*.keras"))
-    return {
-        f"probabilities of {file.stem}": keras.saving.load_model(file).predict(digits, verbose=0)
-        for file in files
-    }
+    load, files = keras.saving.load_model, sorted((results_folder() / "study").glob("*.keras"))
+    return {f"probabilities of {one.stem}": load(one).predict(digits, verbose=0) for one in files}
 
 
 def derivatives(digits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Of a loss by the weights, of an output by the pixels."""
     network = with_weights(s3_network())
-    by_weights = np.concatenate(
-        [part.ravel() for part in weight_gradients(network, digits, labels)]
-    )
-    name = network.layers[6].name
+    by_weights = [part.ravel() for part in weight_gradients(network, digits, labels)]
+    first = itemgetter((slice(None), 0))  # the sum of all classes would be 1 whatever pixels are
     return {
-        "gradient by weights": by_weights,
-        "gradient by pixels": input_gradient(network, digits[:8], output=first_class),
-        "effective field": effective_field(network, name, digits[:8]),
+        "gradient by weights": np.concatenate(by_weights),
+        "gradient by pixels": input_gradient(network, digits[:8], output=first),
+        "effective field": effective_field(network, network.layers[6].name, digits[:8]),
     }
-
-
-def first_class(probabilities: keras.KerasTensor) -> keras.KerasTensor:
-    """The sum of all classes would be 1 whatever the pixels are."""
-    return probabilities[:, 0]
 
 
 def training(digits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -85,14 +72,17 @@ def training(digits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def pictures(digits: np.ndarray) -> dict[str, np.ndarray]:
-    """Filters, moved images, and channels that become pixels."""
+    """Filters, moved images, channels that become pixels, activation functions."""
     random = np.random.default_rng(0)
     layer = RandomAffine(20.0, 0.2, 0.2, 3.0)
     amounts = random.uniform(-1, 1, (len(digits), 6)).astype("float32")
     moved = ops.image.affine_transform(
         ops.convert_to_tensor(digits), layer.transforms(amounts, 13.5, 13.5), fill_mode="constant"
     )
+    x = np.linspace(-5, 5, 1001, dtype="float32").reshape(1, 1, 1001, 1)
+    curves = {f"activation {name}": activation_layer(name)(x) for name in FAMILY}
     return {
+        **{name: ops.convert_to_numpy(curve) for name, curve in curves.items()},
         "gradient magnitude": gradient_magnitude(digits[0, ..., 0]),
         "laplacian": laplacian(digits[0, ..., 0]),
         "moved images": ops.convert_to_numpy(moved),
@@ -100,30 +90,16 @@ def pictures(digits: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def functions() -> dict[str, np.ndarray]:
-    """Every activation function between -5 and 5."""
-    x = np.linspace(-5, 5, 1001, dtype="float32").reshape(1, 1, 1001, 1)
-    return {
-        f"activation {name}": ops.convert_to_numpy(activation_layer(name)(x)).ravel()
-        for name in FAMILY
-    }
-
-
-def fields() -> dict[str, np.ndarray]:
-    """What an experiment finds that a pixel of the answer sees."""
-    found = measure_receptive_field(s3_network())
-    return {"receptive field": np.array([found.size, found.stride], dtype="float64")}
-
-
 def main(file: Path) -> None:
     """Ask for everything, and write it down."""
     images, labels = load_mnist()[1]
     digits, labels = prepare_images(images)[:IMAGES], labels[:IMAGES]
     answers = trained_networks(digits) | derivatives(digits, labels) | training(digits, labels)
-    answers |= pictures(digits) | functions()
+    answers |= pictures(digits)
     if keras.backend.backend() != "tensorflow" and "tensorflow" in sys.modules:
         raise RuntimeError(f"expected {keras.backend.backend()} alone, got TensorFlow as well")
-    answers |= fields()  # last, for Keras imports TensorFlow itself where a layer's config is read
+    found = measure_receptive_field(s3_network())  # last, for Keras imports TensorFlow itself here
+    answers["receptive field"] = np.array([found.size, found.stride], dtype="float64")
     np.savez(file, **{name: np.asarray(values) for name, values in answers.items()})
 
 

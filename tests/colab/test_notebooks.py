@@ -41,16 +41,13 @@ pytestmark = pytest.mark.colab
 
 def colab_python() -> str:
     """Colab's Python if it is here, else the one that runs this."""
-    for name in (os.environ.get("COLAB_PYTHON"), "python3.13"):
-        found = shutil.which(name) if name else None
-        if found and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0:
-            return found
-    return sys.executable
+    found = (shutil.which(name) for name in (os.environ.get("COLAB_PYTHON", ""), "python3.13"))
+    runs = (one for one in found if one and not subprocess.run([one, "-c", ""]).returncode)
+    return next(runs, sys.executable)
 
 
 def pip(python: Path, *arguments: str) -> None:
-    command = [str(python), "-m", "pip", "-qq", "--disable-pip-version-check", *arguments]
-    subprocess.run(command, check=True)
+    subprocess.run([python, "-m", "pip", "-qq", *arguments], check=True)
 
 
 @pytest.fixture(scope="session")
@@ -77,16 +74,6 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fork") / "clone"
     make_clone(folder)
     return folder
-
-
-def register_kernel(python: Path, folder: Path) -> str:
-    """Tell Jupyter of the environment's kernel; return the kernel's name."""
-    place = folder / "kernels" / "as-on-colab"
-    place.mkdir(parents=True)
-    start = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    kernel = {"argv": start, "display_name": "As on Colab", "language": "python"}
-    (place / "kernel.json").write_text(json.dumps(kernel))
-    return place.name
 
 
 def imagenet_can_be_had() -> bool:
@@ -121,15 +108,16 @@ def test_a_notebook_runs_from_top_to_bottom(
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    kernel = tmp_path / "jupyter" / "kernels" / "as-on-colab"
+    kernel.mkdir(parents=True)
+    start = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": start, "display_name": "As on Colab", "language": "python"}
+    (kernel / "kernel.json").write_text(json.dumps(spec))
     empty = tmp_path / "empty"
     empty.mkdir()
-    client = nbclient.NotebookClient(
-        notebook,
-        kernel_name=register_kernel(python, tmp_path / "jupyter"),
-        timeout=CELL_SECONDS,
-        resources={"metadata": {"path": str(empty)}},
-    )
-    client.execute(env=variables(clone) | {"KERAS_HOME": str(tmp_path / "keras")})
+    client = nbclient.NotebookClient(notebook, kernel_name=kernel.name, timeout=CELL_SECONDS)
+    environment = variables(clone) | {"KERAS_HOME": str(tmp_path / "keras")}
+    client.execute(env=environment, cwd=str(empty))
 
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     print(f"first cell {seconds_of(code[0]):.1f} s, all {sum(map(seconds_of, code)):.0f} s")

@@ -18,17 +18,7 @@ def script(load_script):
     return load_script("distillation")
 
 
-def test_softened_probabilities_are_those_of_divided_logits(script, generator):
-    powers = np.exp(generator.normal(size=(6, 10)))
-    divided = powers ** (1 / 3)
-    expected = divided / divided.sum(axis=1, keepdims=True)
-    found = script.soften((powers / powers.sum(axis=1, keepdims=True)).astype("float32"), 3.0)
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(found), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("share", "temperature", "smoothing"), [(1.0, 1.0, 0), (0.3, 1.0, 0.2), (0.7, 2.5, 0)]
-)
+@pytest.mark.parametrize(("share", "temperature", "smoothing"), [(1, 1, 0), (0.3, 2.5, 0.2)])
 def test_the_loss_with_a_teacher_by_hand(script, generator, share, temperature, smoothing):
     images = generator.random((10, 28, 28, 1), dtype=np.float32)  # as many as classes
     labels = generator.integers(0, 10, 10)
@@ -51,13 +41,13 @@ def test_the_student_comes_to_agree_with_its_teacher_against_the_labels(script, 
     (images, labels), _ = mnist
     part = images[:1500], labels[:1500]
     plan = NetworkConfig(channels=(8,), normalize=False, head="convolution")
-    taught = Recipe("adamw", epochs=4, batch_size=32, peak_learning_rate=0.005)
-    taught = dataclasses.replace(taught, rotation=0, scale=0, shear=0, shift=0)
-    teacher = build_network(plan)
+    still = {"rotation": 0, "scale": 0, "shear": 0, "shift": 0}
+    taught = Recipe("adamw", epochs=4, batch_size=32, peak_learning_rate=0.005, **still)
+    teacher, student = build_network(plan), build_network(plan)
     wrong = part[0], (part[1] + 1) % 10
     train(teacher, taught, (wrong, wrong), seed=0, verbose=False)
     before = teacher.get_weights()
-    student, recipe = build_network(plan), dataclasses.replace(taught, teacher_share=1.0)
+    recipe = dataclasses.replace(taught, teacher_share=1.0)
     trainer = script.Distillation(recipe.augmentation(), student, teacher, share=1.0)
     run = train(student, recipe, (part, part), seed=1, verbose=False, trainer=trainer)
     says = student.predict(images[1500:2000, ..., np.newaxis] / np.float32(255), verbose=0)
@@ -67,14 +57,8 @@ def test_the_student_comes_to_agree_with_its_teacher_against_the_labels(script, 
     assert all((a == b).all() for a, b in zip(before, teacher.get_weights(), strict=True))
 
 
-def test_a_teacher_that_does_not_fit_is_refused(script, mnist):
-    student, (images, labels) = build_network(SMALL), mnist[1]
-    few = (images[:50], labels[:50]), (images[:50], labels[:50])
-    with pytest.raises(ValueError, match=r"expected a trainer for a teacher share of 0\.5"):
-        train(student, Recipe(epochs=1, teacher_share=0.5), few, 0, False)
-    for options, message in (({"share": 0}, "share above 0"), ({"temperature": 0}, "above 0")):
-        with pytest.raises(ValueError, match=message):
-            script.Distillation(keras.layers.Identity(), student, student, **options)
+def test_a_teacher_that_does_not_fit_is_refused(script):
+    student = build_network(SMALL)
     other = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()])
     with pytest.raises(ValueError, match=r"output_shape \(None, 10\), got \(None, 784\)"):
         script.Distillation(keras.layers.Identity(), student, other)

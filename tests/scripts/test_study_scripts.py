@@ -2,19 +2,16 @@
 
 import json
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from evalib.training.recipe import Recipe
 
 
-def test_the_committed_choices_need_no_second_training(load_script):
+def test_a_choice_is_trained_again_only_with_another_recipe(load_script, monkeypatch):
     script = load_script("recipe_choices")
     assert set(script.known_records()) == set(script.CANDIDATES)
-
-
-def test_a_choice_with_another_recipe_is_trained_again(load_script, monkeypatch):
-    script = load_script("recipe_choices")
     records = [
         {"name": "the recipe", "recipe": {"epochs": script.EPOCHS}},
         {"name": "no augmentation", "recipe": {"epochs": script.EPOCHS, "rotation": 8.0}},
@@ -39,30 +36,25 @@ def study(load_script, monkeypatch, tmp_path):
 
 
 def test_an_interrupt_leaves_no_new_weights_beside_old_scores(study, monkeypatch):
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(study, "train_reference", interrupted)
+    monkeypatch.setattr(study, "train_reference", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         study.study("speed", 1, 1, again=False)
     assert list(study.model_file("speed").parent.iterdir()) == []
 
 
-def test_a_run_with_other_versions_names_them(study, monkeypatch):
+def test_runs_with_other_versions_name_them_and_those_of_another_recipe_are_stale(
+    study, monkeypatch
+):
     study.study("speed", 1, 1, again=False)
     monkeypatch.setattr(study, "versions", lambda: {"keras": "9"})
     study.study("speed", 2, 1, again=False)
     entry = json.loads((study.results_folder() / study.file_of("speed")).read_text())["speed"]
     assert [run.get("versions") for run in entry["runs"]] == [None, {"keras": "9"}]
     assert entry["versions"]["keras"] != "9"
-
-
-def test_another_recipe_makes_the_runs_stale(study, monkeypatch):
-    study.study("speed", 2, 1, again=False)
     assert len(study.known_entry("speed", again=False)["runs"]) == 2
     other = study.BestNetwork(study.BEST_NETWORKS["speed"].build, Recipe(epochs=4))
     monkeypatch.setitem(study.NETWORKS, "speed", other)
-    assert study.known_entry("speed", again=False)["runs"] == []
+    assert study.known_entry("speed", again=False)["runs"] == []  # of another recipe
 
 
 def test_teachers_are_trained_before_who_learns_from_them(study, monkeypatch):
