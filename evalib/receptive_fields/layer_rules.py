@@ -73,10 +73,17 @@ def global_pooling(call: LayerCall) -> TensorField:
     return change(call.positions)
 
 
-@rule("ZeroPadding* Cropping*")
+@rule("ZeroPadding* Cropping*", "CropImages")
 def padding_or_cropping(call: LayerCall) -> TensorField:
-    crop = call.kind.startswith("Cropping")
-    pairs = np.reshape(call.layer.cropping if crop else call.layer.padding, (-1, 2))
+    crop = call.kind.startswith("Crop")
+    if call.kind == "CropImages":  # as in `bsconv_network`
+        sides = ("top", "bottom", "left", "right")
+        given = [getattr(call.layer, f"{side}_cropping") for side in sides]
+        if None in given:
+            raise UnknownFieldError("a crop to a size is not known")
+    else:
+        given = call.layer.cropping if crop else call.layer.padding
+    pairs = np.reshape(given, (-1, 2))
     before, after = (-pairs if crop else pairs).T.tolist()
     return slide(call, call.field, before, after, window=axis_maps.shifted)
 
