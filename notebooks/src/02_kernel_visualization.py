@@ -599,6 +599,7 @@ pictures = {
     )
     for name, channels in chosen.items()
 }
+assert min(images.std(axis=(1, 2, 3)).min() for images in pictures.values()) > 0.04  # no empty gray
 
 # %% tags=["nbval-ignore-output"]
 # Beside each picture, what the channel responds to most in all photographs: the field of its strongest value.
@@ -659,7 +660,6 @@ print("checked: the pictures of the last row have longer waves than those of the
 # %% tags=["nbval-ignore-output"]
 # Four different pictures of each of two channels, and the most negative one.
 several, options = [180, 2], {"size": 64, "prepare": prepare_for_vgg16, "seed": picture_seed}
-assert min(images.std(axis=(1, 2, 3)).min() for images in pictures.values()) > 0.04  # no empty gray
 drawn = []
 for channel in several:
     drawn += list(ev.maximize_activation(trunk, "block3_conv3", [channel] * 4, steps=60, diversity=1.0, **options))
@@ -706,7 +706,7 @@ drawn = [*ideal, *digits[strongest]]
 _ = ev.plots.show_images(drawn, titles, labels=["drawn", "real"], side=84, color_map=ev.plots.INK)
 
 # %% [markdown]
-# **Figure 10.** Above: the picture that the network would most like to see for each class. Below: the real test digit with the highest logit for the same class. The drawn pictures get much higher logits and look less like digits. The network averages over all positions, so strokes anywhere please it, and no drawn picture has to be *one* digit.
+# **Figure 10.** Above: the picture that the network would most like to see for each class. Below: the real test digit with the highest logit for the same class. The drawn pictures get higher logits, although they look less like digits. The network averages over all positions, so strokes of the digit help wherever they are, and the picture need not be *one* digit.
 
 # %% tags=["refines:classes-can-be-drawn"]
 # Check that the network reads, and takes each picture for the digit that it was drawn for.
@@ -812,7 +812,7 @@ for one, title in zip(axes, titles, strict=True):
 plt.show()
 
 # %% [markdown]
-# **Figure 11.** Which pixels speak for a seven? Middle: the gradient of the logit. Red pixels would raise it if they got more ink; blue ones would lower it. Right: Grad-CAM, laid over the part of the digit that the layer looks at. The outline of the digit is drawn on both.
+# **Figure 11.** Which pixels speak for a seven? Middle: the gradient of the logit. Red pixels would raise it if they got more ink; blue ones would lower it. Right: Grad-CAM, laid over the part of the digit that the layer looks at. It points to the bar. The outline of the digit is drawn on both.
 
 # %% tags=["nbval-ignore-output"]
 # Does the map name the right pixels? Erase the ones it names, or as many others, and read the logit again.
@@ -1293,15 +1293,13 @@ for how in ("transposed 3x3", "transposed 4x4", "sub-pixel, random", "sub-pixel,
         features = enlarge(features, channels, how, activation)
     made[how] = ops.convert_to_numpy(keras.Model(inputs, features)(numbers))[:, 8:-8, 8:-8]
     grid[how] = float(np.mean([grid_share(one, 8) for one in made[how]]))
-drawn = []
-for pair in made.values():
-    low, high = pair.min((1, 2, 3), keepdims=True), pair.max((1, 2, 3), keepdims=True)
-    drawn += list((pair - low) / (high - low))
-figure = ev.plots.show_images(drawn, labels=[f"{how}\n{100 * grid[how]:.0f} % grid" for how in made], side=112)
-plt.show()
+pairs = np.stack(list(made.values()), axis=1)  # two rows of five
+low, high = pairs.min((2, 3, 4), keepdims=True), pairs.max((2, 3, 4), keepdims=True)
+titles = [f"{how}\n{100 * share:.0f} % grid" for how, share in grid.items()]
+_ = ev.plots.show_images(((pairs - low) / (high - low)).reshape(10, 48, 48, 3), titles, columns=5, side=144)
 
 # %% [markdown]
-# **Figure 18.** Two pictures of each of five untrained generators, and how much of the variance repeats every eight pixels: three enlargements by two have this common period. The upper three show a grid. In the lower two there are soft blots that follow the random numbers.
+# **Figure 18.** Two pictures of each of five untrained generators, and how much of the variance repeats every eight pixels: three enlargements by two have this common period. The first three show a grid. In the last two there are soft blots that follow the random numbers.
 
 # %%
 # Check which ways of enlarging start with a grid.
