@@ -401,25 +401,30 @@ assert len(marks["missed"]) == len(marks["false alarm"]) == 0
 print(f"checked: all {is_e.sum()} e's found, none missed, no other letter taken for an e")
 
 assert len(by_one["found"]) + len(by_one["missed"]) == 7 * len(styles) == 77
-assert len(by_one["found"]) < 77 / 2 and len(by_one["false alarm"]) == 0
-assert len(by_seven["found"]) >= 60 and 1 <= len(by_seven["false alarm"]) <= 3
+assert len(by_one["found"]) < 77 / 2
+assert len(by_one["false alarm"]) == 0
+assert len(by_seven["found"]) >= 60
+assert 1 <= len(by_seven["false alarm"]) <= 3
 print("checked: one kernel finds less than half of 77 e's in eleven styles, seven kernels find at least 60")
 
 row_of_letters = "".join(word_texts).replace(" ", "")
 ends = [n for n in range(1, len(row_of_letters)) if row_of_letters[n - 1 : n + 2] == "end"]
 expected = [(word_letters[n].row, word_letters[n].column) for n in ends]
-assert len(expected) == 6 and marked["found"].tolist() == [list(place) for place in expected]
+assert len(expected) == 6
+assert marked["found"].tolist() == [list(place) for place in expected]
 assert len(marked["false alarm"]) == 0
 print('checked: the word channel is active at the six n of "end", and nowhere else')
 
 # %% tags=["refines:color-tells-little", "proves:object-without-its-color", "refines:lines-that-color-a-picture"]
 # Check color: edges recognize every photograph, mean colors do not; lines color a gray picture.
-assert by_edges == 7 and by_color <= 4
+assert by_edges == 7
+assert by_color <= 4
 assert np.diag(edge_correlation).min() > 0.95
 assert edge_correlation[~np.eye(7, dtype=bool)].max() < 0.2
 print("checked: edges recognize 7 of 7 recolored photographs, mean color at most 4")
 
-assert is_line.mean() < 0.24 and (line_photo[~is_line] == gray[~is_line]).all()
+assert is_line.mean() < 0.24
+assert (line_photo[~is_line] == gray[~is_line]).all()
 wide = np.full((17, 17), 1 / 289)
 true_color, line_color = (ev.apply_kernel(p - gray, wide) for p in (scaled, line_photo))
 assert np.corrcoef(true_color.ravel(), line_color.ravel())[0, 1] > 0.9
@@ -432,11 +437,14 @@ import scipy.ndimage
 leg, top = np.s_[177:230, 144:156], np.s_[68:74, 142:165]
 assert np.abs(gx[leg]).mean() > 5 * np.abs(gy[leg]).mean()
 assert np.abs(gy[top]).mean() > 2 * np.abs(gx[top]).mean()
-assert gx[leg].max() > 1 and gx[leg].min() < -1
+assert gx[leg].max() > 1
+assert gx[leg].min() < -1
 assert (ev.laplacian([[0, 0, 1, 1]] * 3)[1] == [0, 1, -1, 0]).all()
 print("checked: vertical leg = Sobel-x, horizontal top = Sobel-y; the Laplacian gives +1, -1 at a step")
 
-assert (sobel_x == ev.SOBEL_X).all() and (sobel_y == ev.SOBEL_Y).all() and (laplacian == ev.LAPLACIAN).all()
+assert (sobel_x == ev.SOBEL_X).all()
+assert (sobel_y == ev.SOBEL_Y).all()
+assert (laplacian == ev.LAPLACIAN).all()
 np.testing.assert_allclose(gx, scipy.ndimage.sobel(camera, axis=1), atol=1e-6)
 np.testing.assert_allclose(gy, -scipy.ndimage.sobel(camera, axis=0), atol=1e-6)
 np.testing.assert_allclose(curvature, scipy.ndimage.laplace(camera), atol=1e-6)
@@ -632,15 +640,18 @@ for n, side in zip(depths, sides, strict=True):
     stack = keras.Sequential([keras.Input((56, 56, 1))] + [layers.Conv2D(1, 3, use_bias=False) for _ in range(n)])
     assert ev.receptive_field(stack).size == (side, side)
     assert stack.count_params() == 9 * n
-assert large == [9, 25, 49, 81, 121] and stacked == [9, 18, 27, 36, 45]
+assert large == [9, 25, 49, 81, 121]
+assert stacked == [9, 18, 27, 36, 45]
 print("checked: Keras has the same weights: 18 instead of 25, 27 instead of 49, 45 instead of 121")
 
 np.testing.assert_allclose(through(edge_finder("relu"), 1 - small_coin), with_relu, atol=1e-4)
-assert with_relu.max() > 2 and np.abs(without_relu).max() < 1e-4
+assert with_relu.max() > 2
+assert np.abs(without_relu).max() < 1e-4
 assert np.var(with_relu - best_single) / np.var(with_relu) > 0.5
 print("checked: with ReLU the edge does not depend on which side is brighter; a single kernel misses over half of it")
 
-assert cases["first layer: one 7x7"] == 9_408 and cases["first layer: three 3x3"] == 75_456
+assert cases["first layer: one 7x7"] == 9_408
+assert cases["first layer: three 3x3"] == 75_456
 assert cases["deep: three 3x3"] / cases["deep: one 7x7"] == 27 / 49
 print("checked: in the first layer one 7x7 needs an eighth of the weights of three 3x3")
 
@@ -912,7 +923,8 @@ _ = ev.plots.show_images(np.concatenate(kernels), labels=list(after), side=77, c
 # %% tags=["nbval-ignore-output", "proves:normal-values-near-the-mean", "proves:variance-is-k-over-n", "proves:he-doubles-xaviers-variance", "refines:weights-are-drawn-normally", "corrects:rules-know-the-depth"]
 # Check the rules against what Keras draws.
 assert abs(inside - 0.683) < 0.01
-assert np.isclose(bell.var(), 2 / n, rtol=0.05) and np.isclose(box.var(), 2 / n, rtol=0.05)
+assert np.isclose(bell.var(), 2 / n, rtol=0.05)
+assert np.isclose(box.var(), 2 / n, rtol=0.05)
 drawn = {
     rule: ops.convert_to_numpy(getattr(keras.initializers, rule)(seed=0)((1000, 1000))).var() * 1000
     for rule in ("GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform")
@@ -932,7 +944,8 @@ assert max(measured["tanh", "too large: 4/n"][0]) <= 1
 assert measured["tanh", "too large: 4/n"][1][0] > 1e3 > 10 * measured["tanh", "Xavier: 1/n"][1][0]
 assert measured["tanh", "too small: 0.25/n"][1][0] < 1e-10
 positive = np.maximum(random.normal(size=100_000), 0)
-assert positive.mean() > 0.35 and np.isclose((positive**2).mean(), 0.5, rtol=0.02)
+assert positive.mean() > 0.35
+assert np.isclose((positive**2).mean(), 0.5, rtol=0.02)
 print("checked: tanh keeps values below 1, but gradients explode or vanish; behind a ReLU the mean is not zero")
 
 # %% tags=["proves:bad-start-diverges-or-slows", "refines:xavier-for-tanh", "refines:rules-beat-any-random-start", "proves:equal-weights-stay-equal"]
@@ -1222,11 +1235,11 @@ for mine, theirs in zip(backward(some, their_labels, *weights)[0], by_keras, str
 print("checked: Keras finds the same gradients; that of a batch is the mean over its images")
 
 # Three steps of each optimizer by hand and by Keras.
-for name, (rule, optimizer) in {
-    "SGD": (sgd, keras.optimizers.SGD(0.1)),
-    "momentum": (momentum, keras.optimizers.SGD(0.1, momentum=0.9)),
-    "Adam": (adam, keras.optimizers.Adam(0.1)),
-}.items():
+for rule, optimizer in (
+    (sgd, keras.optimizers.SGD(0.1)),
+    (momentum, keras.optimizers.SGD(0.1, momentum=0.9)),
+    (adam, keras.optimizers.Adam(0.1)),
+):
     mine, memories = [value.copy() for value in weights], [{} for _ in weights]
     tiny.set_weights(weights)
     tiny.compile(optimizer, "sparse_categorical_crossentropy", run_eagerly=True)
@@ -1240,8 +1253,10 @@ print("checked: three steps of SGD, momentum and Adam by hand are those of Keras
 
 # %% tags=["proves:forward-gradient-update", "corrects:optimizers-ensure-the-optimum", "proves:dropout-against-overfitting"]
 # Check the trainings: the loops learn, valleys trap, dropout narrows the gap.
-assert tiny_losses[-1] < 0.3 * tiny_losses[0] and right.mean() > 0.97
-assert accuracy[0] < 0.25 and accuracy[-1] > 0.93
+assert tiny_losses[-1] < 0.3 * tiny_losses[0]
+assert right.mean() > 0.97
+assert accuracy[0] < 0.25
+assert accuracy[-1] > 0.93
 assert loss[0] - loss[8] > 0.8 * (loss[0] - loss[-1])
 assert np.linalg.norm(film[1] - film[0]) < 0.05 * np.linalg.norm(film[0])
 print("checked: both networks learn; the first 100 of 780 steps remove over 80 % of the loss")
@@ -1259,7 +1274,8 @@ print("checked: the start decides which valley an optimizer ends in")
 plain, dropped = curves["without dropout"], curves["with dropout"]
 assert plain[0][-1, 1] > 0.99  # knows its own digits by heart
 assert plain[1][-1, 0] > 1.15 * plain[1][:, 0].min()  # and its loss on others rose again
-assert dropped[1][-1, 0] < plain[1][-1, 0] and dropped[1][-1, 1] > plain[1][-1, 1]
+assert dropped[1][-1, 0] < plain[1][-1, 0]
+assert dropped[1][-1, 1] > plain[1][-1, 1]
 assert dropped[1][-1, 0] - dropped[0][-1, 0] < 0.6 * (plain[1][-1, 0] - plain[0][-1, 0])
 print("checked: with dropout the gap is smaller, and more of the unseen digits are right")
 

@@ -591,7 +591,8 @@ spots = [(y, x) for top, left, bottom, right in ((6, 5, 30, 30), (14, 38, 36, 54
          for y in (top, bottom - 1) for x in (left, right - 1)]  # fmt: skip
 active = np.argwhere(corners > 0) + 1  # the convolution cut one row and one column off
 distance = np.abs(active[:, None] - np.array(spots)).max(-1)
-assert distance.min(1).max() <= 1 and distance.min(0).max() <= 1
+assert distance.min(1).max() <= 1
+assert distance.min(0).max() <= 1
 print("checked: the merged channel is active within one pixel of all eight corners, and nowhere else")
 
 # %% [markdown]

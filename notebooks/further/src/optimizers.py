@@ -111,7 +111,7 @@ for name, rule in by_hand.items():
         along, across = (x + y) / 2, 10 * (x - y)
         step, m, v = rule(np.array([along + across, along - across]), m, v, t, rate)
         position = position + step
-    by_keras = optimizer_path(optimizers[name](rate), valley, (-1.8, -0.8), 3)[-1]
+    by_keras = optimizer_path(optimizers[name](rate), valley, (-1.8, -0.8), 60)[3]
     np.testing.assert_allclose(by_keras, position, atol=1e-4)
     print(f"{name:9} after three steps at {position.round(3)}, in Keras too")
 
