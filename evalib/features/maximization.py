@@ -58,8 +58,9 @@ def maximize_activation(
     """Draw, for each channel, an image that drives its mean value up.
 
     What is raised is the value before the layer's activation function, so that no channel stays
-    at zero because a ReLU hides its slope; in a map of values, those below zero count for a
-    tenth. The model runs as in inference, and neither it nor its weights change.
+    at zero because a ReLU hides its slope. In a map of values, those below zero count for a tenth;
+    on waves they count in full at the start, and for less with each step. The model runs as in
+    inference, and neither it nor its weights change.
 
     Args:
         model: a functional or Sequential model that takes one image of any depth.
@@ -125,8 +126,9 @@ def maximize_activation(
     fading = min(0.5, 3 / steps) if picture is None else 0.0
     optimizer = WaveAscent(rate, steps, fading, images.scale) if waves else Adam(rate)
     trainer.compile(optimizer=optimizer)
-    # The data is a clock: one row is one step, its value is not used.
-    trainer.fit(np.zeros((steps, 1), "float32"), batch_size=1, shuffle=False, verbose=0)
+    # The data is a clock: one row is one step, from 0 at the start to 1 at the end.
+    clock = np.linspace(0, 1, steps, dtype="float32")[:, np.newaxis]
+    trainer.fit(clock, batch_size=1, shuffle=False, verbose=0)
     return ops.convert_to_numpy(images.images())
 
 
@@ -182,20 +184,21 @@ def default_movement(size: int, seed: int = 0, *, waves: bool = False) -> Random
     it has strokes in it rather than noise. Waves are smooth by themselves and need less.
     """
     if waves:
-        return RandomAffine(rotation=2, scale=0.02, shear=0.0, shift=size / 24, seed=seed)
+        return RandomAffine(rotation=1, scale=0.01, shear=0.0, shift=size / 48, seed=seed)
     return RandomAffine(rotation=5, scale=0.05, shear=0.0, shift=size / 16, seed=seed)
 
 
-def mean_values(values: Any) -> Any:
+def mean_values(values: Any, below_zero: Any = BELOW_ZERO) -> Any:
     """What is raised: the mean over positions, in which values below zero count for a tenth.
 
     The mean of a linear map knows only the mean of the image. Counting low values for less rewards
     high ones somewhere, and has a slope everywhere. Values of shape `(n, ..., channels)` become
-    `(n, channels)`; without positions they stay as they are.
+    `(n, channels)`; without positions they stay as they are. `below_zero` is another share than a
+    tenth.
     """
     if len(values.shape) == 2:
         return values
-    values = ops.maximum(values, BELOW_ZERO * values)
+    values = ops.maximum(values, below_zero * values)
     return ops.mean(values, axis=tuple(range(1, len(values.shape) - 1)))
 
 
@@ -300,12 +303,16 @@ class _Ascent(layers.Layer):
         # Prepared first, then moved: what comes in from beyond the border of pixels is zero, just
         # as the network's own padding is. Waves go on beyond it.
         prepared = self.prepare(images)
+        below_zero: Any = BELOW_ZERO
         if self.images.periodic:
+            # At first all of the map counts, so that no place is given up before it is tried.
+            below_zero = ops.maximum(BELOW_ZERO, 1 - 1.2 * clock[0, 0])
             moved = crop(self.movement(wrap(prepared), training=True), images.shape)
         else:
             moved = self.movement(prepared, training=True)
         values = ops.cast(self.values(moved), "float32")
-        scores = ops.sum(ops.multiply(mean_values(self.sign * values), self.chosen), axis=-1)
+        means = mean_values(self.sign * values, below_zero)
+        scores = ops.sum(ops.multiply(means, self.chosen), axis=-1)
         self.add_loss(-ops.sum(scores))
         if self.diversity:
             scale = self.diversity * ops.stop_gradient(ops.mean(ops.abs(scores)))

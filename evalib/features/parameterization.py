@@ -4,8 +4,8 @@ Where a network knows photographs, steps on pixels give noise. Steps on the ampl
 long waves scaled up as in photographs, and on colors that vary independently of each other give
 pictures: Olah, Mordvintsev and Schubert, *Feature Visualization*, Distill 2017, section
 "Preconditioning and Parameterization". The covariance of colors is that of its code, lucid (Apache
-License 2.0, `lucid/optvis/param/color.py`). Of both, half of the power is used here: with all of
-it, channels that look for fine or colorful things cannot get them.
+License 2.0, `lucid/optvis/param/color.py`). Only a part of both preferences is used here: with all
+of them, channels that look for fine or colorful things cannot get them.
 """
 
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ _SAFE = (0.02, 0.98)  # Closer to black or white an image's parameters would be 
 def color_matrix(depth: int) -> np.ndarray:
     """`independent @ matrix.T` is a color; for other channels than three, the identity.
 
-    The fourth root of the covariance, its longest column 1: two products with it, one in the image
-    and one in the gradient, are the covariance's square root.
+    A root of the covariance, its longest column 1: of two products with it, one in the image and
+    one in the gradient, comes a third of the covariance's power.
     """
     if depth != 3:  # nothing is known of these channels
         return np.eye(depth)
     variances, directions = np.linalg.eigh(COLOR_ROOT @ COLOR_ROOT.T)
-    root = directions * variances**0.25 @ directions.T
+    root = directions * variances ** (1 / 6) @ directions.T
     return root / np.linalg.norm(root, axis=0).max()
 
 

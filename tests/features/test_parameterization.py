@@ -40,14 +40,14 @@ def test_images_are_inverse_transforms_of_scaled_spectra():
     assert fourier_scale(8, 10, power=0).min() == 1
 
 
-def test_colors_have_half_the_power_of_lucids_covariance(generator):
+def test_colors_have_a_third_of_the_power_of_lucids_covariance(generator):
     matrix = color_matrix(3)
     assert np.linalg.norm(matrix, axis=0).max() == pytest.approx(1)
-    covariance = matrix @ matrix.T @ matrix @ matrix.T
+    covariance = np.linalg.matrix_power(matrix @ matrix.T, 3)
     expected = COLOR_ROOT @ COLOR_ROOT.T
     np.testing.assert_allclose(covariance / covariance[0, 0], expected / expected[0, 0])
     # Bright pixels are bright in red, green and blue: far from independent.
-    assert np.corrcoef((generator.normal(size=(100_000, 3)) @ matrix.T).T).min() > 0.3
+    assert np.corrcoef((generator.normal(size=(100_000, 3)) @ matrix.T).T).min() > 0.2
     np.testing.assert_array_equal(color_matrix(1), [[1]])
 
 
