@@ -176,7 +176,27 @@ def count(peaks, letters, wanted="e", reach=6):
 threshold = 0.9
 marks = count(find_peaks(np.maximum(e_channel - threshold, 0)), letters)
 print({name: len(positions) for name, positions in marks.items()})
-_ = ev.plots.show_letter_channel(page, kernel, e_channel, marks)
+
+# %%
+# Draw the page with the e's that were found, the kernel, and its channel (values below 0.4 are black).
+def draw_marks(axes, marks):
+    """Draw each kind of letter with a form and color of its own, and its count in the legend."""
+    forms = [("o", ev.plots.BLUE), ("s", ev.plots.ORANGE), ("x", "#c53030"), ("^", "black")]
+    for (name, positions), (form, color) in zip(marks.items(), forms, strict=False):
+        rows, columns = np.reshape(positions, (-1, 2)).T
+        axes.plot(columns, rows, form, color=color, mfc="none", ms=13, label=f"{name}: {len(rows)}")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.1)
+
+
+# Each pixel of the channel shows the highest value of 7x7, so that single bright pixels can be seen.
+highest = np.lib.stride_tricks.sliding_window_view(np.pad(e_channel, 3), (7, 7)).max((2, 3))
+pictures = {" ": 1 - page, "its channel": ev.plots.colorize(highest, "magma", (0.4, 1))}
+figure = ev.plots.show_images(pictures, columns=1, side=480)
+draw_marks(figure.axes[0], marks)
+part = figure.axes[0].inset_axes((-0.27, 0.2, 0.24, 0.6))
+part.imshow(ev.plots.colorize(kernel))
+ev.plots.hide_axes(part, "kernel")
+plt.show()
 
 # %% [markdown]
 # **Figure 3.** The page, the e-kernel (red where it wants ink, blue where it wants paper), and the e-channel. Bright dots are the middles of the e's. Letters that share strokes with an e, like o and a, give weaker dots that stay below the threshold.
@@ -224,7 +244,11 @@ kinds = {
     "by none": by_seven["missed"],
     "false alarm": by_seven["false alarm"],
 }
-_ = ev.plots.show_letter_page(variants, kinds, list(styles))
+figure = ev.plots.show_images([1 - variants], side=variants.shape[1])
+draw_marks(figure.axes[0], kinds)
+figure.axes[0].set_yticks(34 * (np.arange(len(styles)) + 0.5), list(styles))
+figure.axes[0].tick_params(length=0)
+plt.show()
 
 # %% [markdown]
 # **Figure 4.** One kernel finds e's of its own size, also bold or slightly turned. Other sizes, larger turns and serifs need kernels of their own. Nobody cut a kernel for the last line, and all of its e's are missed. More kernels also mean more ways to be wrong: see the false alarm.
@@ -1031,10 +1055,40 @@ weights = [
 one = tiny_inputs[labels == 1][:1]
 z1, a1, z2, p = forward(one, *weights)
 slopes, dz1, dz2 = backward(one, [1], *weights)
-values = {"x": one[0], "z1": z1[0], "a1": a1[0], "z2": z2[0], "p": p[0], "loss": mean_loss(p, [1])}
-values |= dict(zip(("w1", "b1", "w2", "b2"), weights, strict=True))
-gradients = {"w1": slopes[0], "w2": slopes[2], "z1": dz1[0], "z2": dz2[0]}
-_ = ev.plots.show_tiny_network(values, gradients, ["middle", "sides", "zero", "one"])
+print(f"ink {one[0].round(3)}, probabilities {p[0].round(3)}, loss {mean_loss(p, [1]):.3f}")
+
+# %%
+# Draw every number of this step: black goes forward, orange comes back.
+figure, axes = plt.subplots(figsize=(9.2, 3.8))
+axes.set(xlim=(-1.3, 8.6), ylim=(-1.8, 1.8))
+axes.axis("off")
+heights, orange = (0.9, -0.9), ev.plots.ORANGE
+circle = {"boxstyle": "circle,pad=0.3", "fc": "white", "ec": ev.plots.BLUE}
+center, paper = {"ha": "center", "va": "center"}, {"fc": "white", "ec": "none", "pad": 0.4}
+for x, kernel_numbers, slope in ((0, weights[0], slopes[0]), (2.6, weights[2], slopes[2])):
+    for (i, j), weight in np.ndenumerate(kernel_numbers):
+        start, end = (x, heights[i]), (x + 2.6, heights[j])
+        arrow = {"arrowstyle": "->", "color": ev.plots.GRAY, "shrinkA": 24, "shrinkB": 28}
+        axes.annotate("", end, start, arrowprops=arrow)
+        share = 0.45 if i == j else 0.3
+        y = heights[i] + share * (heights[j] - heights[i])
+        axes.text(x + 2.6 * share, y + 0.09, f"{weight:.2f}", bbox=paper, **center)
+        axes.text(x + 2.6 * share, y - 0.09, f"{slope[i, j]:+.3f}", color=orange, bbox=paper, **center)
+for x, sums, results, biases, back in ((2.6, z1, a1, weights[1], dz1), (5.2, z2, p, weights[3], dz2)):
+    for i, y in enumerate(heights):
+        axes.text(x, y, f"{sums[0, i]:.2f}\n→ {results[0, i]:.2f}", bbox=circle, **center)
+        axes.text(x, y + 0.62, f"bias {biases[i]:.2f}", **center)
+        axes.text(x, y - 0.62, f"{back[0, i]:+.3f}", color=orange, **center)
+for i, y in enumerate(heights):
+    axes.text(0, y, f"{one[0, i]:.2f}", bbox=circle, **center)
+    axes.text(-0.8, y, ("middle", "sides")[i], **center)
+    axes.text(6.1, y, ("zero", "one")[i], **center)
+axes.text(7.9, heights[1], f"loss\n{mean_loss(p, [1]):.3f}", bbox=circle, **center)
+axes.annotate("", (7.4, heights[1]), (6.4, heights[1]), arrowprops={"arrowstyle": "->"})
+axes.text(6.9, heights[1] + 0.15, "−ln", **center)
+axes.text(7.9, 1.1, "forward", **center)
+axes.text(7.9, 0.8, "gradient of the loss", color=orange, **center)
+plt.show()
 
 # %% [markdown]
 # **Figure 21.** One digit 1 on its way through the tiny network. Black goes forward: ink, weighted sums, and after the arrow in a node what ReLU or softmax makes of the sum. Orange comes back: how much the loss would grow for each unit added to the number above it. A minus means: more of this, and the loss falls.

@@ -161,6 +161,24 @@ assert gaussian_fit(field).r_squared > 0.8
 # Either way the effective side grows like $\sqrt{n}$, and its share of the theoretical side falls like $1/\sqrt{n}$.
 
 # %%
+# Fields as pictures: the white square has the effective side, the orange box is the theoretical field.
+def show_fields(fields, box=None, columns=3):
+    rows = -(-len(fields) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(2.1 * columns + 0.8, 2.5 * rows), squeeze=False)
+    for axes, (title, field) in zip(grid.flat, fields.items(), strict=False):
+        picture = axes.imshow(field, cmap="viridis", vmin=0, vmax=1)
+        ev.plots.hide_axes(axes, title)
+        top, left, height, width = box or (0, 0, *field.shape)
+        side = effective_size(field)
+        middle = top + (height - side) / 2, left + (width - side) / 2
+        ev.plots.outline(axes, (*middle, side, side), "white")
+        if box:
+            ev.plots.outline(axes, box)
+        axes.set_xlabel(f"{side:.1f} of {height} pixels")
+    figure.colorbar(picture, ax=grid, aspect=30, pad=0.01, ticks=[0, 0.5, 1], label="influence")
+
+
+# %%
 # Measure at four depths. One random network is one roll of the dice, so average eight of them, each on two noise images.
 depths = [5, 10, 20, 40]
 
@@ -187,7 +205,7 @@ fields = {
     "random weights, ReLU": {depth: random_field(depth) for depth in depths},
 }
 titled = {f"{label}\n{n} layers": fields[label][n] for label in fields for n in depths}
-_ = ev.plots.show_fields(titled, columns=4)
+show_fields(titled, columns=4)
 
 # %% [markdown]
 # **Figure 2.** Effective fields at four depths. Each picture is as wide as its theoretical field. If all pixels counted the same, the whole picture would have one color. The white square has the effective side, which is written below. From left to right the field grows, but the bell curve fills less and less of it.
@@ -276,7 +294,7 @@ s3_fields = {
 sight = ev.receptive_field(s3_networks["trained"], "block2_relu4")
 # The middle of 5x5 positions is (2, 2): its field begins two strides from the corner.
 box = (2 * sight.stride[0], 2 * sight.stride[1], *sight.size)
-_ = ev.plots.show_fields(s3_fields, box)
+show_fields(s3_fields, box)
 
 # %% [markdown]
 # **Figure 4.** The field of the middle position of `block2_relu4` in the S3 network, on digits of 28x28 pixels. Orange: the theoretical field of 20x20. White: a square of the effective side, which is written below. The trained field is wider and reaches into the corners. The untrained ones are taller than wide.
@@ -367,7 +385,7 @@ for when, noise_fields in on_noise.items():
     print(f"sides on noise, {when:6}:", np.round([effective_size(f) for f in noise_fields], 1))
 sight = ev.receptive_field(deep, "block_relu10")
 # 8x8 positions remain; the one at (4, 4) sees what begins at pixel (4, 4).
-_ = ev.plots.show_fields(before | after, (4, 4, *sight.size), columns=2)
+show_fields(before | after, (4, 4, *sight.size), columns=2)
 
 # %% [markdown]
 # **Figure 5.** Two networks of ten convolutions: before training above, after two short epochs below. Both fields grew, but the corners of the theoretical field (orange) still count for little. On noise they grew less (the numbers above): again, part of the change is which units digits leave active.

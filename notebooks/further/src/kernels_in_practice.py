@@ -131,9 +131,18 @@ assert len(seen["false alarm"]) == 0
 
 # %%
 # The photographed page with hits and misses, the kernel, and its channel.
-_ = ev.plots.show_letter_channel(
-    photographed, seen_kernel - seen_kernel.mean(), seen_channel, seen, spread=5
-)
+highest = np.lib.stride_tricks.sliding_window_view(np.pad(seen_channel, 2), (5, 5)).max((2, 3))
+pictures = {" ": 1 - photographed, "its channel": ev.plots.colorize(highest, "magma", (0.4, 1))}
+figure = ev.plots.show_images(pictures, columns=1, side=768)
+axes = figure.axes[0]
+for (name, positions), form in zip(seen.items(), ("o", "s", "x"), strict=True):
+    rows, columns = np.reshape(positions, (-1, 2)).T
+    axes.plot(columns, rows, form, mfc="none", ms=13, label=f"{name}: {len(rows)}")
+axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
+part = axes.inset_axes((-0.16, 0.2, 0.14, 0.6))
+part.imshow(ev.plots.colorize(seen_kernel - seen_kernel.mean()))
+ev.plots.hide_axes(part, "kernel")
+plt.show()
 
 # %% [markdown]
 # **Figure 1.** One kernel of 11x9 pixels, cut from a single e, finds 23 of 29. Three of the six that it misses are near the left or right edge, where the page is dark or bent. A lower threshold would find more of them and also take other letters for e's. We chose 0.81 on this very page; another page might need another value. A network learns both, kernel and threshold, from many pages.
