@@ -1,16 +1,15 @@
-"""Draw the same channels with evalib and with tf-keras-vis, and time both in turn.
+"""Draw twenty random channels with evalib and with tf-keras-vis, compared at equal contrast.
 
     pip install --no-deps tf-keras-vis==0.8.7 deprecated wrapt imageio
     python scripts/compare_tf_keras_vis.py
 
-Same network, layer, channels, picture size and number of steps; tf-keras-vis with the settings of
-its documentation, on pixels from 0 to 255. Both run once to warm up, then in turn. Pictures and
-times go to outputs/kernel_visualization/, where notebook 02 reads them.
+Same network, layer, channels and picture size, each tool with its own defaults: tf-keras-vis steps
+on pixels from 0 to 255, 200 times. Pictures, responses and times go to
+outputs/kernel_visualization/, where the page on activation maximization reads them.
 """
 
 import time
 from collections.abc import Callable
-from statistics import median
 
 from evalib.features.backbone import prepare_for_vgg16, vgg16_backbone
 from evalib.features.maximization import maximize_activation, mean_values, values_before_activation
@@ -22,16 +21,16 @@ import keras
 import numpy as np
 
 FOLDER = "kernel_visualization"
-LAYER, CHANNELS, SIZE, STEPS, ROUNDS = "block3_conv3", [2, 22, 180, 255], 96, 80, 5
+LAYER, SIZE, STEPS, AT_ONCE = "block3_conv3", 96, {"evalib": 100, "tf_keras_vis": 200}, 5
+CHANNELS = sorted(np.random.default_rng(0).choice(256, 20, replace=False).tolist())
 
-Draw = Callable[[], np.ndarray]
+Draw = Callable[[list[int]], np.ndarray]
 
 
 def by_evalib(trunk: keras.Model) -> Draw:
-    """Steps on waves and uncorrelated colors."""
-    return lambda: maximize_activation(
-        trunk, LAYER, CHANNELS, size=SIZE, steps=STEPS, prepare=prepare_for_vgg16
-    )
+    """Steps on waves, from noise that fades."""
+    options = {"size": SIZE, "steps": STEPS["evalib"], "prepare": prepare_for_vgg16}
+    return lambda channels: maximize_activation(trunk, LAYER, channels, **options)
 
 
 def by_tf_keras_vis(trunk: keras.Model) -> Draw:
@@ -44,42 +43,48 @@ def by_tf_keras_vis(trunk: keras.Model) -> Draw:
     values = values_before_activation(trunk, LAYER)(prepare_for_vgg16(pixels / 255))
     climber = ActivationMaximization(keras.Model(pixels, values), clone=False)
 
-    def draw() -> np.ndarray:
-        start = tf.random.uniform((len(CHANNELS), SIZE, SIZE, 3), 0, 255, seed=0)
-        drawn = climber(CategoricalScore(CHANNELS), seed_input=start, steps=STEPS)
-        return np.asarray(drawn) / 255
+    def draw(channels: list[int]) -> np.ndarray:
+        start = tf.random.uniform((len(channels), SIZE, SIZE, 3), 0, 255, seed=0)
+        steps = STEPS["tf_keras_vis"]
+        drawn = climber(CategoricalScore(channels), seed_input=start, steps=steps)
+        return np.asarray(drawn, "float32") / 255
 
     return draw
 
 
-def timed(draw: Draw) -> tuple[np.ndarray, float, float]:
-    """The pictures, and the seconds that they took: by the clock, and of all processors."""
-    clock, processor = time.perf_counter(), time.process_time()
-    pictures = draw()
-    return pictures, time.perf_counter() - clock, time.process_time() - processor
+def at_contrast(pictures: np.ndarray, contrast: np.ndarray) -> np.ndarray:
+    """Pictures of the same mean, each with another standard deviation over all its values."""
+    mean = pictures.mean((1, 2, 3), keepdims=True)
+    now = pictures.std((1, 2, 3), keepdims=True)
+    return mean + (pictures - mean) * contrast.reshape(-1, 1, 1, 1) / now
 
 
-def answers(trunk: keras.Model, pictures: np.ndarray) -> list[float]:
-    """How strongly each channel answers to its picture; values below zero count for a tenth."""
+def responses(trunk: keras.Model, pictures: np.ndarray) -> dict[str, list[float]]:
+    """Each channel's mean response to its picture, and one in which negatives count a tenth."""
     values = values_before_activation(trunk, LAYER)(prepare_for_vgg16(pictures.astype("float32")))
-    means = keras.ops.convert_to_numpy(mean_values(values))
-    return [round(float(means[row, channel]), 2) for row, channel in enumerate(CHANNELS)]
+    means = {"mean": keras.ops.mean(values, axis=(1, 2)), "leaky mean": mean_values(values)}
+    return {
+        name: [round(float(one[row, channel]), 2) for row, channel in enumerate(CHANNELS)]
+        for name, one in means.items()
+    }
 
 
 def compare() -> None:
-    """Draw with both, in turn, and write what came out."""
+    """Draw with both, a few channels at once, and write what came out."""
     trunk, weights = vgg16_backbone("edges")
     tools = {"evalib": by_evalib(trunk), "tf_keras_vis": by_tf_keras_vis(trunk)}
     pictures: dict[str, np.ndarray] = {}
-    clock: dict[str, list[float]] = {name: [] for name in tools}
-    processor: dict[str, list[float]] = {name: [] for name in tools}
-    for turn in range(ROUNDS + 1):
-        for name, draw in tools.items():
-            pictures[name], seconds, processor_seconds = timed(draw)
-            if turn:  # The first one warms up.
-                clock[name].append(round(seconds, 2))
-                processor[name].append(round(processor_seconds, 2))
-            print(f"{name:13} {seconds:6.2f} s {processor_seconds:6.2f} s", flush=True)
+    seconds: dict[str, list[float]] = {}
+    for name, draw in tools.items():
+        drawn, seconds[name] = [], []
+        for first in range(0, len(CHANNELS), AT_ONCE):
+            start = time.process_time()
+            drawn.append(draw(CHANNELS[first : first + AT_ONCE]))
+            seconds[name].append(round(time.process_time() - start, 1))
+            print(f"{name:13} {seconds[name][-1]:6.1f} s of processor time", flush=True)
+        pictures[name] = np.concatenate(drawn)
+    contrast = {name: drawn.std((1, 2, 3)) for name, drawn in pictures.items()}
+    equal = np.minimum(contrast["evalib"], contrast["tf_keras_vis"])
     folder = results_folder() / FOLDER
     write_results(
         folder / "comparison.json",
@@ -89,11 +94,16 @@ def compare() -> None:
             "size": SIZE,
             "steps": STEPS,
             "weights": weights,
-            "answers": {name: answers(trunk, drawn) for name, drawn in pictures.items()},
-            "clock_seconds": clock,
-            "processor_seconds": processor,
-            "clock_ratio": median(clock["tf_keras_vis"]) / median(clock["evalib"]),
-            "processor_ratio": median(processor["tf_keras_vis"]) / median(processor["evalib"]),
+            "responses": {name: responses(trunk, drawn) for name, drawn in pictures.items()},
+            "responses_at_equal_contrast": {
+                name: responses(trunk, at_contrast(drawn, equal))
+                for name, drawn in pictures.items()
+            },
+            "contrast": {
+                name: [round(float(one), 4) for one in values] for name, values in contrast.items()
+            },
+            "processor_seconds": seconds,
+            "processor_ratio": sum(seconds["tf_keras_vis"]) / sum(seconds["evalib"]),
             "versions": versions(),
         },
     )

@@ -14,7 +14,17 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from evalib.features.parameterization import FourierImages, ImageParameters, PixelImages
+from evalib.features.parameterization import (
+    Adam,
+    FourierImages,
+    GradientDescent,
+    ImageParameters,
+    PixelImages,
+    WaveAscent,
+    crop,
+    roughness,
+    wrap,
+)
 from evalib.filters import as_array
 from evalib.networks.graph import find_call, has_graph
 from evalib.networks.layers import RandomAffine
@@ -41,18 +51,22 @@ def maximize_activation(
     steps: int = 200,
     learning_rate: float | None = None,
     smoothness: float | None = None,
+    negative: bool = False,
+    diversity: float = 0.0,
     seed: int = 0,
 ) -> np.ndarray:
     """Draw, for each channel, an image that drives its mean value up.
 
     What is raised is the value before the layer's activation function, so that no channel stays
-    at zero because a ReLU hides its slope; in a map of values, those below zero count for a
-    tenth. The model runs as in inference, and neither it nor its weights change.
+    at zero because a ReLU hides its slope. In a map of values, those below zero count for a tenth;
+    on waves they count in full at the start, and for less with each step. The model runs as in
+    inference, and neither it nor its weights change.
 
     Args:
         model: a functional or Sequential model that takes one image of any depth.
         layer: the layer's name; of a layer inside a nested model `outer/inner`.
-        channels: indices into the last axis of the layer's output.
+        channels: indices into the last axis of the layer's output. The same one several times
+            gives several images of it, each from its own noise.
         size: height and width of the images in pixels. By default that of the start image, else
             that of the model's input, else `DEFAULT_SIZE`.
         start: an image of shape `(height, width, depth)` to start from, uint8 or floats in [0, 1];
@@ -64,9 +78,13 @@ def maximize_activation(
             from noise, and pixels for gray ones and from a start image.
         movement: how the images are moved at random before each step; see `default_movement`.
         steps: gradient steps, at least 1.
-        learning_rate: of Adam, above 0; by default what suits the parameters.
+        learning_rate: above 0; by default what suits the parameters: for pixels it is Adam's, for
+            waves about how far a step moves an image, in units of its logits.
         smoothness: the weight of a penalty on differences between neighboring pixels, at least 0;
             by default what suits the parameters, which is none for waves.
+        negative: drive the mean value down instead.
+        diversity: the weight of a penalty on images of one channel that resemble each other in
+            what the layer finds in them, at least 0; about 1 makes them differ.
         seed: of the noise and of the random movements. The same seed gives the same bits.
 
     Returns:
@@ -77,57 +95,110 @@ def maximize_activation(
             not suit it, there are no such parameters, or a number is out of its range.
     """
     values, count = _before_activation(model, layer)
-    chosen = np.atleast_1d(channels)
-    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not set(chosen) <= set(range(count)):
-        raise ValueError(f"expected channels 0 to {count - 1} of layer {layer!r}, got {channels}")
+    chosen = _check_channels(channels, count, layer)
     shape, picture = _image_shape(model, values, layer, size, start)
     name = parameters or ("waves" if picture is None and shape[-1] == 3 else "pixels")
     if name not in _KINDS:
         raise ValueError(f"expected the parameters {' or '.join(_KINDS)}, got {name!r}")
     images = _KINDS[name]((len(chosen), *shape))
-    rate = images.learning_rate if learning_rate is None else learning_rate
+    waves = name == "waves"
+    rate = (18 / max(steps, 1) if waves else 0.1) if learning_rate is None else learning_rate
     penalty = images.smoothness if smoothness is None else smoothness
-    if steps < 1 or not rate > 0 or not penalty >= 0:
+    if steps < 1 or not rate > 0 or not penalty >= 0 or not diversity >= 0:
         raise ValueError(
-            "expected at least 1 step, a learning rate above 0 and a smoothness of at least 0, "
-            f"got {steps}, {rate} and {penalty}"
+            "expected at least 1 step, a learning rate above 0, and smoothness and diversity of "
+            f"at least 0, got {steps}, {rate}, {penalty} and {diversity}"
         )
     if picture is None:
         images.draw_noise(seed)
     else:
         images.copy(picture)
     if movement is None:
-        movement = default_movement(min(shape[:2]), seed)
+        movement = default_movement(min(shape[:2]), seed, waves=waves)
     config = movement.get_config() | {"dtype": "float32"}
     config["seed"] = seed if config["seed"] is None else config["seed"]
     movement = type(movement).from_config(config)  # its own random state would go on
     ascent = _Ascent(images, values, movement, prepare)
     ascent.chosen, ascent.penalty = np.eye(count, dtype="float32")[chosen], penalty
+    ascent.sign, ascent.diversity = -1.0 if negative else 1.0, diversity
     trainer = keras.Sequential([keras.Input((1,), dtype="float32"), ascent])
-    trainer.compile(optimizer=_Adam(rate))
-    # The data is a clock: one row is one step, its value is not used.
-    trainer.fit(np.zeros((steps, 1), "float32"), batch_size=1, shuffle=False, verbose=0)
+    # Of the noise that waves start from, the steps leave one part in twenty.
+    fading = min(0.5, 3 / steps) if picture is None else 0.0
+    optimizer = WaveAscent(rate, steps, fading, images.scale) if waves else Adam(rate)
+    trainer.compile(optimizer=optimizer)
+    # The data is a clock: one row is one step, from 0 at the start to 1 at the end.
+    clock = np.linspace(0, 1, steps, dtype="float32")[:, np.newaxis]
+    trainer.fit(clock, batch_size=1, shuffle=False, verbose=0)
     return ops.convert_to_numpy(images.images())
 
 
-def default_movement(size: int, seed: int = 0) -> RandomAffine:
-    """The random movements before each step: 5 degrees, 5 % of scale, a sixteenth of the size.
+def channel_gradient(
+    model: keras.Model,
+    layer: str,
+    channels: Sequence[int] | np.ndarray | int,
+    *,
+    prepare: Function | None = None,
+) -> Callable[[Any], np.ndarray]:
+    """Make a function from images to gradients, to climb step by step with one's own loop.
 
-    A picture of `size` pixels that survives small movements has strokes in it rather than noise.
+    It is built once, so that many steps cost little more than the network itself.
+
+    Args:
+        model, layer, channels, prepare: as for `maximize_activation`.
+
+    Returns:
+        A function of images, one for each channel, of shape `(n, height, width, depth)`. It gives
+        the gradient of each channel's mean value (see `mean_values`) with respect to the pixels of
+        its image: float32 of the images' shape.
+
+    Raises:
+        ValueError: the layer or a channel is not in the model, or, when called, there is not one
+            image for each channel.
     """
+    values, count = _before_activation(model, layer)
+    chosen = _check_channels(channels, count, layer)
+    weights = np.eye(count, dtype="float32")[chosen]
+    built: dict[tuple[int, ...], tuple[keras.Model, _Slope]] = {}
+
+    def gradient(images: Any) -> np.ndarray:
+        images = as_array(images, "images").astype("float32")
+        if images.ndim != 4 or len(images) != len(chosen):
+            raise ValueError(f"expected {len(chosen)} images, one a channel, got {images.shape}")
+        if images.shape not in built:
+            slope = _Slope(images.shape, values, weights, prepare)
+            trainer = keras.Sequential([keras.Input(batch_shape=images.shape), slope])
+            trainer.compile(optimizer=GradientDescent(1.0))
+            built[images.shape] = trainer, slope
+        trainer, slope = built[images.shape]
+        slope.change.assign(np.zeros(images.shape, "float32"))
+        trainer.train_on_batch(images)
+        return np.array(ops.convert_to_numpy(slope.change))
+
+    return gradient
+
+
+def default_movement(size: int, seed: int = 0, *, waves: bool = False) -> RandomAffine:
+    """The random movements before each step, for images of `size` pixels.
+
+    For pixels up to 5 degrees, 5 % of scale and a sixteenth of the size: a picture that survives
+    it has strokes in it rather than noise. Waves are smooth by themselves and need less.
+    """
+    if waves:
+        return RandomAffine(rotation=1, scale=0.01, shear=0.0, shift=size / 48, seed=seed)
     return RandomAffine(rotation=5, scale=0.05, shear=0.0, shift=size / 16, seed=seed)
 
 
-def mean_values(values: Any) -> Any:
+def mean_values(values: Any, below_zero: Any = BELOW_ZERO) -> Any:
     """What is raised: the mean over positions, in which values below zero count for a tenth.
 
     The mean of a linear map knows only the mean of the image. Counting low values for less rewards
     high ones somewhere, and has a slope everywhere. Values of shape `(n, ..., channels)` become
-    `(n, channels)`; without positions they stay as they are.
+    `(n, channels)`; without positions they stay as they are. `below_zero` is another share than a
+    tenth.
     """
     if len(values.shape) == 2:
         return values
-    values = ops.maximum(values, BELOW_ZERO * values)
+    values = ops.maximum(values, below_zero * values)
     return ops.mean(values, axis=tuple(range(1, len(values.shape) - 1)))
 
 
@@ -179,11 +250,31 @@ def _before_activation(model: keras.Model, name: str) -> tuple[Function, int]:
     return lambda images: linear(inputs_of(images)[0]), count
 
 
-class _Adam(keras.optimizers.Adam):
-    """Adam on one device. TensorFlow never frees what its sum over devices leaves behind."""
+def _check_channels(channels: Any, count: int, layer: str) -> np.ndarray:
+    """Channels as an array, or an error where the layer has no such ones."""
+    chosen = np.atleast_1d(channels)
+    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not set(chosen) <= set(range(count)):
+        raise ValueError(f"expected channels 0 to {count - 1} of layer {layer!r}, got {channels}")
+    return chosen
 
-    def _all_reduce_sum_gradients(self, grads_and_vars: list[Any]) -> list[Any]:
-        return grads_and_vars
+
+class _Slope(layers.Layer):
+    """A layer whose one weight is added to the images. A step of rate 1 makes it the gradient."""
+
+    def __init__(
+        self, shape: Sequence[int], values: Function, weights: np.ndarray, prepare: Function | None
+    ) -> None:
+        super().__init__(dtype="float32")
+        self.values, self.weights_of_means = values, weights
+        self.prepare = prepare or (lambda images: images)
+        self.change = self.add_weight(shape=shape, initializer="zeros", name="change")
+        self.supports_jit = keras.backend.backend() != "tensorflow"  # it compiles for long
+        self.built = True
+
+    def call(self, images: Any) -> Any:
+        means = mean_values(ops.cast(self.values(self.prepare(images + self.change)), "float32"))
+        self.add_loss(-ops.sum(ops.multiply(means, self.weights_of_means)))
+        return images
 
 
 class _Ascent(layers.Layer):
@@ -191,6 +282,8 @@ class _Ascent(layers.Layer):
 
     chosen: np.ndarray  # one row for each image, 1 at its channel
     penalty: float
+    sign: float
+    diversity: float
 
     def __init__(
         self,
@@ -207,21 +300,40 @@ class _Ascent(layers.Layer):
 
     def call(self, clock: Any) -> Any:
         images = self.images.images()
-        # Prepared first, then moved: what comes in from beyond the border is zero, just as the
-        # network's own padding is.
-        values = self.values(self.movement(self.prepare(images), training=True))
-        means = mean_values(ops.cast(values, "float32"))
-        self.add_loss(-ops.sum(ops.multiply(means, self.chosen)))
+        # Prepared first, then moved: what comes in from beyond the border of pixels is zero, just
+        # as the network's own padding is. Waves go on beyond it.
+        prepared = self.prepare(images)
+        below_zero: Any = BELOW_ZERO
+        if self.images.periodic:
+            # At first all of the map counts, so that no place is given up before it is tried.
+            below_zero = ops.maximum(BELOW_ZERO, 1 - 1.2 * clock[0, 0])
+            moved = crop(self.movement(wrap(prepared), training=True), images.shape)
+        else:
+            moved = self.movement(prepared, training=True)
+        values = ops.cast(self.values(moved), "float32")
+        means = mean_values(self.sign * values, below_zero)
+        scores = ops.sum(ops.multiply(means, self.chosen), axis=-1)
+        self.add_loss(-ops.sum(scores))
+        if self.diversity:
+            scale = self.diversity * ops.stop_gradient(ops.mean(ops.abs(scores)))
+            self.add_loss(scale * _resemblance(values, self.chosen))
         if self.penalty:
-            self.add_loss(self.penalty * _roughness(images))
+            self.add_loss(self.penalty * roughness(images))
         return clock
 
 
-def _roughness(images: Any) -> Any:
-    """The sum over images of the mean squared difference between neighboring pixels."""
-    down, across = images[:, 1:] - images[:, :-1], images[:, :, 1:] - images[:, :, :-1]
-    pixels = images.shape[1] * images.shape[2]
-    return (ops.sum(ops.square(down)) + ops.sum(ops.square(across))) / pixels
+def _resemblance(values: Any, chosen: np.ndarray) -> Any:
+    """How much images of one channel resemble each other: the sum over pairs, from 0 to 1 each.
+
+    What is compared is which channels are active together (the Gram matrix), as in Distill's
+    *Feature Visualization*, section "Diversity".
+    """
+    count, channels = chosen.shape
+    active = ops.reshape(ops.relu(values), (count, -1, channels))
+    styles = ops.reshape(ops.matmul(ops.transpose(active, (0, 2, 1)), active), (count, -1))
+    styles = styles / (ops.norm(styles, axis=-1, keepdims=True) + 1e-9)
+    pairs = np.triu(chosen @ chosen.T, k=1)
+    return ops.sum(ops.matmul(styles, ops.transpose(styles)) * pairs)
 
 
 def _image_shape(

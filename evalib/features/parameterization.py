@@ -3,8 +3,9 @@
 Where a network knows photographs, steps on pixels give noise. Steps on the amplitudes of waves,
 long waves scaled up as in photographs, and on colors that vary independently of each other give
 pictures: Olah, Mordvintsev and Schubert, *Feature Visualization*, Distill 2017, section
-"Preconditioning and Parameterization". The constants are those of its code, lucid (Apache License
-2.0, `lucid/optvis/param/color.py` and `spatial.py`).
+"Preconditioning and Parameterization". The covariance of colors is that of its code, lucid (Apache
+License 2.0, `lucid/optvis/param/color.py`). Only a part of both preferences is used here: with all
+of them, channels that look for fine or colorful things cannot get them.
 """
 
 from collections.abc import Sequence
@@ -18,16 +19,20 @@ from keras import ops
 # of the image, one column per independent one (light and dark, warm and cold, green and purple).
 COLOR_ROOT = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 
-_CONTRAST = 0.25  # lucid divides its images by four before they are squeezed into [0, 1].
-_DEVIATION = 0.01  # of lucid's first amplitudes
 _SAFE = (0.02, 0.98)  # Closer to black or white an image's parameters would be too large to move.
 
 
 def color_matrix(depth: int) -> np.ndarray:
-    """`independent @ matrix.T` is a color: `COLOR_ROOT`, its longest column 1, or the identity."""
+    """`independent @ matrix.T` is a color; for other channels than three, the identity.
+
+    A root of the covariance, its longest column 1: of two products with it, one in the image and
+    one in the gradient, comes a third of the covariance's power.
+    """
     if depth != 3:  # nothing is known of these channels
         return np.eye(depth)
-    return COLOR_ROOT / np.linalg.norm(COLOR_ROOT, axis=0).max()
+    variances, directions = np.linalg.eigh(COLOR_ROOT @ COLOR_ROOT.T)
+    root = directions * variances ** (1 / 6) @ directions.T
+    return root / np.linalg.norm(root, axis=0).max()
 
 
 def fourier_basis(size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -49,8 +54,8 @@ def fourier_basis(size: int) -> tuple[np.ndarray, np.ndarray]:
 def fourier_scale(height: int, width: int, power: float = 1.0) -> np.ndarray:
     """How much each wave counts, shape `(height, width)`: one over its frequency to a power.
 
-    That is as in photographs; 0 lets all waves count alike, more than 1 makes images smoother. The
-    constant counts as the longest wave does.
+    A power of 1 is as in photographs; 0 lets all waves count alike. The constant counts as the
+    longest wave does.
     """
     down, across = fourier_basis(height)[1], fourier_basis(width)[1]
     frequency = np.hypot(down[:, np.newaxis], across[np.newaxis])
@@ -64,9 +69,9 @@ class ImageParameters(keras.layers.Layer):
         shape: of the images, `(count, height, width, depth)`.
     """
 
-    learning_rate: float  # of Adam, where images become clear in some hundred steps
     smoothness: float  # the weight of a penalty on differences between neighboring pixels
-    noise: tuple[float, float]  # mean and standard deviation of the first weights
+    noise: tuple[float, float]  # mean and standard deviation of what the first images are made of
+    periodic = False  # whether an image goes on beyond its border on the other side
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__(dtype="float32")
@@ -78,9 +83,9 @@ class ImageParameters(keras.layers.Layer):
         raise NotImplementedError
 
     def draw_noise(self, seed: int) -> None:
-        """Start from faint noise; the same seed gives the same images."""
+        """Start from noise in which every pixel is independent; the same seed, the same images."""
         noise = np.random.default_rng(seed).normal(*self.noise, self.values.shape)
-        self.values.assign(noise.astype("float32"))
+        self.values.assign(np.stack([self.from_logits(one) for one in noise]).astype("float32"))
 
     def copy(self, image: np.ndarray) -> None:
         """Start all images from one of shape `(height, width, depth)` in [0, 1].
@@ -108,16 +113,15 @@ class FourierImages(ImageParameters):
         power: see `fourier_scale`.
     """
 
-    learning_rate, smoothness, noise = 0.05, 0.0, (0.0, _DEVIATION)
+    smoothness, noise, periodic = 0.0, (0.0, 1.2), True
 
-    def __init__(self, shape: Sequence[int], power: float = 1.0) -> None:
+    def __init__(self, shape: Sequence[int], power: float = 0.5) -> None:
         super().__init__(shape)
         _, height, width, depth = shape
         self.down, self.across = (
             fourier_basis(size)[0].astype("float32") for size in (height, width)
         )
-        scale = _CONTRAST * fourier_scale(height, width, power)[..., np.newaxis]
-        self.scale = scale.astype("float32")
+        self.scale = fourier_scale(height, width, power)[..., np.newaxis].astype("float32")
         self.colors = color_matrix(depth).astype("float32")
 
     def images(self) -> Any:
@@ -137,7 +141,75 @@ class FourierImages(ImageParameters):
 class PixelImages(ImageParameters):
     """Images as pixels, as suits drawings in ink: large even areas and sharp borders."""
 
-    learning_rate, smoothness, noise = 0.1, 0.5, (-1.0, 0.1)
+    smoothness, noise = 0.5, (-1.0, 0.1)
 
     def images(self) -> Any:
         return ops.sigmoid(self.values)
+
+
+class OneDevice:
+    """For optimizers on one device: TensorFlow never frees what its sum over devices leaves."""
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: list[Any]) -> list[Any]:
+        return grads_and_vars
+
+
+class Adam(OneDevice, keras.optimizers.Adam):
+    """What takes steps on pixels."""
+
+
+class WaveAscent(OneDevice, keras.optimizers.Optimizer):
+    """Steps along the gradient of waves, equally long for each image and shorter toward the end.
+
+    Adam would make the steps of all waves equally long: those that nothing asks for turn into
+    noise. And each step fades what is there: what the gradient does not renew goes away.
+    """
+
+    def __init__(self, rate: float, steps: int, fading: float, scale: np.ndarray) -> None:
+        schedule = keras.optimizers.schedules.PolynomialDecay(1.1 * rate, steps, 0.1 * rate)
+        super().__init__(learning_rate=schedule)
+        self.fading, self.scale = fading, scale
+
+    def build(self, variables: list[Any]) -> None:
+        if not self.built:
+            super().build(variables)
+            self.momentums = [self.add_variable_from_reference(v, "momentum") for v in variables]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        momentum = self.momentums[self._get_variable_index(variable)]
+        square = ops.mean(ops.square(gradient * self.scale), axis=(1, 2, 3), keepdims=True)
+        step = gradient / (ops.sqrt(square) + 1e-12)
+        self.assign(momentum, 0.8 * momentum + 0.2 * step)
+        rate = ops.cast(learning_rate, variable.dtype)
+        self.assign(variable, (1 - self.fading) * variable - rate * momentum)
+
+
+class GradientDescent(OneDevice, keras.optimizers.SGD):
+    """A step of rate 1 subtracts the gradient."""
+
+
+def wrap(images: Any) -> Any:
+    """Images with a margin on each side that repeats the opposite side: waves have no border."""
+    for axis in (1, 2):
+        size = images.shape[axis]
+        margin = _margin(size)
+        reach = np.arange(-margin, size + margin) % size
+        images = ops.take(images, reach, axis=axis)
+    return images
+
+
+def crop(images: Any, shape: Sequence[int]) -> Any:
+    """The middle of images that have a margin."""
+    (top, left), (_, height, width, _) = map(_margin, shape[1:3]), shape
+    return images[:, top : top + height, left : left + width]
+
+
+def _margin(size: int) -> int:
+    return max(1, size // 8)
+
+
+def roughness(images: Any) -> Any:
+    """The sum over images of the mean squared difference between neighboring pixels."""
+    down, across = images[:, 1:] - images[:, :-1], images[:, :, 1:] - images[:, :, :-1]
+    pixels = images.shape[1] * images.shape[2]
+    return (ops.sum(ops.square(down)) + ops.sum(ops.square(across))) / pixels

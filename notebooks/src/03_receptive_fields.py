@@ -18,11 +18,15 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/03_receptive_fields.ipynb)
 #
-# The S3 lecture, made executable: its kernels, its tables, its two building blocks. At the end of this page you will know
+# *For students of a first vision course who know what a 3x3 kernel does ([notebook 01](01_python101_answers.ipynb)). 25 minutes to read, 2 to run on two processor cores.*
 #
-# - how large a part of the picture a pixel of any layer sees, computed exactly, and proved by experiment where the course's table says otherwise;
-# - what a 1x1 convolution does, what it costs, and how a network squeezes and expands with it;
-# - how the networks of the textbooks are built, and why a pixel uses far less than all that it sees.
+# | Question of the lecture | Answer |
+# |---|---|
+# | [What is a 3x3x3x4 kernel?](#What-is-a-3x3x3x4-kernel?) | Four kernels, each 3 rows by 3 columns by 3 channels. 108 weights that turn 3 channels into 4. |
+# | [How much of the picture does a pixel see?](#How-much-of-the-picture-does-a-pixel-see?) | Each layer adds (kernel − 1) × stride. Pooling adds one step and doubles the stride: the course's network sees 28x28 where its table says 30x30, and 38x38 where it says 62x62. |
+# | [How do we get from 512 channels to 32?](#How-do-we-get-from-512-channels-to-32?) | With a 1x1 convolution: each new channel is a weighted sum of the old ones. It costs a ninth of a 3x3 convolution. |
+# | [What is squeeze and expand?](#What-is-squeeze-and-expand?) | Blocks of 3x3 convolutions expand 32 channels to 512. Transitions halve the picture and squeeze the channels back to 32. |
+# | [How are modern networks built?](#How-are-modern-networks-built?) | In blocks that shrink the picture and add channels. Most of them squeeze with 1x1 convolutions; most end in a global average. |
 
 # %% cellView="form"
 # @title On Colab, install evalib. Elsewhere, this cell does nothing.
@@ -38,72 +42,64 @@ import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers, ops
 
-from evalib.receptive_fields import effective_size, gaussian_fit
-
 ev.plots.use_style()
 ev.check_version("0.2")
 
 # %% [markdown]
 # ## What is a 3x3x3x4 kernel?
 #
-# **Four kernels, each 3 rows high, 3 columns wide and 3 channels deep: 108 weights that turn the three channels of a color picture into four new ones.** People say "a 3x3 kernel" and leave the depth out, because it is no choice: a kernel is always as deep as its input has channels. The fourth number is how many kernels there are, and so how many channels come out.
+# **Four kernels, each 3 rows high, 3 columns wide and 3 channels deep. Their 108 weights turn the three channels of a color picture into four new channels.** People say "a 3x3 kernel" and leave out the depth, because the depth is not a choice: a kernel is always as deep as its input has channels. The fourth number counts the kernels, so it is the number of channels that come out.
 #
-# ### What goes in?
-#
-# **A photograph with three channels, and four kernels with a slice for each of the three.**
+# Here are four such kernels. Their weights are whole numbers, so that you can check every sum by hand.
 
 # %%
-# A color photograph has three channels: 400 rows, 400 columns, and red, green and blue from 0 to 255.
-photo = ev.sample_photo("astronaut", 400)
-print(photo.shape, photo.dtype)
-
-# %%
-# Four kernels of whole numbers, so that sums can be checked by hand. The first two measure edges in gray:
-# the same 3x3 slice for red, green and blue.
+# Two kernels for edges, with the same 3x3 slice for red, green and blue.
 left_to_right = np.array([[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]])
 edge_x = np.stack([left_to_right] * 3, axis=-1)
 edge_y = edge_x.transpose(1, 0, 2)
 
-# The third ignores shape and asks for a color: red counts twice, green and blue count against it.
+# One kernel for a color: red counts twice, green and blue count against it.
 redness = np.ones((3, 3, 1), int) * np.array([2, -1, -1])
 
-# The fourth sets the center against the eight pixels around it: fine detail.
+# One kernel for fine detail: the center against its eight neighbors.
 detail = -np.ones((3, 3, 3), int)
 detail[1, 1] = 8
 
-names = ["brighter to the right", "brighter to the bottom", "redness", "detail"]
+# Rows, columns, channels in, kernels: this is also the order in which Keras stores weights.
+names = ["vertical edges", "horizontal edges", "redness", "fine detail"]
 kernels = np.stack([edge_x, edge_y, redness, detail], axis=-1)
-print(kernels.shape)
-
-# %%
-# Rows, columns, channels in, kernels: this is the order in which Keras keeps the weights of a convolution.
-assert kernels.shape == (3, 3, 3, 4)
+photo = ev.sample_photo("astronaut", 400)
+print("photograph", photo.shape, "  kernels", kernels.shape)
 
 # %% [markdown]
-# ### What is one output pixel, by hand?
+# ### What is one output pixel?
 #
-# **The sum of 27 products, nine in each channel.** The place is the left rim of the blue badge on the orange suit. Going from left to right, red falls and blue rises. In each channel the first kernel takes the right column minus the left one. Then the three sums become one number: **a kernel with three channels gives one channel, not three.**
+# **The sum of 27 products, nine in each channel.** We put the first kernel on the left edge of the blue badge. From left to right the red gets darker there and the blue gets brighter.
 
 # %%
 # Lay the first kernel over the photograph around row 299, column 104, and write down all 27 products.
 row, column = 299, 104
 patch = photo[row - 1 : row + 2, column - 1 : column + 2].astype(int)
-channel_sums = []
 for channel, color in enumerate(["red", "green", "blue"]):
     products = patch[..., channel] * edge_x[..., channel]
     terms = " ".join(f"{product:+d}" for product in products.ravel())
-    channel_sums.append(int(products.sum()))
-    print(f"{color:>5}: {terms} = {channel_sums[-1]:+d}")
-by_hand = sum(channel_sums)
-print("  all:", " ".join(f"{value:+d}" for value in channel_sums), f"= {by_hand:+d}")
+    print(f"{color:>5}: {terms} = {products.sum():+d}")
+by_hand = (patch * edge_x).sum()
+print(f"  sum: {by_hand}")
 
 # %%
-# The same 27 products as a figure: a row for each channel, and below it the sum of all three.
-figure, grid = plt.subplots(3, 3, figsize=(6.6, 5.6))
+# The same 27 products as a figure: a row for each channel, and the three sums below.
+figure = plt.figure(figsize=(9.2, 4.6))
+left, right = figure.subfigures(1, 2, width_ratios=[1, 1.9])
+whole, grid = left.subplots(), right.subplots(3, 3)
+whole.imshow(photo[230:350, 50:170])
+ev.plots.hide_axes(whole, "photograph, and where the kernel lies")
+ev.plots.outline(whole, (row - 231, column - 51, 3, 3), ev.plots.SKY, lw=3)
+sums = (patch * edge_x).sum((0, 1))
 for channel, (line, shades) in enumerate(zip(grid, ["Reds", "Greens", "Blues"], strict=True)):
     values, weights = patch[..., channel], edge_x[..., channel]
     parts = {
-        "photograph": (values, ev.plots.colorize(values, shades, (0, 400)), "×"),
+        "pixels": (values, ev.plots.colorize(values, shades, (0, 400)), "×"),
         "kernel": (weights, ev.plots.colorize(weights, limits=(-3, 3)), "="),
         "products": (values * weights, ev.plots.colorize(values * weights, limits=(-400, 400)), "→"),
     }
@@ -112,54 +108,45 @@ for channel, (line, shades) in enumerate(zip(grid, ["Reds", "Greens", "Blues"], 
         axes.set_title(title if channel == 0 else "")
         axes.text(1.05, 0.5, sign, transform=axes.transAxes, va="center", fontsize=14)
     line[0].set_ylabel(["red", "green", "blue"][channel])
-    total = f"${channel_sums[channel]}$"
-    axes.text(1.25, 0.5, total, transform=axes.transAxes, va="center", fontsize=14)
-terms = " ".join(f"{value:+d}" for value in channel_sums)
-figure.supxlabel(f"one output pixel:  ${terms} = {by_hand}$", fontsize=13)
+    axes.text(1.25, 0.5, f"${sums[channel]}$", transform=axes.transAxes, va="center", fontsize=14)
+terms = " ".join(f"{value:+d}" for value in sums)
+right.supxlabel(f"one output pixel:  ${terms} = {by_hand}$", fontsize=13)
 plt.show()
 
-# %%
-# Red and blue pull in opposite directions, and nearly cancel: in gray this rim is faint.
-assert channel_sums == [-205, -89, 203]
-assert by_hand == -205 - 89 + 203 == -91
-
 # %% [markdown]
-# **Figure 1.** One output pixel. Each channel of the photograph meets its own slice of the kernel: nine products, one sum. The sums of the three channels are added. A bias would be added here too.
+# **Figure 1.** One output pixel. Each channel meets its own slice of the kernel: nine products, one sum. Then the three sums are added. So a kernel with three channels makes *one* channel, not three. A layer would also add its [bias](../docs/glossary.md#bias) here.
 #
-# ### What does Keras make of all pixels?
+# ### What is the whole output?
 #
-# **Four new channels of 398x398 pixels.** `keras.ops.conv` does the same at every place where the kernel fits, and for all four kernels. It fits 398 times along each side, as 400 - 3 + 1 = 398.
+# **The same sum at every position where the kernel fits: 398 times along each side, because 400 − 3 + 1 = 398.** In code, a convolution is a double loop:
 
 # %%
-# Add the batch axis in front, since Keras convolves many pictures at once, and take it off again.
-pictures = ops.convert_to_tensor(photo[np.newaxis], "float32")
-outputs = ops.conv(pictures, ops.convert_to_tensor(kernels, "float32"), padding="valid")
-outputs = ops.convert_to_numpy(outputs)[0]
+# A convolution in six lines: visit each position, multiply, add.
+def convolve(picture, kernel):
+    height, width = picture.shape[0] - 2, picture.shape[1] - 2
+    output = np.zeros((height, width), int)
+    for y in range(height):
+        for x in range(width):
+            output[y, x] = (picture[y : y + 3, x : x + 3] * kernel).sum()
+    return output
+
+
+outputs = np.stack([convolve(photo, kernels[..., number]) for number in range(4)], axis=-1)
 print(outputs.shape)
 
-# %% tags=["proves:one-kernel-makes-one-channel"]
-# Output pixel (298, 103) has its center at (299, 104): without padding, the first center is at (1, 1).
-# Sums of whole numbers below 2**24 are exact in float32; half a unit is left for fast convolution methods.
-assert outputs.shape == (398, 398, 4)
-assert abs(outputs[row - 1, column - 1, 0] - by_hand) < 0.5
-
-# The other three kernels at the same place, each as one sum of 27 products.
-for number in range(4):
-    assert abs(outputs[row - 1, column - 1, number] - (patch * kernels[..., number]).sum()) < 0.5
-
 # %%
-# What does each kernel pick out? Three slices of each, and the channel that it makes of the photograph.
-figure, grid = plt.subplots(2, 5, figsize=(9.2, 2.9), height_ratios=[1, 3.4])
-ev.plots.hide_axes(grid[0, 0])
-grid[1, 0].imshow(photo)
-ev.plots.hide_axes(grid[1, 0], "photograph")
-for number, (above, below) in enumerate(grid[:, 1:].T):
-    slices = np.full((3, 13), np.nan)
-    for left, channel, color in ((1, 0, "red"), (5, 1, "green"), (9, 2, "blue")):
+# What does each kernel pick out? Its three slices above, the channel that it makes below.
+figure, grid = plt.subplots(2, 4, figsize=(9.2, 3.3), height_ratios=[1, 3.4])
+for number, (above, below) in enumerate(grid.T):
+    slices = np.full((3, 11), np.nan)
+    for left, channel in ((0, 0), (4, 1), (8, 2)):
         slices[:, left : left + 3] = kernels[:, :, channel, number]
-        ev.plots.outline(above, (0, left, 3, 3), color)
-    limit = 1.3 * np.nanmax(np.abs(slices))
+        ev.plots.outline(above, (0, left, 3, 3), ["#d62728", "#2ca02c", "#1f77b4"][channel], lw=2)
+    limit = 1.6 * np.nanmax(np.abs(slices))
     above.imshow(slices, cmap=ev.plots.SIGNED, vmin=-limit, vmax=limit)
+    for (y, x), value in np.ndenumerate(slices):
+        if np.isfinite(value):
+            above.text(x, y, f"{value:g}".replace("-", "−"), ha="center", va="center", fontsize=9)
     ev.plots.hide_axes(above, names[number])
     limit = np.percentile(np.abs(outputs[..., number]), 99)
     below.imshow(ev.plots.colorize(outputs[..., number], limits=(-limit, limit)))
@@ -167,259 +154,319 @@ for number, (above, below) in enumerate(grid[:, 1:].T):
 plt.show()
 
 # %% [markdown]
-# **Figure 2.** Four kernels of 3x3x3 and their outputs, blue for negative and red for positive. The slices are framed in the color of their channel. The first answers to upright borders, red where it gets brighter to the right; the second to level ones: compare the rocket with the collar. The third knows no shape, but its three slices differ: it finds the suit and leaves the gray wall out. The fourth keeps what is small.
+# **Figure 2.** Four kernels, each with a slice for red, green and blue, and the channels that they make: blue is negative, red is positive, white is zero. The first responds to vertical edges (the rocket), the second to horizontal edges (the collar). The third ignores shapes and finds the orange suit. The fourth keeps small details.
+#
+# In Keras the loop is one call. `keras.ops.conv` convolves many pictures at once, so the arrays get a batch axis in front.
 
 # %%
-# Is that so? Mean strength of each output on the rocket (upright), under the collar (level), on suit and wall.
-strength = np.abs(outputs)
-rocket, collar = strength[40:160, 290:355].mean((0, 1)), strength[195:230, 150:210].mean((0, 1))
-suit, wall = strength[230:270, 120:160].mean((0, 1)), strength[100:140, 240:280].mean((0, 1))
-assert rocket[0] > 2 * rocket[1]
-assert collar[1] > 2 * collar[0]
-assert suit[2] > 5 * wall[2]
-
-# The fourth: strong on the small drawing of the badge, weak on the wall, where little changes.
-assert strength[280:320, 110:150, 3].mean() > 5 * wall[3]
-
-# %% [markdown]
-# ### How many weights?
+# All positions and all four kernels in one call.
+batch = ops.convert_to_tensor(photo[np.newaxis], "float32")
+by_keras = ops.convert_to_numpy(ops.conv(batch, ops.convert_to_tensor(kernels, "float32")))[0]
+print(f"largest difference from the double loop: {np.abs(by_keras - outputs).max():.0f}")
 
 # %%
-# A layer of Keras with four 3x3 kernels: its 3x3 says nothing about depth, so the input must tell.
-layer = layers.Conv2D(4, 3)
-layer.build((None, 400, 400, 3))
-kernel_weights, biases = layer.get_weights()
-print(f"kernels {kernel_weights.shape}: {kernel_weights.size} weights, {biases.size} biases")
-
-# %% tags=["proves:kernel-of-3x3x3x4"]
-# 3 x 3 x 3 x 4 = 108 weights, and a bias for each kernel.
-assert kernel_weights.shape == (3, 3, 3, 4)
-assert kernel_weights.size == 3 * 3 * 3 * 4 == 108
-assert layer.count_params() == 108 + 4
-assert layer.compute_output_shape((None, 400, 400, 3)) == (None, 398, 398, 4)
-
-# %% tags=["proves:kernel-as-deep-as-its-input"]
-# The same call on other inputs: one channel, three, and the 512 that a deep layer reads.
+# A layer makes its weights when it meets an input, because only the input gives the depth.
 for depth in (1, 3, 512):
     layer = layers.Conv2D(4, 3, use_bias=False)
     layer.build((None, 400, 400, depth))
-    print(f"Conv2D(4, 3) on {depth:3} channels: {layer.count_params():6,} weights")
-    assert layer.count_params() == 3 * 3 * depth * 4
+    print(f"Conv2D(4, 3) on {depth:3} channels: kernel {layer.kernel.shape}, {layer.count_params():,} weights")
+
+# %% tags=["proves:one-kernel-makes-one-channel", "proves:kernel-of-3x3x3x4", "proves:kernel-as-deep-as-its-input"]
+# Check this section: the loop, the shapes, the weights, and what Figure 2 says.
+assert by_hand == -205 - 89 + 203 == outputs[row - 1, column - 1, 0]
+assert np.abs(by_keras - outputs).max() < 0.5
+assert outputs.shape == (398, 398, 4)
+print("checked: the 27 products by hand, the double loop and Keras agree; four kernels make four channels")
+
+for depth in (1, 3, 512):
+    layer = layers.Conv2D(4, 3)
+    layer.build((None, 400, 400, depth))
+    assert layer.kernel.shape == (3, 3, depth, 4)
+    assert layer.count_params() == 3 * 3 * depth * 4 + 4
+print("checked: a kernel is as deep as its input; 3 x 3 x 3 x 4 = 108 weights, and one bias for each kernel")
+
+strength = np.abs(outputs)
+rocket, collar = strength[40:160, 290:355].mean((0, 1)), strength[195:230, 150:210].mean((0, 1))
+suit, wall = strength[230:270, 120:160].mean((0, 1)), strength[100:140, 240:280].mean((0, 1))
+badge = strength[280:320, 110:150].mean((0, 1))
+assert rocket[0] > 2 * rocket[1]
+assert collar[1] > 2 * collar[0]
+assert suit[2] > 5 * wall[2]
+assert badge[3] > 5 * wall[3]
+print("checked: rocket = vertical edges, collar = horizontal edges, suit = redness, badge = fine detail")
 
 # %% [markdown]
-# **Take away.** Read 3x3x3x4 as *rows x columns x channels in x channels out*. "3x3" never says how deep a kernel is: on 512 channels one 3x3 kernel has 4,608 weights. That is what makes 3x3 kernels expensive deep inside a network.
+# **Take away.** Read 3x3x3x4 as *rows x columns x channels in x channels out*. On 512 channels one "3x3" kernel has 4,608 weights. That is what makes 3x3 kernels expensive deep inside a network.
+#
+# **Try it.**
+# 1. Set the middle slice of `edge_x` (green) to zero. What does the kernel still find? Predict, then run.
+# 2. How many weights does `Conv2D(64, 5)` have on an RGB picture? And on 64 channels?
+# 3. Write a kernel that responds only where blue is stronger than red, whatever the shape.
+#
+# <details><summary>Solutions</summary>
+#
+# 1. Vertical edges as before, with about two thirds of the strength: most edges of a photograph appear in all three channels. Only edges between two greens of different brightness are lost.
+# 2. 5·5·3·64 + 64 = 4,864 and 5·5·64·64 + 64 = 102,464.
+# 3. `np.ones((3, 3, 1), int) * np.array([-1, 0, 1])`. Because all nine positions have the same weights, it only compares colors.
+# </details>
 
 # %% [markdown]
-# ## How much of the picture does a pixel of session 2's network see?
+# ## How much of the picture does a pixel see?
 #
-# **28x28 pixels where the course's table ends, not 30x30; and 38x38, not 62x62, behind the second pooling.** The *receptive field* of a pixel is the part of the picture that can change it. The course doubles it at each pooling. A pooling adds one step to the field, and doubles the *stride*: how far the fields of two neighbors lie apart. What follows then grows twice as fast.
-#
-# ### What layers has session 2's network?
-#
-# Session 2 took a picture of 400x400x3 to 512 channels, pooled, and stopped at a kernel marked `?x?`. Here it stands as 1x1; why is the question after this one.
+# **The *receptive field* of a value is the part of the picture that can change it. Each layer adds (kernel − 1) × stride pixels to it. The course's session 2 network ends at 28x28 pixels.** Here is the idea in one moving picture: the field of one value, layer by layer, on the way through the course's network.
 
 # %%
-# Build the network of session 2; the table is computed from the model itself, in the course's notation.
-session2 = ev.session2_network()
-print(ev.receptive_field_table(session2))
-
-# %%
-# The same table with all its columns, drawn by the notebook: kernels, strides, parameters, fields.
-ev.receptive_field_table(session2)
-
-# %% tags=["proves:sizes-of-the-network"]
-# Sizes by hand: a 3x3 kernel fits n - 2 times, a 2x2 pooling n / 2 times.
-rows = ev.receptive_field_table(session2).rows
-heights = [row.output_shape[0] for row in rows]
-assert heights == [398, 396, 394, 392, 390, 195, 195, 193, 191, 189, 187]
-
-# Weights by hand for the first layer: 3x3 kernels, 3 channels in, 32 out, a bias each.
-assert rows[0].weights == "(3x3x3)x32"
-assert rows[0].parameters == 3 * 3 * 3 * 32 + 32 == 896
-
-# %% [markdown]
-# ### Where does the course's table go wrong?
-#
-# The lecture continues the network through a second pooling. Its column of receptive fields, beside the exact one:
-
-# %%
-# The course's numbers as it prints them, by layer. `38x28` is a slip of the pen for its own 28x28.
+# The course's network, and what one value of each layer sees around one eye of the astronaut.
 network = ev.squeeze_expand_network()
-printed = {
-    "first_conv": "3x3",
-    "block1_conv1": "5x5",
-    "block1_conv2": "7x7",
-    "block1_conv3": "9x9",
-    "block1_conv4": "11x11",
-    "transition1_mix": "22x22",
-    "block2_conv1": "24x24",
-    "block2_conv2": "26x26",
-    "block2_conv3": "38x28",
-    "block2_conv4": "30x30",
-    "transition2_mix": "60x60",
-    "block3_conv1": "62x62",
-}
-exact = {name: ev.receptive_field(network, name) for name in printed}
-print(f"{'layer':16} the course   exact")
-for name, field in exact.items():
-    remark = "" if str(field) == printed[name] else "   <- differs"
-    print(f"{name:16} {printed[name]:10}   {field}{remark}")
+layer_names = [
+    *("first_conv", "block1_conv1", "block1_conv2", "block1_conv3", "block1_conv4"),
+    *("transition1_mix", "block2_conv1", "block2_conv2", "block2_conv3", "block2_conv4"),
+    *("transition2_mix", "block3_conv1"),
+]
+fields = {name: ev.receptive_field(network, name) for name in layer_names}
+regions = {name: field.region(field.nearest_output((80, 158))) for name, field in fields.items()}
+frames = []
+for last in (len(fields), *range(1, len(fields) + 1)):
+    figure, axes = plt.subplots(figsize=(5.2, 4.6))
+    axes.imshow(photo[50:110, 128:188], extent=(127.5, 187.5, 109.5, 49.5))
+    for number, (rows, columns) in enumerate(list(regions.values())[:last]):
+        color = ev.plots.ORANGE if number == last - 1 else "white"
+        box = rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start
+        ev.plots.outline(axes, box, color, lw=3 if number == last - 1 else 0.8)
+    ev.plots.hide_axes(axes, f"{layer_names[last - 1]} sees {fields[layer_names[last - 1]]} pixels")
+    frames.append(figure)
+ev.plots.animate(frames, seconds=0.8)
 
-# %% tags=["proves:fields-before-the-pooling", "corrects:pooling-doubles-the-field", "corrects:fields-grow-by-two-behind-a-pooling", "corrects:field-of-38x28"]
-# Up to the first pooling both agree; from there on the course's field is too large, and once not a square.
-sizes = [field.size[0] for field in exact.values()]
-assert sizes == [3, 5, 7, 9, 11, 12, 16, 20, 24, 28, 30, 38]
-assert all(height == width for height, width in (field.size for field in exact.values()))
-differs = [name for name, field in exact.items() if str(field) != printed[name]]
-assert differs == list(printed)[5:]
+# %% [markdown]
+# **Figure 3.** What one value sees of the photograph, layer by layer (orange; white frames are the layers before). At 3x3 there is little but a color. At 11x11 we see the middle of an eye, at 28x28 the eye with its brow.
+#
+# ### How can we find a receptive field without any theory?
+#
+# **Change the picture, one row at a time, and see which rows change the middle value of a layer.** For this experiment every kernel computes an average, so that no change gets lost on the way.
+
+# %%
+# The course's layers with one channel each: 3x3 convolutions that average, and two poolings.
+average = keras.initializers.Constant(1 / 9)
+plan = ["conv"] * 5 + ["pool"] + ["conv"] * 4 + ["pool"] + ["conv"]
+probe = keras.Sequential([keras.Input((80, 80, 1))])
+for kind in plan:
+    if kind == "conv":
+        probe.add(layers.Conv2D(1, 3, use_bias=False, kernel_initializer=average))
+    else:
+        probe.add(layers.MaxPooling2D(2))
+watch = keras.Model(probe.inputs[0], [layer.output for layer in probe.layers])
+
+# Picture number r is blank except for row r. Which of these pictures change the middle value?
+blank = np.ones((1, 80, 80, 1), "float32")
+changed = np.repeat(blank, 80, axis=0)
+changed[np.arange(80), np.arange(80)] += 1
+before, after = watch(blank), watch(changed)
+found = []
+for kind, old, new in zip(plan, before, after, strict=True):
+    middle = old.shape[1] // 2
+    difference = ops.convert_to_numpy(new)[:, middle, middle] - ops.convert_to_numpy(old)[0, middle, middle]
+    found.append(int((np.abs(difference) > 1e-6).sum()))
+    print(f"{kind}: {found[-1]} rows change the middle value")
 
 # %% [markdown]
 # ### Why does pooling not double the field?
 #
-# A 2x2 pooling looks at two neighbors in each direction. Before it, each of them sees 11 pixels, and the second one sees the same pixels moved on by one: together 12, not 22. But the *next* output takes the pair after that, two pixels further on. So from here on neighbors lie two pixels apart, and a 3x3 kernel, which reaches one neighbor to each side, adds 2 x 2 = 4 pixels.
+# A 2x2 pooling looks at two neighbors. Each of them sees 11 pixels, but they see *almost the same* pixels: the second one starts one pixel further. Together they see 12, not 22. What doubles is the **stride**, the distance between the fields of two neighbors. The next pooled value takes the next pair, two pixels further on.
 
 # %%
-# The whole arithmetic, layer by layer, with nothing but a size and a stride.
-size, stride = 1, 1
-by_hand = {}
-for row in ev.receptive_field_table(network):
-    if row.kernel is None:
-        break  # The average at the end sees everything.
-    size += (row.kernel[0] - 1) * stride  # each further tap of the kernel lies a stride away
-    stride *= row.stride[0]
-    by_hand[row.name] = (size, stride)
-
-for name in ("block1_conv4", "transition1_pool", "block2_conv1", "transition2_pool", "block3_conv1"):
-    print(f"{name:16}: size {by_hand[name][0]:2}, stride {by_hand[name][1]}")
-
-# %% tags=["corrects:pooling-doubles-the-field", "corrects:fields-grow-by-two-behind-a-pooling"]
-# Pooling: one step more, twice the stride. The next 3x3 kernel: two strides more.
-assert by_hand["block1_conv4"] == (11, 1)
-assert by_hand["transition1_pool"] == (11 + 1, 2)
-assert by_hand["block2_conv1"] == (12 + 2 * 2, 2)
-assert by_hand["transition2_pool"] == (28 + 2, 4)
-assert by_hand["block3_conv1"] == (30 + 2 * 4, 4)
-
-# These few lines agree with evalib at every layer.
-for name, (size, stride) in by_hand.items():
-    assert ev.receptive_field(network, name).size == (size, size)
-    assert ev.receptive_field(network, name).stride == (stride, stride)
-
-# %% [markdown]
-# ### Does an experiment find the same fields?
-#
-# **Yes, to the pixel.** Arithmetic can be wrong twice in the same way. So ask the network itself: change one row of pixels after the other, then one column after the other, and see which of them change the middle pixel of a layer. What comes out depends on no formula. A narrow sibling of the network on a smaller picture is enough, for neither changes the fields.
-
-# %%
-# The course's network with a sixteenth of its channels, on 80x80 pixels: which pixels matter to the middle?
-small = ev.squeeze_expand_network(input_size=80, width=1 / 16)
-asked = ["block1_conv4", "transition1_pool", "block2_conv1", "transition2_pool", "block3_conv1"]
-measured = {name: ev.measure_receptive_field(small, name) for name in asked}
-for name, field in measured.items():
-    print(f"{name:16}: {field} pixels change it")
-
-# %% tags=["corrects:pooling-doubles-the-field", "corrects:field-of-62x62", "proves:receptive-field-is-what-takes-part"]
-# The experiment finds the exact sizes and strides, and refutes 22, 60 and 62.
-for name, field in measured.items():
-    assert field.size == ev.receptive_field(network, name).size
-    assert field.stride == ev.receptive_field(network, name).stride
-assert [field.size[0] for field in measured.values()] == [11, 12, 16, 30, 38]
-
-# %% [markdown]
-# ### What does one pixel of each layer see?
-#
-# **At first 3x3 pixels, at last 38x38, and in each layer all that the one before it saw.**
-
-# %%
-# Take a place in the photograph, and ask each layer for the pixel whose field is centered nearest to it.
-place = (80, 158)
-regions = {}
-for name, field in exact.items():
-    regions[name] = field.region(field.nearest_output(place))
-
-# %%
-# Frame them in the photograph, each in its color, and cut them out. Dashed: two sizes that the course gives.
-figure = plt.figure(figsize=(9.2, 4.4))
-left, right = figure.subfigures(1, 2, width_ratios=[1, 1.5])
-whole, pieces = left.subplots(), right.subplots(3, 4).flat
-colors = plt.get_cmap("viridis")(np.linspace(0, 0.95, len(regions)))
-for axes, color, (name, (rows, columns)) in zip(pieces, colors, regions.items(), strict=True):
-    height, width = exact[name].size
-    axes.imshow(photo[rows, columns])
-    ev.plots.hide_axes(axes, f"{name}\n{exact[name]}")
-    ev.plots.outline(axes, (0, 0, height, width), color)
-    ev.plots.outline(whole, (rows.start, columns.start, height, width), color)
-y, x = (rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2
-for size in (22, 62):
-    ev.plots.outline(whole, (y - size / 2, x - size / 2, size, size), ls="--")
-whole.imshow(photo)
-ev.plots.hide_axes(whole)
-whole.set(xlim=(x - 38, x + 38), ylim=(y + 38, y - 38))
+# One dimension is enough to see it: pixels below, the values of a layer with a field of 11 above, pairs pooled.
+figure, axes = plt.subplots(figsize=(9.2, 3.1))
+for pixel in range(16):
+    axes.add_patch(plt.Rectangle((pixel, 0), 0.92, 0.5, fc="#e2e8f0", ec="none"))
+for value in range(4):
+    color = ev.plots.COLORS[value // 2]
+    axes.plot([value, value + 10.92], [0.8 + 0.3 * value] * 2, color=color, lw=3, solid_capstyle="butt")
+    axes.text(value + 11.1, 0.8 + 0.3 * value, f"value {value + 1}: 11 pixels", va="center", fontsize=9)
+for pair, color in enumerate(ev.plots.COLORS[:2]):
+    left, height = 2 * pair, 2.3 + 0.4 * pair
+    axes.plot([left, left + 11.92], [height] * 2, color=color, lw=7, solid_capstyle="butt")
+    label = f"values {2 * pair + 1} and {2 * pair + 2}, pooled: 12 pixels"
+    axes.text(left + 12.1, height, label, va="center", fontsize=10, weight="bold")
+axes.annotate("", (2, 3.1), (0, 3.1), arrowprops={"arrowstyle": "<->"})
+axes.text(2.2, 3.1, "neighbors now lie 2 pixels apart: the stride doubled", va="center")
+axes.text(16.2, 0.25, "pixels of the picture", va="center", fontsize=9)
+axes.set(xlim=(-0.2, 21), ylim=(-0.1, 3.35))
+axes.axis("off")
 plt.show()
 
+# %% [markdown]
+# **Figure 4.** Pooling in one dimension. Each thin line is what one value sees. Pooling two neighbors (same color) adds one pixel: 11 + 1 = 12. The next pair begins two pixels further to the right, so from here on every kernel counts double.
+#
+# This gives the whole rule in two lines, as [Araujo, Norris and Sim](https://distill.pub/2019/computing-receptive-fields/) derive it:
+
 # %%
-# What the squares hold is exactly what the arithmetic says, and each holds the one before it.
-for name, (rows, columns) in regions.items():
-    assert (rows.stop - rows.start, columns.stop - columns.start) == exact[name].size
-seen = list(regions.values())
-from itertools import pairwise
-
-for inner, outer in pairwise(seen):
-    assert all(o.start <= i.start and i.stop <= o.stop for i, o in zip(inner, outer, strict=True))
-
-# %% [markdown]
-# **Figure 3.** What one pixel of each layer sees of the photograph. Solid: the exact fields, from 3x3 to 38x38. Dashed: what the course's table gives for the first transition (22x22) and for the last layer (62x62). At 3x3 there is little but color, at 11x11 the middle of an eye, at 28x28 the eye with its brow. The dashed 62x62 would hold half a face.
-#
-# **Take away.** A layer adds (kernel - 1) x stride to the field, where the stride is the product of all strides before it. Pooling widens the field by one step only. What it changes is the speed: every later kernel counts double.
+# A layer adds (kernel - 1) steps; a step is the product of all strides before it.
+size, stride, by_rule = 1, 1, []
+for kind in plan:
+    kernel, step = (3, 1) if kind == "conv" else (2, 2)
+    size += (kernel - 1) * stride
+    stride *= step
+    by_rule.append(size)
+    print(f"{kind}: field {size:2}, stride {stride}")
 
 # %% [markdown]
-# ## How to come down from 512 channels?
-#
-# **With a 1x1 convolution: each new channel is a weighted sum of the old ones, taken pixel by pixel.** It costs a ninth of a 3x3 convolution, does not look at a pixel's neighbors, and can leave a channel out by giving it the weight zero.
-#
-# ### What does it do to shapes?
-#
-# A 1x1 kernel is as deep as its input. On 7x7xD it has D weights and gives one channel of 7x7; four such kernels turn 32x32x10 into 32x32x4. Height and width stay as they are.
+# `evalib` applies the same rule to any Keras model, with branches, padding and dilation too. Here is session 2's network in the course's notation; the last kernel, `?x?` in the lecture, stands as 1x1 (the [next question](#How-do-we-get-from-512-channels-to-32?) says why).
 
-# %% tags=["proves:one-by-one-has-d-values", "proves:four-1x1-take-10-to-4", "proves:question-marks-are-1x1"]
-# The course's cases, asked of Keras's own layers; building a layer makes its weights and needs no picture.
-def describe_1x1(size, depth, count):
-    """Build a 1x1 convolution, print it in the course's notation, and give its shapes."""
-    layer = layers.Conv2D(count, 1, use_bias=False)
-    input_shape = (None, size, size, depth)
-    layer.build(input_shape)
-    output_shape = layer.compute_output_shape(input_shape)[1:]
-    print(
-        f"{size}x{size}x{depth} | 1x1x{depth}x{count} | {'x'.join(map(str, output_shape))}:",
-        f"{layer.count_params():,} weights",
+# %%
+# Input, kernels, output and receptive field of each layer, computed from the model itself.
+print(ev.receptive_field_table(ev.session2_network()))
+
+# %%
+# The lecture's column of receptive fields, as it is printed, beside the exact one.
+printed = ["3x3", "5x5", "7x7", "9x9", "11x11", "22x22", "24x24", "26x26", "38x28", "30x30", "60x60", "62x62"]
+print(f"{'layer':16} lecture  exact")
+for (name, field), text in zip(fields.items(), printed, strict=True):
+    print(f"{name:16} {text:7}  {field}{'' if text == str(field) else '   <- differs'}")
+
+# %% [markdown]
+# > **Where the course differs.** Up to 11x11 the lecture's table is right. Then it doubles the field at each pooling (22x22, 60x60) and goes on in steps of two. The experiment and the rule agree on 12 and 30 at the poolings, and on steps of four and eight after them. So block 2 ends at 28x28 instead of 30x30, and block 3 begins at 38x38 instead of 62x62. The 38x28 in one line is a typing error: every kernel here is square, so every field is.
+
+# %% tags=["proves:fields-before-the-pooling", "corrects:pooling-doubles-the-field", "corrects:fields-grow-by-two-behind-a-pooling", "corrects:field-of-38x28", "corrects:field-of-62x62", "corrects:second-block-ends-at-30x30", "proves:receptive-field-is-what-takes-part"]
+# Check this section: experiment, rule and evalib give the same fields.
+assert found == by_rule == [3, 5, 7, 9, 11, 12, 16, 20, 24, 28, 30, 38]
+print("checked: the experiment finds the fields of the two-line rule")
+
+exact = [field.size for field in fields.values()]
+assert exact == [(size, size) for size in by_rule]
+assert [str(f) == p for f, p in zip(fields.values(), printed, strict=True)] == [True] * 5 + [False] * 7
+print("checked: evalib finds them too; the lecture's table is right up to 11x11 and too large after it")
+
+# The same experiment on the course's network with its own kernels, made narrower (fields do not change).
+small = ev.squeeze_expand_network(input_size=80, width=1 / 16)
+for name in ("block1_conv4", "transition1_pool", "block2_conv1", "transition2_pool", "block3_conv1"):
+    measured = ev.measure_receptive_field(small, name)
+    assert (measured.size, measured.stride) == (
+        ev.receptive_field(network, name).size,
+        ev.receptive_field(network, name).stride,
     )
-    return output_shape, layer.kernel.shape
-
-
-for depth in (3, 10, 512):
-    assert describe_1x1(7, depth, 1) == ((7, 7, 1), (1, 1, depth, 1))
-assert describe_1x1(32, 10, 4) == ((32, 32, 4), (1, 1, 10, 4))
-assert describe_1x1(195, 512, 32) == ((195, 195, 32), (1, 1, 512, 32))
+print("checked: changing pixels of the course's own network gives the same sizes and strides")
 
 # %% [markdown]
-# The last line answers the question that session 2 left open: the kernel marked `?x?` is 1x1, and the `?x?` of its output is 195x195.
+# ### Which numbers of this network matter?
+#
+# The lecture names six points to consider. The first three are the important ones:
+#
+# | Number | Why it matters |
+# |---|---|
+# | 400x400 | The size of the picture decides how many pixels an edge or a texture covers. With a smaller picture the same object needs fewer layers. |
+# | 11x11 | The field that the first block should reach before it pools. At this size people begin to recognize textures ([notebook 02](02_kernel_visualization.ipynb) measures it). How many layers reach it does not matter: for other data three or four may be enough. |
+# | 512 | The number of different edges and gradients that the course expects to need for ImageNet. 32, 64, 128, 256, 512 is one pattern to get there; others work, and a small device may need fewer. |
+# | 3x3 | The cheapest way to a field of 11x11: five 3x3 layers have 5 · 9 = 45 weights for each pair of channels, one 11x11 layer has 121. |
+# | 30x30 | The field at which the course expects textures. By the exact rule block 2 reaches 28x28. |
+# | Block | The layers that work at one size of the picture are called a *convolution block*. |
+
+# %%
+# Are textures visible at these sizes? One spot of three materials through four windows.
+windows = []
+for name in ("brick", "grass", "gravel"):
+    material = ev.sample_photo(name, 400)
+    for side in (3, 11, 28, 62):
+        top, left = 200 - side // 2, 175 - side // 2
+        windows.append(material[top : top + side, left : left + side])
+titles = ["3x3", "11x11", "28x28", "62x62"]
+_ = ev.plots.show_images(windows, titles, labels=["brick", "grass", "gravel"], columns=4, side=150)
+
+# %% [markdown]
+# **Figure 5.** Three materials, each through four windows. At 3x3 you cannot tell them apart. At 11x11 there is some structure. At 28x28, the field at the end of block 2, grass and gravel differ clearly. (The pictures have 400x400 pixels, as in the lecture.)
+#
+# **Take away.** A layer adds (kernel − 1) × stride. Pooling widens the field by one step only; what it changes is the speed, because every later kernel counts double.
+#
+# **Try it.**
+# 1. Replace the first pooling in `plan` by a convolution with stride 2. Predict all fields, then change `kernel, step` and run.
+# 2. How many 3x3 convolutions without any pooling would reach 62x62?
+# 3. Print `ev.receptive_field_table` of `ev.s3_network()`. Where does its field become larger than a digit?
+#
+# <details><summary>Solutions</summary>
+#
+# 1. `kernel, step = 3, 2`: it adds 2 pixels instead of 1, so 11 becomes 13; the stride doubles as before: 13, 17, 21, 25, 29, and so on.
+# 2. 31, because each adds two pixels: 1 + 2 · 31 = 63. Even numbers such as 62 cannot be reached without a kernel of even size. With two poolings the course's network needs 13 convolutions.
+# 3. A digit fills about 20x20 pixels; the last 3x3 convolution sees 20x20.
+# </details>
+
+# %% [markdown]
+# ## How do we get from 512 channels to 32?
+#
+# **With a 1x1 convolution. Each new channel is a weighted sum of the old ones, computed for each pixel separately.** It costs a ninth of a 3x3 convolution, it can merge features that appear together, and it can leave a channel out by giving it the weight zero.
+#
+# Here is the lecture's example: a picture of 32x32 with 10 channels meets four 1x1 kernels with 10 weights each.
+
+# %%
+# Ten channels of a small photograph (what ten random 3x3 kernels make of it), and four 1x1 kernels.
+random = np.random.default_rng(3)
+small_photo = ev.sample_photo("astronaut", 68)[:34, 14:48].astype("float32") / 255
+ten_kernels = random.normal(size=(3, 3, 3, 10)).astype("float32")
+ten_kernels -= ten_kernels.mean((0, 1, 2))
+ten = ops.convert_to_numpy(ops.conv(small_photo[np.newaxis], ten_kernels))[0]
+four_kernels = random.normal(size=(10, 4)).astype("float32")
+four = ten @ four_kernels
+print(f"32x32x10 | 1x1x10x4 | {'x'.join(map(str, four.shape))}")
+
+
+# %%
+# One frame: the first `done` pixels are computed; the orange pixel is the next one in all ten channels.
+def draw_stack(axes, channels, left, done):
+    """Draw channels as a stack of pictures; pixels from `done` on are still white, if `done` is given."""
+    for number in range(channels.shape[-1]):
+        picture = ev.plots.colorize(channels[..., number], "viridis")
+        if done is not None:
+            picture.reshape(-1, 3)[done:] = 1
+        x, y = left + 9 * number, 7 * number
+        axes.imshow(picture, extent=(x, x + 32, y + 32, y), zorder=number)
+        ev.plots.outline(axes, (y + 0.5, x + 0.5, 32, 32), "black", lw=0.6, zorder=number + 0.1)
+
+
+frames = []
+for done in (1024, 70, 200, 330, 460, 590, 720, 850, 980):
+    figure, axes = plt.subplots(figsize=(7.2, 3.9))
+    draw_stack(axes, ten, 0, None)
+    draw_stack(axes, four, 190, done)
+    y, x = divmod(min(done, 470), 32) if done == 1024 else divmod(done, 32)
+    for left, count in ((0, 10), (190, 4)):
+        across, down = [left + x + 9 * n for n in range(count)], [y + 7 * n for n in range(count)]
+        axes.plot(across, down, "-s", ms=5, color=ev.plots.ORANGE, zorder=20)
+    axes.text(159, 48, "1x1x10x4", ha="center")
+    axes.annotate("", (178, 55), (140, 55), arrowprops={"arrowstyle": "->", "lw": 2})
+    axes.text(16, -6, "32x32x10", ha="center")
+    axes.text(206, -6, "32x32x4", ha="center")
+    axes.set(xlim=(-4, 255), ylim=(112, -16), aspect="equal")
+    axes.axis("off")
+    frames.append(figure)
+ev.plots.animate(frames, seconds=0.5, colors=48)
+
+# %% [markdown]
+# **Figure 6.** A 1x1 convolution at work. At each position it takes the ten values of one pixel (orange line on the left), multiplies them by ten weights, adds, and writes one value. Four kernels write four values. Height and width stay the same.
 #
 # ### Why is it a weighted sum of channels?
+#
+# Because a 1x1 kernel has one weight for each channel, and uses it at every pixel. So you can multiply the *whole channel* by that weight. Two kernels on the channels red, green and blue:
 
 # %%
-# Two 1x1 kernels on the photograph's three channels: one gives the brightness that the eye sees, the other
-# asks for what is more red than green and blue.
+# A 1x1 convolution without any layer: multiply channels by numbers, and add.
 pixels = photo.astype("float32") / 255
+red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+brightness = 0.299 * red + 0.587 * green + 0.114 * blue
+more_red = 1.0 * red - 0.5 * green - 0.5 * blue
+
+# The same in one matrix product, and by a layer of Keras.
 mixing = np.array([[0.299, 1.0], [0.587, -0.5], [0.114, -0.5]], "float32")
-mixed = ops.convert_to_numpy(ops.conv(pixels[np.newaxis], mixing[np.newaxis, np.newaxis]))[0]
-shapes = pixels.shape, (1, 1, *mixing.shape), mixed.shape
-print(" | ".join("x".join(map(str, shape)) for shape in shapes))
+by_matrix = pixels @ mixing
+mix = layers.Conv2D(2, 1, use_bias=False)
+mix.build((None, 400, 400, 3))
+mix.set_weights([mixing[np.newaxis, np.newaxis]])
+by_layer = ops.convert_to_numpy(mix(pixels[np.newaxis]))[0]
+print("layer and matrix product agree:", np.allclose(by_layer, by_matrix, atol=1e-5))
+
 
 # %%
 # Draw the sums: a row for each of the two kernels.
 def show_sums(channels, weights, outputs, color_map="gray"):
     """Draw each output as a sum of weighted channels; what is below zero looks like zero."""
-    size = (1.7 * (len(channels) + 1), 2 * len(outputs))
+    size = (1.9 * (len(channels) + 1), 2.1 * len(outputs))
     _, grid = plt.subplots(len(outputs), len(channels) + 1, figsize=size)
     for line, numbers, (title, output) in zip(grid, weights.T, outputs.items(), strict=True):
         for axes, number, (name, values) in zip(line, numbers, channels.items(), strict=False):
@@ -427,78 +474,69 @@ def show_sums(channels, weights, outputs, color_map="gray"):
             axes.imshow(values, cmap=color_map, vmin=0, vmax=1, alpha=strength)
             ev.plots.hide_axes(axes, f"${number:.3f}$ × {name}")
             sign = "=" if axes is line[-2] else "+"
-            axes.text(1.08, 0.5, sign, transform=axes.transAxes, ha="center", va="center", fontsize=13)
+            axes.text(1.06, 0.5, sign, transform=axes.transAxes, ha="center", va="center", fontsize=13)
         line[-1].imshow(output, cmap=color_map, vmin=0, vmax=output.max())
         ev.plots.hide_axes(line[-1], title)
     plt.show()
 
 
-color_channels = {name: pixels[..., i] for i, name in enumerate(["red", "green", "blue"])}
-show_sums(color_channels, mixing, {"brightness": mixed[..., 0], "more red": mixed[..., 1]})
-
-# %% tags=["proves:one-by-one-is-a-weighted-sum"]
-# Multiply each channel as a whole by its one number, and add: the same, but for float32's last digits.
-red, green, blue = color_channels.values()
-np.testing.assert_allclose(mixed[..., 0], 0.299 * red + 0.587 * green + 0.114 * blue, atol=1e-5)
-np.testing.assert_allclose(mixed[..., 1], 1.0 * red - 0.5 * green - 0.5 * blue, atol=1e-5)
-
-# The second sum nearly leaves out what is gray: the suit's mean is many times that of the wall.
-assert mixed[230:270, 120:160, 1].mean() > 5 * np.abs(mixed[100:140, 240:280, 1].mean())
+colors = {"red": red[::2, ::2], "green": green[::2, ::2], "blue": blue[::2, ::2]}
+show_sums(colors, mixing, {"brightness": brightness[::2, ::2], "more red": more_red[::2, ::2]})
 
 # %% [markdown]
-# **Figure 4.** Two 1x1 convolutions. Each multiplies the red, green and blue channel by one number each and adds the results; values below zero are drawn black, and a channel fades where its weight is small. The weights of the second keep the suit and drop the background: no shape was needed, only a good mixture. That is what the course means by filtering.
-
-# %% tags=["proves:one-by-one-is-a-weighted-sum"]
-# All pixels and both kernels at once are one matrix product: 160,000 pixels x 3 channels times 3 x 2 weights.
-as_matrix = pixels.reshape(-1, 3) @ mixing
-np.testing.assert_allclose(mixed.reshape(-1, 2), as_matrix, atol=1e-5)
-
-# A dense layer with these weights does it too, for it works on the last axis.
-dense = layers.Dense(2, use_bias=False)
-dense.build(pixels.shape)
-dense.set_weights([mixing])
-np.testing.assert_allclose(mixed, ops.convert_to_numpy(dense(pixels)), atol=1e-5)
-
-# %% [markdown]
-# ### Is it a proper convolution?
+# **Figure 7.** Two 1x1 convolutions of a photograph. A channel is drawn faint where its weight is small; values below zero are black. The second row keeps the suit and drops the gray background. It needed no shape for that, only the right mixture.
 #
-# The course says it is "not even a proper convolution", because a whole channel can be multiplied by just one number. The reason is right, and we have just done it. The conclusion is meant as a hint, and goes a little too far: the definition of a convolution holds for a kernel of one pixel as for any other. A 1x1 kernel is a 3x3 kernel whose eight outer weights are zero. What it lacks is a neighborhood: therefore it finds no edges, and the receptive field does not grow.
-
-# %% tags=["corrects:one-by-one-is-no-convolution"]
-# Put the 1x1 kernels in the middle of 3x3 kernels of zeros: the same values, less the border.
-padded = np.zeros((3, 3, 3, 2), "float32")
-padded[1, 1] = mixing
-by_3x3 = ops.convert_to_numpy(ops.conv(pixels[np.newaxis], padded))[0]
-np.testing.assert_allclose(by_3x3, mixed[1:-1, 1:-1], atol=1e-5)
-
-# %% [markdown]
-# ### What does it cost beside a 3x3 convolution?
+# ### How does it merge features that appear together?
 #
-# **A ninth of the weights and of the multiplications, and less time.** Both convolutions below come from 512 channels down to 32. The 3x3 convolution has padding here, so that both give 195x195 pixels.
+# The lecture says that 1x1 merges features, as edges make up an eye. Here is the smallest example. Four 3x3 kernels find edges: brighter to the right, left, bottom and top. A pixel of a *corner* has a vertical and a horizontal edge at once. So add all four channels, subtract a threshold (a bias of −4), and apply [ReLU](../docs/glossary.md#relu): only where two edges meet does the sum get over the threshold.
 
 # %%
-# Count on the course's own sizes: nothing is computed yet, so 195x195x512 is no trouble.
+# Edge channels, then a 1x1 convolution with weights 1, 1, 1, 1 and bias -4.
+edges = np.stack([ev.SOBEL_X, -ev.SOBEL_X, ev.SOBEL_Y, -ev.SOBEL_Y], axis=-1)[:, :, np.newaxis]
+corner_network = keras.Sequential(
+    [
+        keras.Input((None, None, 1)),
+        layers.Conv2D(4, 3, activation="relu", name="edges"),
+        layers.Conv2D(1, 1, activation="relu", name="corners"),
+    ]
+)
+corner_network.get_layer("edges").set_weights([edges, np.zeros(4)])
+corner_network.get_layer("corners").set_weights([np.ones((1, 1, 4, 1)), np.array([-4.0])])
+
+# A drawing of two boxes, and the two edge channels beside the merged channel.
+drawing = np.zeros((40, 60), "float32")
+drawing[6:30, 5:30] = 1
+drawing[14:36, 38:54] = 1
+edge_channels = ops.convert_to_numpy(corner_network.layers[0](drawing[np.newaxis, ..., np.newaxis]))[0]
+corners = ops.convert_to_numpy(corner_network(drawing[np.newaxis, ..., np.newaxis]))[0, ..., 0]
+panels = {
+    "drawing": drawing[1:-1, 1:-1],
+    "vertical edges": edge_channels[..., :2].sum(-1) / 4,
+    "horizontal edges": edge_channels[..., 2:].sum(-1) / 4,
+    "merged by 1x1: corners": corners / corners.max(),
+}
+_ = ev.plots.show_images(panels, side=190, columns=4, color_map=ev.plots.INK)
+
+# %% [markdown]
+# **Figure 8.** Vertical and horizontal edges, merged by a 1x1 convolution into a new feature: corners. No 3x3 kernel was added; the 1x1 only asks which features are found together at a pixel.
+#
+# ### What does it cost?
+#
+# **A ninth of the weights and of the multiplications of a 3x3 convolution.** Both layers below take 512 channels of 195x195 pixels to 32, as the lecture's network does.
+
+# %%
+# Count the weights, and the multiplications: every weight is used once at every position.
 sizes = {"3x3": 3, "1x1": 1}
-weights, products = {}, {}
-for name, size in sizes.items():
-    squeeze = layers.Conv2D(32, size, padding="same", use_bias=False)
-    (cost,) = ev.networks.layer_costs(keras.Sequential([keras.Input((195, 195, 512)), squeeze]))
-    weights[name], products[name] = cost.parameters, cost.macs
+weights = {name: size * size * 512 * 32 for name, size in sizes.items()}
+products = {name: 195 * 195 * count for name, count in weights.items()}
+for name in sizes:
     print(f"{name}: {weights[name]:7,} weights, {products[name]:13,} multiplications")
 
-# %% tags=["proves:one-by-one-is-cheap"]
-# By hand: positions x kernel height x kernel width x channels in x channels out.
-assert weights == {"3x3": 3 * 3 * 512 * 32, "1x1": 512 * 32} == {"3x3": 147_456, "1x1": 16_384}
-assert products == {"3x3": 195 * 195 * 147_456, "1x1": 195 * 195 * 16_384}
-assert products["3x3"] == 9 * products["1x1"]
-
 # %% tags=["nbval-ignore-output"]
-# Measure on eight pictures of 65x65x512, the two in turn, so that a busy moment of the machine hits both.
+# And the time, on smaller pictures; the two layers take turns, so that a busy moment hits both.
 import time
 
-pictures = ops.convert_to_tensor(
-    np.random.default_rng(0).normal(size=(8, 65, 65, 512)), dtype="float32"
-)
+pictures = ops.convert_to_tensor(random.normal(size=(8, 65, 65, 512)), dtype="float32")
 squeezes = {name: layers.Conv2D(32, size, padding="same") for name, size in sizes.items()}
 seconds = {name: [] for name in sizes}
 for _ in range(10):
@@ -509,54 +547,75 @@ for _ in range(10):
 
 # The first round sets things up, so it does not count.
 milliseconds = {name: 1000 * float(np.median(times[1:])) for name, times in seconds.items()}
-print({name: round(value, 1) for name, value in milliseconds.items()}, "milliseconds")
-print(f"ratio {milliseconds['3x3'] / milliseconds['1x1']:.1f}")
-
-# %% tags=["proves:one-by-one-is-cheap"]
-# How many times faster depends on the machine; that it is faster does not.
-assert milliseconds["1x1"] < milliseconds["3x3"]
-
-# %% tags=["nbval-ignore-output"]
-# The three costs beside each other.
 panels = {
     "weights": weights,
     "multiplications, 195x195 pixels": products,
-    "milliseconds, 8 x 65x65 pixels": milliseconds,
+    "milliseconds, 8 pictures of 65x65": milliseconds,
 }
 _ = ev.plots.show_bars(panels, highlight="1x1")
 
 # %% [markdown]
-# **Figure 5.** Coming from 512 channels to 32 by 3x3 and by 1x1 kernels. Weights and multiplications stand at nine to one whatever the picture's size. Time need not: it also depends on how fast a machine reads the 512 channels from its memory, and they are the same for both.
+# **Figure 9.** From 512 channels to 32, by 3x3 and by 1x1 kernels. The counts stand at nine to one for any picture. The time does not have to: it also depends on how fast a machine reads the 512 channels, and those are the same for both.
+#
+# > **Where the course differs.** The lecture says that 1x1 is "not even a proper convolution". The observation behind it is right: a whole channel is multiplied by one number. But it is a convolution like any other: a 3x3 kernel whose eight outer weights are zero gives the same values. What it lacks is a neighborhood. So it cannot find an edge, and the receptive field does not grow.
 
-# %%
-# The figure's counts are to scale: nine to one in both.
-assert weights["3x3"] / weights["1x1"] == products["3x3"] / products["1x1"] == 9
+# %% tags=["proves:one-by-one-has-d-values", "proves:four-1x1-take-10-to-4", "proves:question-marks-are-1x1", "proves:one-by-one-is-a-weighted-sum", "corrects:one-by-one-is-no-convolution", "proves:one-by-one-is-cheap", "refines:merges-what-is-found-together"]
+# Check this section: shapes, sums, costs, corners.
+for size, depth, count in ((7, 3, 1), (7, 512, 1), (32, 10, 4), (195, 512, 32)):
+    layer = layers.Conv2D(count, 1, use_bias=False)
+    layer.build((None, size, size, depth))
+    assert layer.kernel.shape == (1, 1, depth, count)
+    assert layer.compute_output_shape((None, size, size, depth)) == (None, size, size, count)
+print("checked: 7x7xD to 7x7x1, 32x32x10 to 32x32x4, and the lecture's ?x? is 1x1: 195x195x512 to 195x195x32")
+
+np.testing.assert_allclose(by_layer, np.stack([brightness, more_red], -1), atol=1e-5)
+np.testing.assert_allclose(by_layer, by_matrix, atol=1e-5)
+print("checked: a 1x1 convolution is a weighted sum of channels, and one matrix product over all pixels")
+
+padded = np.zeros((3, 3, 3, 2), "float32")
+padded[1, 1] = mixing
+by_3x3 = ops.convert_to_numpy(ops.conv(pixels[np.newaxis], padded))[0]
+np.testing.assert_allclose(by_3x3, by_layer[1:-1, 1:-1], atol=1e-5)
+print("checked: a 3x3 kernel with eight zeros gives the same values")
+
+assert weights["3x3"] == 9 * weights["1x1"] == 147_456
+assert milliseconds["1x1"] < milliseconds["3x3"]
+for name, size in sizes.items():
+    (cost,) = ev.networks.layer_costs(
+        keras.Sequential([keras.Input((195, 195, 512)), layers.Conv2D(32, size, padding="same")])
+    )
+    assert cost.macs == products[name]
+print("checked: nine times fewer weights and multiplications, and less time")
+
+spots = [(y, x) for top, left, bottom, right in ((6, 5, 30, 30), (14, 38, 36, 54))
+         for y in (top, bottom - 1) for x in (left, right - 1)]  # fmt: skip
+active = np.argwhere(corners > 0) + 1  # the convolution cut one row and one column off
+distance = np.abs(active[:, None] - np.array(spots)).max(-1)
+assert distance.min(1).max() <= 1
+assert distance.min(0).max() <= 1
+print("checked: the merged channel is active within one pixel of all eight corners, and nowhere else")
 
 # %% [markdown]
 # ### Can it learn to turn a useless channel off?
 #
-# **Yes. It starts with the same weight for three channels, and ends with almost nothing on the two that do not help.** The task: name a handwritten digit. The picture has three channels: the digit itself, some other digit as a background that tells nothing about the answer, and random dots. A 1x1 convolution must make one channel of the three, and the rest of the network sees only that.
+# **Yes. Here it starts with equal weights for three channels and ends with almost nothing on the two that do not help.** The task is to recognize a handwritten digit. The picture has three channels: the digit, another digit that says nothing about the answer, and random dots. A 1x1 convolution must make one channel of the three, and the rest of the network sees only that one.
 
 # %%
-# 6,000 digits, each with the background of another digit; 2,000 more to test on, with new backgrounds and dots.
+# 6,000 digits to learn from and 2,000 to test on, each with another digit and with dots.
 (digits, labels), _ = ev.load_mnist()
 
 
 def with_distractions(chosen, background, seed):
     """Stack digits, other digits and random dots as three channels from 0 to 1."""
-    shown, behind = digits[chosen] / 255, digits[background] / 255
-    dots = np.random.default_rng(seed).uniform(size=shown.shape)
-    return np.stack([shown, behind, dots], axis=-1).astype("float32")
+    dots = np.random.default_rng(seed).uniform(size=digits[chosen].shape)
+    return np.stack([digits[chosen] / 255, digits[background] / 255, dots], axis=-1).astype("float32")
 
 
 learn, unseen = slice(0, 6000), slice(20_000, 22_000)
 images_learn = with_distractions(learn, slice(6000, 12_000), seed=0)
 images_unseen = with_distractions(unseen, slice(22_000, 24_000), seed=1)
-print(images_learn.shape, images_unseen.shape)
 
-# %%
-# The mixture comes first and starts undecided. A penalty on the sum of its absolute weights (L1) pulls all
-# three toward zero alike; a weight stays up only where the answers need it.
+# The mixture comes first. A penalty on its absolute weights (L1) pulls all three toward zero alike.
 keras.utils.set_random_seed(0)
 mixer = keras.Sequential(
     [
@@ -573,160 +632,151 @@ mixer = keras.Sequential(
         layers.Dense(10, activation="softmax"),
     ]
 )  # fmt: skip
+
+# %% tags=["nbval-ignore-output"]
+# Look at the three weights, pass over the 6,000 pictures twice, and look again.
 weights_before = mixer.get_layer("mix").get_weights()[0].ravel()
-print(weights_before.round(3))
-
-# %% tags=["nbval-ignore-output"]
-# Two passes over the 6,000 pictures, then look at the three weights again.
-mixer.compile(
-    optimizer=keras.optimizers.Adam(0.003),
-    loss="sparse_categorical_crossentropy",
-    metrics=["accuracy"],
-)
-history = mixer.fit(images_learn, labels[learn], epochs=2, batch_size=32, verbose=0)
+mixer.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
+mixer.fit(images_learn, labels[learn], epochs=2, batch_size=32, verbose=0)
 weights_after = mixer.get_layer("mix").get_weights()[0].ravel()
-_, accuracy = mixer.evaluate(images_unseen, labels[unseen], verbose=0)
-for name, weight in zip(["digit", "other digit", "dots"], weights_after, strict=True):
-    print(f"{name:11} {weight:7.4f}")
-print(f"{100 * accuracy:.1f} % of the unseen digits named right")
-
-# %% tags=["proves:one-by-one-filters"]
-# The useful weight has grown; the useless ones are far below a tenth of it. And the network does its work.
-assert abs(weights_after[0]) > weights_before[0]
-assert np.abs(weights_after[1:]).max() < 0.1 * abs(weights_after[0])
-assert accuracy > 0.85
+accuracy = mixer.evaluate(images_unseen, labels[unseen], verbose=0)[1]
+for name, old, new in zip(["digit", "other digit", "dots"], weights_before, weights_after, strict=True):
+    print(f"weight of {name:12} {old:.3f} before, {new:7.4f} after")
+print(f"{100 * accuracy:.1f} % of the unseen digits recognized")
 
 # %% tags=["nbval-ignore-output"]
-# One unseen picture and its mixture, by the weights before and after training.
+# One unseen picture, and what the rest of the network sees of it before and after training.
 example = images_unseen[5]
-names = ["digit", "other digit", "dots"]
 show_sums(
-    {name: example[..., i] for i, name in enumerate(names)},
+    {"digit": example[..., 0], "other digit": example[..., 1], "dots": example[..., 2]},
     np.stack([weights_before, weights_after], axis=1),
     {"before training": example @ weights_before, "after training": example @ weights_after},
     ev.plots.INK,
 )
 
-# %% [markdown]
-# **Figure 6.** What the rest of the network sees, on the right, is a mixture of the three channels on the left. Before training each counts the same. After training the background digit and the dots are multiplied by almost zero, and only the digit is left.
-
 # %% tags=["proves:one-by-one-filters"]
-# Turned off means: put nothing at all into the two useless channels, and the answers stay the same.
+# Check: the useless weights are small, and the predictions do not need these channels at all.
+assert abs(weights_after[0]) > weights_before[0]
+assert np.abs(weights_after[1:]).max() < 0.1 * abs(weights_after[0])
+assert accuracy > 0.85
 blank = images_unseen * np.array([1, 0, 0], "float32")
-answers = mixer.predict(images_unseen, verbose=0).argmax(axis=1)
-answers_blank = mixer.predict(blank, verbose=0).argmax(axis=1)
-assert (answers == answers_blank).mean() > 0.95
+same = mixer.predict(images_unseen, verbose=0).argmax(1) == mixer.predict(blank, verbose=0).argmax(1)
+assert same.mean() > 0.95
+print("checked: both useless weights are below a tenth of the useful one;")
+print("         without these channels at least 95 % of the predictions stay the same")
 
 # %% [markdown]
-# **Take away.** To reduce channels, mix them: 1x1xDxN takes D channels to N, for D x N weights and as many multiplications a pixel. Nobody has to say which channels matter. Training finds it out.
-
-# %% [markdown]
-# ## Squeeze and expand: how is the whole network put together?
+# **Figure 10.** The channel that the rest of the network sees (right) is a mixture of the three channels on the left. Before training all three count the same. After training the other digit and the dots are multiplied by almost zero. This is the filtering that the lecture describes.
 #
-# **From two pieces in turn: a convolution block that expands 32 channels to 512, and a transition block that halves the picture and squeezes the channels back to 32.** Each ends where the other begins, so they can be chained as often as the picture's size allows. The first convolution stands alone in front of them, because it reads the picture's 3 channels and not 32.
-
-# %%
-# Both pieces are functions of evalib; the transition block is two layers. Its source, without the docstring:
-import inspect
-
-source = inspect.getsource(ev.transition_block)
-print(source.replace(f'    """{ev.transition_block.__doc__}"""\n', ""))
-
-# %%
-# Expand, then squeeze: 32 channels go in, 512 stand in the middle, 32 come out, ready for the next round.
-before = keras.Input((398, 398, 32))
-expanded = ev.conv_block(before, [64, 128, 256, 512], name="block", normalize=False)
-squeezed = ev.transition_block(expanded, 32, name="transition")
-print("x".join(map(str, before.shape[1:])), "| convolution block |", end=" ")
-print("x".join(map(str, expanded.shape[1:])), "| transition block |", end=" ")
-print("x".join(map(str, squeezed.shape[1:])))
-
-# %% tags=["proves:blocks-can-be-chained"]
-# The course's sizes: four 3x3 convolutions take eight pixels, and the pooling halves what is left.
-assert expanded.shape[1:] == (390, 390, 512)
-assert squeezed.shape[1:] == (195, 195, 32)
-
-# %% [markdown]
-# ### What does the full network look like?
+# **Take away.** To reduce channels, mix them: 1x1xDxN takes D channels to N for D · N weights. Nobody has to say which channels matter. Training finds out.
 #
-# The course's table ends with the first convolution of block 3, and dots. `squeeze_expand_network` completes that block like the two before, and adds the *head*, the part that makes an answer of maps, as the course asks for it elsewhere: a 1x1 convolution to one map for each of 1,000 classes, the average of each map (*global average pooling*), softmax.
-
-# %%
-# Build it at full size, and count. Building makes the weights; no picture goes through it here.
-network = ev.squeeze_expand_network()
-print(f"{len(network.layers) - 1} layers, {network.count_params():,} parameters")
-
-# %%
-# Its table with the exact receptive fields: blocks end at 11x11, 28x28 and 62x62.
-print(ev.receptive_field_table(network))
-
-# %% tags=["corrects:second-block-ends-at-30x30"]
-# The ends of the three blocks by hand: 11, then + 1 + 4 x 4 = 28, then + 2 + 4 x 8 = 62.
-ends = [ev.receptive_field(network, f"block{block}_conv4").size[0] for block in (1, 2, 3)]
-assert ends == [11, 11 + 1 + 4 * 2 * 2, 28 + 2 + 4 * 2 * 4] == [11, 28, 62]
-
-# %% tags=["proves:sizes-of-the-network"]
-# Every size of the course's table, from the model: first convolution, block 1, transition 1, and so on to 91.
-heights = [layer.output.shape[1] for layer in network.layers[1:]]
-assert heights[:14] == [398, 396, 394, 392, 390, 195, 195, 193, 191, 189, 187, 93, 93, 91]
-channels = [layer.output.shape[3] for layer in network.layers[1:15]]
-assert channels == [32, 64, 128, 256, 512, 512, 32, 64, 128, 256, 512, 512, 32, 64]
-
-# 187 is odd: its last row and column have no partner, and the pooling drops them.
-assert 187 // 2 == 93
-
-# %% [markdown]
-# ### Where are its weights, and where is its work?
+# **Try it.**
+# 1. Change the bias of the corner network from −4 to −3 and to −5.5. What happens to the corners?
+# 2. What does `Conv2D(512, 1)` on 32 channels cost, compared with `Conv2D(512, 3)`?
+# 3. Remove the penalty (`kernel_regularizer`) from the mixer. Does it still turn the two channels off?
 #
-# **A layer's weights do not depend on the picture's size; its multiplications do.** The same block costs the same weights in front and at the end, but in front its kernels go to many more places.
-
-# %%
-# Multiplications of each layer: positions of the output times weights of the kernels (see `ev.networks.layer_costs`).
-costs = {cost.name: cost for cost in ev.networks.layer_costs(network)}
-total = ev.networks.macs(network)
-largest = costs["block1_conv4"]
-print(f"all layers:   {total:15,} multiplications for one picture")
-print(f"block1_conv4: {largest.macs:15,}, {100 * largest.macs / total:.0f} %")
-
-# %%
-# Channels, parameters and multiplications of every layer whose output has pixels.
-drawn = [cost for cost in costs.values() if len(cost.output_shape) == 3]
-names = [f"{cost.name}, {cost.output_shape[0]}x{cost.output_shape[1]}" for cost in drawn]
-panels = {
-    "channels": [cost.output_shape[-1] for cost in drawn],
-    "parameters": [cost.parameters for cost in drawn],
-    "multiplications": [cost.macs for cost in drawn],
-}
-figure = ev.plots.show_bars(
-    {title: dict(zip(names, values, strict=True)) for title, values in panels.items()}
-)
-figure.set_figheight(5.2)
-for axes in figure.axes:
-    for bar, cost in zip(axes.patches, drawn, strict=True):
-        kernel_size = getattr(network.get_layer(cost.name), "kernel_size", None)
-        bar.set_color({(3, 3): "C0", (1, 1): "C1", None: "C2"}[kernel_size])
-
-# %%
-# By hand for the most expensive layer: 390 x 390 places, 3x3 kernels from 256 to 512 channels.
-assert largest.macs == 390 * 390 * 3 * 3 * 256 * 512
-assert largest.macs > total / 2
-block1 = sum(cost.macs for name, cost in costs.items() if name.startswith("block1"))
-assert 0.75 < block1 / total < 0.8
-assert max(costs.values(), key=lambda cost: cost.macs) == largest
-
-# The same layer has as many parameters in all three blocks.
-assert len({costs[f"block{block}_conv4"].parameters for block in (1, 2, 3)}) == 1
-
-# The squeezes are cheap: less than one percent of all multiplications.
-squeezes = costs["transition1_mix"].macs + costs["transition2_mix"].macs
-assert squeezes < 0.01 * total
+# <details><summary>Solutions</summary>
+#
+# 1. A straight edge sums to exactly 4, so with −3 all edges appear again. With −5.5 only the corner pixel itself stays, because its sum is 6.
+# 2. 32 · 512 + 512 = 16,896 parameters against 9 · 32 · 512 + 512 = 147,968.
+# 3. Partly. The useful weight grows, but nothing pulls the others all the way to zero; how small they get differs from run to run.
+# </details>
 
 # %% [markdown]
-# **Figure 7.** Squeeze and expand, layer by layer: 3x3 convolutions in blue, 1x1 convolutions in orange, poolings in gray. Left: channels go up to 512 and come back to 32. Middle: parameters repeat from block to block; the head's 1x1 convolution to 1,000 classes adds to them. Right: more than three quarters of the multiplications are in block 1, where the picture is largest, and more than half of all in a single layer.
+# ## What is squeeze and expand?
+#
+# **Two pieces in turn: a convolution block expands 32 channels to 512, and a transition block halves the picture and squeezes the channels back to 32.** Each piece ends where the other one begins, so they can be chained as often as the size of the picture allows. Only the first convolution stands outside, because it reads the picture's 3 channels and not 32.
+
+# %%
+# The two pieces, written out in plain Keras.
+def convolution_block(channels):
+    for count in (64, 128, 256, 512):
+        channels = layers.Conv2D(count, 3, activation="relu")(channels)
+    return channels
+
+
+def transition_block(channels):
+    channels = layers.MaxPooling2D(2)(channels)
+    return layers.Conv2D(32, 1)(channels)
+
+
+# Chain them: 400x400x3 goes in; print each size on the way.
+channels = layers.Conv2D(32, 3, activation="relu")(keras.Input((400, 400, 3)))
+shapes = [("first convolution", channels.shape[1:])]
+for number in (1, 2):
+    channels = convolution_block(channels)
+    shapes.append((f"convolution block {number} (expand)", channels.shape[1:]))
+    channels = transition_block(channels)
+    shapes.append((f"transition block {number} (squeeze)", channels.shape[1:]))
+shapes.append(("convolution block 3 (expand)", convolution_block(channels).shape[1:]))
+for name, shape in shapes:
+    print(f"{name:30} {'x'.join(map(str, shape))}")
+
+
+# %%
+# Draw a network to scale: a box for each layer, as high as its picture, as wide as its channels.
+def draw_network(axes, boxes, frames=()):
+    """Draw (size, channels, color) as boxes in a row, and frames as (first, last, title)."""
+    left, edges = 0, []
+    for size, depth, color in boxes:
+        width = max(4, depth / 12)
+        axes.add_patch(plt.Rectangle((left, -size / 2), width, size, fc=color, ec="white", lw=0.8))
+        edges.append((left, left + width))
+        left += width + 5
+    top = max(size for size, _, _ in boxes) / 2
+    for first, last, title in frames:
+        start, end = edges[first][0] - 4, edges[last][1] + 3
+        axes.add_patch(
+            plt.Rectangle((start, -top - 14), end - start, 2 * top + 28, fill=False, ec=ev.plots.GRAY, ls=":", lw=1.2)
+        )
+        axes.text((start + end) / 2, top + 22, title, ha="center", va="bottom", fontsize=9)
+    axes.set(xlim=(-8, left), ylim=(-top - 60, top + 90))
+    axes.axis("off")
+
+
+paint = {"Conv2D3": ev.plots.BLUE, "Conv2D1": ev.plots.ORANGE, "MaxPooling2D2": ev.plots.GRAY}
+boxes = []
+for layer in network.layers[1:18]:
+    window = getattr(layer, "kernel_size", getattr(layer, "pool_size", (1,)))[0]
+    _, size, _, depth = layer.output.shape
+    boxes.append((size, depth, paint[f"{type(layer).__name__}{window}"]))
+frames = [(1, 4, "convolution\nblock 1"), (5, 6, "transition\nblock 1"), (7, 10, "convolution\nblock 2"),
+          (11, 12, "transition\nblock 2"), (13, 16, "convolution\nblock 3")]  # fmt: skip
+figure, axes = plt.subplots(figsize=(9.2, 4.2))
+draw_network(axes, boxes, frames)
+for color, text in zip(paint.values(), ("3x3 convolution", "1x1 convolution", "2x2 max pooling"), strict=True):
+    axes.plot([], [], "s", color=color, ms=9, label=text)
+axes.legend(loc="lower center", ncols=3, bbox_to_anchor=(0.5, -0.04))
+plt.show()
+
+# %% [markdown]
+# **Figure 11.** The course's network to scale: a box is as high as the layer's picture and as wide as its number of channels. Blocks expand to 512 channels, transitions squeeze to 32. You can see where the work is: in the wide boxes that are also high.
+#
+# `ev.squeeze_expand_network()` is this network with block 3 completed and a *head*, the part that turns channels into a prediction: a 1x1 convolution to one map for each of 1,000 classes, the average of each map (*global average pooling*), and [softmax](../docs/glossary.md#softmax).
+#
+# ### Where are the weights, and where is the work?
+#
+# **The number of weights does not depend on the size of the picture. The number of multiplications does: a kernel is used once at every position.**
+
+# %%
+# Parameters and multiplications of each part of the network, as shares of the whole.
+costs = ev.networks.layer_costs(network)
+parts = ["first_conv", "block1", "transition1", "block2", "transition2", "block3", "class_maps"]
+share = {"parameters, %": {}, "multiplications, %": {}}
+for part in parts:
+    mine = [cost for cost in costs if cost.name.startswith(part)]
+    share["parameters, %"][part] = 100 * sum(c.parameters for c in mine) / network.count_params()
+    share["multiplications, %"][part] = 100 * sum(c.macs for c in mine) / ev.networks.macs(network)
+largest = max(costs, key=lambda cost: cost.macs)
+print(f"most work: {largest.name}, {largest.macs:,} multiplications for one picture")
+_ = ev.plots.show_bars(share)
+
+# %% [markdown]
+# **Figure 12.** Each block has the same weights, but block 1 does more than three quarters of all multiplications, because its picture is the largest. The squeezes cost almost nothing.
 #
 # ### What do blocks of 64, 128, 256 and 512 save?
 #
-# The course says of the later networks that their blocks grow from 64 to 512 instead of reaching 512 each time, and that this needs less computation and fewer parameters. **Less computation: yes. Fewer parameters: that depends on how the blocks are filled.** To compare like with like, all networks below have the same layers: one first convolution, four blocks of four 3x3 convolutions, three transitions to 32 channels, one head. They have the same sizes and the same receptive fields. Only the numbers of kernels in the blocks differ.
+# The lecture mentions the other design: later networks let block 1 stop at 64 channels, block 2 at 128, and so on up to 512. To compare like with like, the four networks below have the same layers, sizes and receptive fields. Only the numbers of kernels differ.
 
 # %%
 # Four ways to fill four blocks of four convolutions.
@@ -735,572 +785,212 @@ designs = {
     "512 wide throughout": [(512,) * 4] * 4,
     "each block expands to 512 (the course)": [(64, 128, 256, 512)] * 4,
     "wide throughout: 64, 128, 256, 512 (ResNet)": [(end,) * 4 for end in ends],
-    "blocks expand to 64, 128, 256, 512": [
-        tuple(min(kernels, end) for kernels in (64, 128, 256, 512)) for end in ends
-    ],
+    "blocks expand to 64, 128, 256, 512": [tuple(min(k, end) for k in ends) for end in ends],
 }
-parameters, products, map_sizes, fields = {}, {}, [], set()
-for name, block_widths in designs.items():
-    candidate = ev.squeeze_expand_network(block_widths=block_widths)
-    parameters[name] = candidate.count_params()
-    products[name] = ev.networks.macs(candidate)
-    map_sizes.append([layer.output.shape[1:-1] for layer in candidate.layers])
-    fields.add(ev.receptive_field(candidate, "block4_conv4").size)
-    print(f"{name:43}: {parameters[name]:10,} parameters, {products[name]:17,} multiplications")
-
-# %%
-# The four networks have the same layers and sizes, and see equally much.
-assert all(sizes == map_sizes[0] for sizes in map_sizes)
-assert fields == {(62 + 4 + 4 * 2 * 8,) * 2}
-
-# %%
-# The same numbers as bars.
+candidates = {name: ev.squeeze_expand_network(block_widths=widths) for name, widths in designs.items()}
+parameters = {name: candidate.count_params() for name, candidate in candidates.items()}
+products = {name: ev.networks.macs(candidate) for name, candidate in candidates.items()}
 _ = ev.plots.show_bars({"parameters": parameters, "multiplications": products})
 
-# %% tags=["refines:growing-blocks-save"]
-# Against blocks that are 512 wide throughout, ResNet's widths save weights and much more computation.
-wide, course, resnet, growing = designs
-assert parameters[wide] > 2.5 * parameters[resnet]
-assert products[wide] > 20 * products[resnet]
+# %% [markdown]
+# **Figure 13.** The same layers with different numbers of kernels. For multiplications it matters to be narrow where the picture is large. For parameters it matters how many kernels read 512 channels and write 512, wherever that is.
+#
+# > **Where the course differs.** It says that growing from 64 to 512 needs less computation *and* fewer parameters. Less computation: yes, by far. Fewer parameters: only if each block expands step by step, as in the last row. With ResNet's widths three layers of the last block read and write 512 channels, and the network has *more* parameters than the course's.
 
-# Against the course's blocks they save computation, but have more parameters.
+# %% tags=["proves:blocks-can-be-chained", "proves:sizes-of-the-network", "refines:growing-blocks-save"]
+# Check this section: sizes by hand, costs by hand, and the comparison of the four designs.
+assert [shape for _, shape in shapes] == [
+    (398, 398, 32), (390, 390, 512), (195, 195, 32), (187, 187, 512), (93, 93, 32), (85, 85, 512)
+]  # fmt: skip
+heights = [layer.output.shape[1] for layer in network.layers[1:15]]
+assert heights == [398, 396, 394, 392, 390, 195, 195, 193, 191, 189, 187, 93, 93, 91]
+print("checked: the sizes of the lecture's table; 187 is odd, so the pooling drops one row: 93")
+
+by_name = {cost.name: cost for cost in costs}
+assert largest.name == "block1_conv4"
+assert largest.macs == 390 * 390 * 3 * 3 * 256 * 512 > ev.networks.macs(network) / 2
+assert share["multiplications, %"]["block1"] > 75
+assert share["multiplications, %"]["transition1"] + share["multiplications, %"]["transition2"] < 1
+assert len({by_name[f"block{block}_conv4"].parameters for block in (1, 2, 3)}) == 1
+print("checked: one layer does more than half of the work, block 1 more than three quarters")
+
+wide, course, resnet, growing = designs
+assert len({tuple(layer.output.shape[1:-1] for layer in c.layers) for c in candidates.values()}) == 1
+assert {ev.receptive_field(c, "block4_conv4").size for c in candidates.values()} == {(130, 130)}
 assert products[course] > 4 * products[resnet]
 assert parameters[course] < parameters[resnet]
-
-# Both are saved where each block grows as the course's does, but stops at 64, 128, 256 and 512.
 assert parameters[course] > 1.5 * parameters[growing]
 assert products[course] > 4 * products[growing]
-
-# `widening_network` of evalib is the third of the four.
-assert designs[resnet] == [(64,) * 4, (128,) * 4, (256,) * 4, (512,) * 4]
-assert ev.networks.widening_network(130).count_params() == parameters[resnet]
-
-# %% [markdown]
-# **Figure 8.** Four networks with the same layers and different numbers of kernels. Multiplications: what counts is to be narrow where the picture is large. Parameters: what counts is how many kernels read 512 channels and write 512, wherever that is. ResNet's widths put three such layers into the last block, so they need more parameters than the course's blocks, which have none.
-
-# %%
-# Where the third network's parameters are: most are in its last block, which does less than a third of the work.
-resnet_costs = ev.networks.layer_costs(ev.networks.widening_network(400))
-last_block = [cost for cost in resnet_costs if cost.name.startswith("block4")]
-parameter_share = sum(cost.parameters for cost in last_block) / parameters[resnet]
-product_share = sum(cost.macs for cost in last_block) / products[resnet]
-print(f"block 4: {100 * parameter_share:.0f} % of the parameters")
-print(f"block 4: {100 * product_share:.0f} % of the multiplications")
-assert parameter_share > 2 / 3
-assert product_share < 1 / 3
+assert parameters[wide] > 2.5 * parameters[resnet]
+assert products[wide] > 20 * products[resnet]
+print("checked: 64 to 512 always saves computation; it saves parameters only where blocks grow step by step")
 
 # %% [markdown]
-# **Take away.** Expand with 3x3 convolutions, squeeze with 1x1, and repeat. Be narrow where the picture is large, for there each kernel is used most; be wide where it is small.
-
-# %% [markdown]
-# ## How are the modern architectures built?
+# **Take away.** Expand with 3x3, squeeze with 1x1, and repeat. Be narrow where the picture is large, because each kernel is used most there. Be wide where it is small.
 #
-# **In blocks, as the course says: a few convolutions at one size, then half the size and more channels.** The course makes four points about them: ResNet has four blocks; their channels grow from 64 to 512; only the most advanced networks end in a global average (GAP) instead of fully connected layers (FC); and nearly every one starts from 56x56. The first holds, and the second for the 3x3 convolutions. Of the others we have something to say.
+# **Try it.**
+# 1. How often can the two pieces be chained on a 400x400 picture? Extend the loop until Keras refuses.
+# 2. Replace `MaxPooling2D(2)` in `transition_block` by `AveragePooling2D(2)`. Which numbers of this section change?
+# 3. Squeeze first and pool afterwards. What does it cost, and what changes in the result?
+#
+# <details><summary>Solutions</summary>
+#
+# 1. Sizes go 398, 390, 195, 187, 93, 85, 42, 34, 17, 9, 4: after the fifth transition 4x4 pixels are left, too few for another block of four 3x3 convolutions.
+# 2. None. Neither has weights, and both halve the picture.
+# 3. The 1x1 convolution then works on 390x390 instead of 195x195 positions: four times the multiplications. The result changes too, because the largest value of a mixture is not the mixture of the largest values.
+# </details>
+
+# %% [markdown]
+# ## How are modern networks built?
+#
+# **In blocks, as the course says: some convolutions at one size, then half the size and more channels. Most squeeze with 1x1 convolutions on the way, and most end in a global average.** We look at five networks that Keras ships. Only their structure is needed, so no weights are loaded.
 
 # %%
-# Five networks as Keras has them. Only their structure is asked for, so no weights are loaded or drawn.
+# Five famous networks as graphs, and the table of each.
 names = ["VGG16", "ResNet50", "InceptionV3", "MobileNet", "DenseNet121"]
 graphs = {name: ev.networks.application_graph(name) for name in names}
 tables = {name: ev.receptive_field_table(graph) for name, graph in graphs.items()}
 
-# %% [markdown]
-# ### How do five networks compare?
+
+def convolutions(graph):
+    """Size, channels in and channels out of every convolution that mixes channels, in order."""
+    found = [layer for layer in graph.layers if type(layer) is layers.Conv2D and layer.output.shape[1] > 1]
+    return [(layer.output.shape[1], layer.input.shape[-1], layer.output.shape[-1]) for layer in found]
+
+
+# Where does a convolution give fewer channels than it reads?
+squeezes = {name: [c for c in convolutions(graph) if c[2] < c[1]] for name, graph in graphs.items()}
+for name, graph in graphs.items():
+    print(f"{name:12} {len(squeezes[name]):3} of {len(convolutions(graph)):3} convolutions squeeze channels")
 
 # %%
-# Which layer ends the first block of each network, behind the few layers (the stem) that only make it smaller?
-first_blocks = {
-    "VGG16": "block1_conv2",
-    "ResNet50": "conv2_block1_out",
-    "InceptionV3": "mixed0",
-    "MobileNet": "conv_pw_1",
-    "DenseNet121": "conv2_block1_concat",
-}
-
-
-def stages(table):
-    """The most channels that convolutions and merges give at each size, from large to small."""
-    found = {}
-    for row in table:
-        if (row.weights or row.kind == "Concatenate") and not row.receptive_field.is_global:
-            size, channels = row.output_shape[1:]
-            found[size] = max(channels, found.get(size, 0))
-    return found
-
-
-def head(table):
-    """What turns maps into a list of numbers: FC or GAP, and the parameters from there on."""
-    kinds = [row.kind for row in table]
-    start = next(i for i, kind in enumerate(kinds) if kind in ("Flatten", "GlobalAveragePooling2D"))
-    return "FC" if kinds[start] == "Flatten" else "GAP", sum(r.parameters for r in table.rows[start:])
-
-
-print("network      input  first block  head  parameters  in the head  last field  sizes and channels")
-for name, table in tables.items():
-    block = next(row for row in table if row.name == first_blocks[name])
-    last = [row for row in table if not row.receptive_field.is_global][-1]
-    kind, share = head(table)
-    ways = ", ".join(f"{size}:{channels}" for size, channels in stages(table).items())
-    print(
-        f"{name:12} {graphs[name].input_shape[1]:5}  {block.output_shape[0]:11}  {kind:4}"
-        f"  {graphs[name].count_params():10,}  {100 * share / graphs[name].count_params():9.1f} %"
-        f"  {last.receptive_field!s:>10}  {ways}"
-    )
-
-# %%
-# Published by Araujo, Norris and Sim (Distill 2019), from TensorFlow graphs: evalib finds the same numbers.
-last_fields = {
-    name: [row for row in table if not row.receptive_field.is_global][-1].receptive_field.size[0]
-    for name, table in tables.items()
-}
-published = {"VGG16": 212, "ResNet50": 483, "InceptionV3": 1311, "MobileNet": 315}
-assert {name: last_fields[name] for name in published} == published
-
-# DenseNet121 by hand: 7 + 4 from the stem, then 3x3 kernels and 2x2 poolings at strides of 4, 8, 16 and 32.
-dense_blocks = 6 * 2 * 4 + 4 + 12 * 2 * 8 + 8 + 24 * 2 * 16 + 16 + 16 * 2 * 32
-assert last_fields["DenseNet121"] == 7 + 4 + dense_blocks == 2071
-
-# %%
-# The same as a figure: the way down, the parameters, and the field beside the size of the picture.
-figure, (way, counted, seen) = plt.subplots(1, 3, figsize=(9.2, 3.3), width_ratios=[1.2, 1, 1])
-for name, table in tables.items():
-    way.loglog(*zip(*stages(table).items(), strict=True), "o-", label=name)
-steps = [224, 112, 56, 28, 14, 7]
-way.set(xlabel="height and width", ylabel="channels", title="The way down")
-way.set(xlim=(280, 5.6), xticks=steps, xticklabels=steps)
-way.set_xticks([], minor=True)
-
-in_heads = np.array([head(table)[1] for table in tables.values()]) / 1e6
-before = np.array([graph.count_params() for graph in graphs.values()]) / 1e6 - in_heads
-counted.barh(names, before, label="convolutions")
-counted.barh(names, in_heads, left=before, label="head")
-counted.set(xlabel="millions", title="Parameters")
-
-seen.barh(names, last_fields.values())
-inputs = [graph.input_shape[1] for graph in graphs.values()]
-seen.plot(inputs, names, "|", color="C1", ms=17, mew=2, label="the picture")
-seen.set(xlabel="pixels", title="Field at the end", yticks=[])
-for axes in (counted, seen):
-    axes.invert_yaxis()
-for axes in (way, counted, seen):
-    axes.legend()
+# Draw the channels of every convolution in order; the color is the size of its picture.
+figure, column = plt.subplots(5, 1, figsize=(9.2, 8.6))
+shades = plt.get_cmap("viridis_r")
+for axes, (name, graph) in zip(column, graphs.items(), strict=True):
+    rows = convolutions(graph)
+    for number, (size, _, depth) in enumerate(rows):
+        axes.bar(number, depth, width=0.9, color=shades(np.log2(300 / size) / 5.6))
+    sizes = [size for size, _, _ in rows]
+    for size in dict.fromkeys(sizes):
+        first, count = sizes.index(size), sizes.count(size)
+        if count > len(rows) / 40:
+            axes.text(first + count / 2 - 0.5, 3000, f"{size}x{size}", ha="center", fontsize=9)
+    axes.set(yscale="log", ylim=(12, 2900), yticks=[16, 64, 256, 1024], yticklabels=[16, 64, 256, 1024])
+    axes.set(xticks=[], ylabel="channels", xlim=(-1, len(rows)))
+    axes.set_title(name, loc="left", fontweight="bold", pad=18)
+    axes.grid(axis="y")
+column[-1].set_xlabel("convolutions, from the picture to the prediction")
 plt.show()
 
-# %% tags=["refines:squeeze-and-expand-is-everywhere"]
-# What the figure shows, as statements: channels never shrink, one head is heavy, one field fits into its picture.
-for table in tables.values():
-    sizes, widths = zip(*stages(table).items(), strict=True)
-    assert list(sizes) == sorted(sizes, reverse=True)
-    assert list(widths) == sorted(widths)
-heavy = [n for n in names if head(tables[n])[1] > graphs[n].count_params() / 2]
-inside = [n for n in names if last_fields[n] <= graphs[n].input_shape[1]]
-assert heavy == inside == ["VGG16"]
-
 # %% [markdown]
-# **Figure 9.** Left: on the way through a network the picture shrinks, and the channels grow or stay as many, in all five. Middle: only VGG16 has its parameters in the head. Right: the fields at the last layer with positions. All but VGG16's reach past the border of the picture: what a pixel there sees is limited by the picture, not by the network.
-#
-# ### Has ResNet four blocks of 64 to 512 channels?
+# **Figure 14.** Every convolution of five networks: the height is its number of channels (each grid line is four times the one below), the color and the label above give the size of its picture. The stairs go up as the picture shrinks. The teeth are squeezes: ResNet's 1x1 convolutions before each 3x3, Inception's branches, DenseNet's 1x1 before each 3x3. VGG16 has no teeth.
 
 # %%
-# Read it from the names and kernels of the layers: the 3x3 convolutions of each block.
+# DenseNet121 has transitions like the course's: a 1x1 convolution and a pooling between blocks.
+transitions = [
+    (layer.name, layer.input.shape[-1], layer.output.shape[-1])
+    for layer in graphs["DenseNet121"].layers
+    if layer.name.startswith("pool") and isinstance(layer, layers.Conv2D)
+]
+print(transitions)
+
+# The 3x3 convolutions of ResNet50's four blocks, and the channels between the blocks.
 resnet = {}
 for row in tables["ResNet50"]:
     if row.kernel == (3, 3) and row.weights:
         resnet.setdefault(row.name.split("_")[0], set()).add(row.output_shape)
 print(resnet)
-
-# %% tags=["refines:squeeze-and-expand-is-everywhere", "proves:resnet-has-four-blocks", "refines:resnet-goes-from-64-to-512"]
-# Four blocks; their 3x3 kernels number 64, 128, 256, 512, at 56x56, 28x28, 14x14 and 7x7.
-assert list(resnet.values()) == [{(56, 56, 64)}, {(28, 28, 128)}, {(14, 14, 256)}, {(7, 7, 512)}]
-
-# Between blocks there are four times as many: 1x1 convolutions squeeze them for the 3x3 and expand them again.
-assert list(stages(tables["ResNet50"]).values())[1:] == [256, 512, 1024, 2048]
+between = [graphs["ResNet50"].get_layer(f"conv{n}_block1_out").output.shape[-1] for n in (2, 3, 4, 5)]
+print("between blocks:", between)
 
 # %% [markdown]
-# ### Does nearly every network start from 56x56?
-#
-# **Of these five two do: ResNet and DenseNet.** They share a stem of a 7x7 convolution of stride 2 and a pooling of stride 2: 224 / 4 = 56. VGG16 starts at the full 224x224, MobileNet at 112x112, Inception at 35x35. What four of the five share: a few layers make the picture smaller before the blocks begin, so that the blocks are cheap. VGG16 begins at full size.
+# ### Where do they start, and how do they end?
 
-# %% tags=["corrects:networks-start-at-56x56"]
-# The height of the first block's output in each network.
-starts = {
-    name: next(row.output_shape[0] for row in table if row.name == first_blocks[name])
-    for name, table in tables.items()
-}
-assert starts == {
-    "VGG16": 224, "ResNet50": 56, "InceptionV3": 35, "MobileNet": 112, "DenseNet121": 56
+# %%
+# Size of the first block's output, the kind of head, and how much of the network stands in the head.
+first_blocks = {
+    "VGG16": "block1_conv2", "ResNet50": "conv2_block1_out", "InceptionV3": "mixed0",
+    "MobileNet": "conv_pw_1", "DenseNet121": "conv2_block1_concat",
 }  # fmt: skip
-
-# %% [markdown]
-# ### What does the fully connected layer cost?
-#
-# **In VGG16, nine tenths of all parameters.** Its first FC layer gives each of 7x7 positions x 512 channels its own weight to each of 4,096 units. A global average needs no weight at all; then one weight for each channel and class is enough. ResNet, Inception and DenseNet still end in one FC layer, and MobileNet in a 1x1 convolution, but these read one average for each channel. Of the five only VGG16, the oldest, has FC layers that read every position.
-
-# %%
-# VGG16 as it is, its convolutions alone, and a dense layer from 512 channel averages to 1,000 classes.
-convolutions = ev.networks.application_graph("VGG16", include_top=False).count_params()
-fully_connected = graphs["VGG16"].count_params() - convolutions
-classes = 512 * 1000 + 1000
-print(f"convolutions {convolutions:11,}")
-print(f"FC head      {fully_connected:11,}")
-print(f"GAP head     {classes:11,}")
-
-# %% tags=["refines:networks-end-fully-connected", "corrects:only-the-most-advanced-have-gap"]
-# By hand: 7x7x512 to 4096 to 4096 to 1000, a bias each. The average saves all but half a million of them.
-by_hand = (7 * 7 * 512 + 1) * 4096 + (4096 + 1) * 4096 + (4096 + 1) * 1000
-assert fully_connected == by_hand == 123_642_856
-assert fully_connected > 0.89 * graphs["VGG16"].count_params()
-assert fully_connected > 240 * classes
-assert [head(table)[0] for table in tables.values()] == ["FC", "GAP", "GAP", "GAP", "GAP"]
-
-# %% [markdown]
-# **Take away.** Blocks, halving sizes, growing channels, and an average at the end: squeeze and expand is everywhere, with other numbers. Ask the graph itself before you believe a table, ours included: `evalib rf ResNet50` prints it.
-
-# %% [markdown]
-# ## Does an output pixel use all that it sees?
-#
-# **Hardly: the middle of its field counts for much, the rim for next to nothing.** The receptive field of the parts above is the *theoretical* one: outside it no pixel can have an influence. How much influence the pixels inside have is another question, and Luo, Li, Urtasun and Zemel answered it in 2016: the *effective* receptive field is shaped like a bell, and the deeper the network, the smaller its share of the theoretical field.
-#
-# ### How is influence measured?
-#
-# **By the gradient: how much does the output move when this pixel moves a little?** `effective_field` takes the middle position of a layer, puts a signal of one on each of its channels and carries it back to the input. It does so for many images and averages the absolute values. The weights stay as they are; only the slope by each pixel is read off.
-
-# %%
-# The simplest case first: ten 3x3 convolutions whose weights are all equal, without ReLU.
-
-
-def stacked_network(depth, initializer, *, channels=1, colors=1, activation="linear"):
-    """3x3 convolutions without padding or bias, for images as large as the theoretical field."""
-    side = 1 + 2 * depth
-    network = keras.Sequential([keras.Input((side, side, colors))])
-    for number in range(1, depth + 1):
-        convolution = layers.Conv2D(
-            channels,
-            3,
-            use_bias=False,
-            kernel_initializer=initializer,
-            # The last one stays linear, so that the middle is never shut.
-            activation=activation if number < depth else "linear",
-            name=f"conv{number}",
-        )
-        network.add(convolution)
-    return network
-
-
-equal = stacked_network(10, keras.initializers.Constant(1 / 9))
-equal_field = ev.effective_field(equal, "conv10", np.ones((1, 21, 21, 1)))
-print("theoretical field:", ev.receptive_field(equal, "conv10").size)
-print(f"effective side:    {effective_size(equal_field):.1f} pixels")
-
-# %% [markdown]
-# With equal weights a pixel's influence is a number of paths. In each layer a path goes one step up, down, left, right, along a diagonal, or stays. From a corner of the field exactly one path leads to the middle in ten layers: always along the diagonal. From the pixel in the middle there are many. Counting the paths is convolving a row of three ones with itself, once a layer, and a convolved box soon looks like a bell: that is the central limit theorem.
-
-# %%
-# Count the paths along one axis in whole numbers; the two axes are independent, so their counts multiply.
-paths = np.ones(1, int)
-for _ in range(10):
-    paths = np.convolve(paths, [1, 1, 1])
-print("paths along one axis:", paths)
-print(f"from a corner: {paths[0] ** 2}, from the middle: {paths[10] ** 2:,}")
-assert paths.sum() == 3**10
-
-# %%
-# The gradient gives the same field as the counting, and its variance is that of ten boxes: 2/3 each.
-counted = np.outer(paths, paths) / paths.max() ** 2
-assert np.allclose(equal_field, counted, atol=1e-6)
-assert np.allclose(np.square(gaussian_fit(equal_field).sigma), 10 * 2 / 3)
-assert gaussian_fit(equal_field).r_squared > 0.999
-
-# %% [markdown]
-# The *effective side* is that of a square with as many pixels as have more than 4.55 % of the greatest influence. That is the paper's measure, and its number is borrowed: 95.45 % of a bell's *area* lies within two standard deviations. To 4.55 % of its *height* a bell falls at 2.5 of them.
-#
-# ### How much of a photograph does an untrained network use?
-#
-# **About a third of the pixels that it could use.** Twenty 3x3 convolutions with ReLU and random weights see 41x41 pixels. The photograph gives the pieces to measure with.
-
-# %% tags=["nbval-ignore-output"]
-# Influence of each pixel on the middle of the twentieth layer, averaged over 32 pieces of the photograph.
-photo = ev.sample_photo("astronaut", size=128)
-keras.utils.set_random_seed(0)
-untrained = stacked_network(20, "he_normal", channels=16, colors=3, activation="relu")
-corners = np.random.default_rng(0).integers(0, 128 - 41, (32, 2))
-pieces = np.stack([photo[y : y + 41, x : x + 41] for y, x in corners]) / 255
-field = ev.effective_field(untrained, "conv20", pieces)
-effective_side = effective_size(field)
-print(f"effective side: {effective_side:.1f} of {len(field)} pixels")
-
-# %% tags=["nbval-ignore-output"]
-# Lay the field over one piece of the photograph, and compare its middle row with a bell.
-figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.2, 3), width_ratios=[1, 1, 1.3])
-corner, share = (2, 36), field[..., np.newaxis]
-piece = photo[2 : 2 + 41, 36 : 36 + 41]
-left.imshow(photo)
-middle.imshow((piece * share + 255 * (1 - share)).astype("uint8"))
-titles = "what it may see", "how strongly it sees it"
-for axes, title, (top, edge) in zip((left, middle), titles, (corner, (0, 0)), strict=True):
-    rim = (41 - effective_side) / 2
-    ev.plots.hide_axes(axes, title)
-    ev.plots.outline(axes, (top, edge, 41, 41))
-    ev.plots.outline(axes, (top + rim, edge + rim, effective_side, effective_side), "C0")
-
-places, sigma = np.arange(-20, 21), gaussian_fit(field).sigma[1]
-right.bar(places, field[20], width=1, alpha=0.35, label="middle row")
-right.plot(places, np.exp(-0.5 * (places / sigma) ** 2), "C0", label=f"bell, σ = {sigma:.1f}")
-for edge in (-20.5, 20.5):
-    right.axvline(edge, color="C1")
-right.set(xlabel="pixels from the middle", ylabel="influence", yticks=[0, 0.5, 1], ylim=(0, 1.4))
-right.legend(loc="upper center", ncols=2)
-plt.show()
-
-# %% [markdown]
-# **Figure 10.** One output pixel of an untrained network of twenty layers. Left: the theoretical field in orange, and in blue a square of the effective side. Middle: the piece inside the orange square, each pixel shown as strongly as it counts. Right: the influence along the middle row, beside a bell of the same width. Toward the orange edges there is nothing to see.
-
-# %%
-# Every pixel of the theoretical field can have an influence, yet about a third of them have all that counts.
-assert ev.receptive_field(untrained, "conv20").size == field.shape == (41, 41)
-in_use = effective_size(field) ** 2 / field.size
-assert 0.2 < in_use < 0.4
-assert gaussian_fit(field).r_squared > 0.8
-
-# %% [markdown]
-# ### Do more layers help?
-#
-# **Less than one would think: four times as many layers see four times as far, but use only twice as far.** Each layer adds 2 pixels to the theoretical side, $1 + 2n$ in all. But it adds its *variance* to the bell, and the width of a bell is the root of its variance:
-#
-# - equal weights: variance $\tfrac{2}{3}n$, as counted above;
-# - random weights: the gradient is a sum of many terms of random sign, so its *square* is what spreads like the paths. The gradient itself is the root of such a bell, which is again a bell, of twice the variance: $\tfrac{4}{3}n$.
-#
-# Either way the effective side grows like $\sqrt{n}$, and its share of the theoretical side falls like $1/\sqrt{n}$.
-
-# %%
-# Measure at four depths. One random network is one throw of the dice, so average eight of them, each on two noise images.
-depths = [5, 10, 20, 40]
-
-
-def random_field(depth, networks=8):
-    """The mean field of untrained networks with ReLU, maximum 1."""
-    total = 0
-    for number in range(networks):
-        keras.utils.set_random_seed(number)
-        network = stacked_network(depth, "he_normal", channels=16, activation="relu")
-        noise = np.random.default_rng(number).normal(size=(2, *network.input_shape[1:]))
-        total = total + ev.effective_field(network, f"conv{depth}", noise)
-    return total / total.max()
-
-
-def equal_weights_field(depth):
-    """The field of equal weights, without ReLU."""
-    network = stacked_network(depth, keras.initializers.Constant(1 / 9))
-    return ev.effective_field(network, f"conv{depth}", np.ones((1, *network.input_shape[1:])))
-
-
-fields = {
-    "equal weights": {depth: equal_weights_field(depth) for depth in depths},
-    "random weights, ReLU": {depth: random_field(depth) for depth in depths},
-}
-titled = {f"{label}\n{n} layers": fields[label][n] for label in fields for n in depths}
-_ = ev.plots.show_fields(titled, columns=4)
-
-# %% [markdown]
-# **Figure 11.** Effective fields at four depths. Each picture is as wide as its theoretical field, so that all would be of one color if all pixels counted alike. The white square has the effective side, which is written below. From left to right the field grows, but the bell fills less and less of it.
-
-
-# %%
-# Two predictions: paths as counted above for equal weights, their roots for random ones. No number is fitted.
-def counted_field(depth):
-    """Paths to the middle, as a share of the most frequent, over the theoretical field."""
-    line = np.ones(1)
-    for _ in range(depth):
-        line = np.convolve(line, np.ones(3) / 3)
-    return np.outer(line, line) / line.max() ** 2
-
-
-predicted_fields = {
-    "equal weights": {depth: counted_field(depth) for depth in depths},
-    "random weights, ReLU": {depth: np.sqrt(counted_field(depth)) for depth in depths},
-}
-
-# %% tags=["nbval-ignore-output"]
-# The same as curves: do the measured sizes lie on the predicted lines?
-measured = {label: [effective_size(fields[label][n]) for n in depths] for label in fields}
-predicted = {
-    label: [effective_size(predicted_fields[label][n]) for n in depths] for label in fields
-}
-theoretical = [1 + 2 * depth for depth in depths]
-for label in fields:
-    print(f"{label:20}", *(f"{size:5.1f}" for size in measured[label]), "pixels, measured")
-    print(f"{'':20}", *(f"{size:5.1f}" for size in predicted[label]), "pixels, predicted")
-print(f"{'theoretical':20}", *(f"{size:5}" for size in theoretical), "pixels")
-
-# %% tags=["nbval-ignore-output"]
-# On the left in pixels, on the right as a share of the theoretical side.
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.1))
-for axes, unit in ((left, 1), (right, np.array(theoretical))):
-    axes.plot(depths, np.divide(theoretical, unit), "s-", color="C2", label="theoretical, 1 + 2n")
-    for color, label in zip(("C0", "C1"), fields, strict=True):
-        axes.plot(depths, np.divide(measured[label], unit), "o", ms=6, color=color, label=label)
-        axes.plot(depths, np.divide(predicted[label], unit), color=color)
-    axes.set(xlabel="layers n", xticks=depths, ylim=(0, None))
-    axes.grid()
-left.set(ylabel="side in pixels", title="How wide?")
-right.set(ylabel="share of the theoretical side", title="What share of it?")
-left.legend()
-plt.show()
-
-# %% [markdown]
-# **Figure 12.** Points are measured, lines predicted. Left: the theoretical side grows with every layer by the same amount, the effective one ever more slowly. Right: so the share that is used shrinks; with forty layers less than a sixth of the pixels are used.
-
-# %%
-# Sizes are as predicted, within a tenth, and the power of n is about a half: a line through the logarithms has that slope.
-for label in fields:
-    assert np.allclose(measured[label], predicted[label], rtol=0.1)
-    slope, _ = np.polyfit(np.log(depths), np.log(measured[label]), 1)
-    assert abs(slope - 0.5) < 0.08
-    assert (np.diff(np.array(measured[label]) / theoretical) < 0).all()
-    assert (measured[label][-1] / theoretical[-1]) ** 2 < 1 / 6
-
-# %%
-# The variances of the bells too: 2/3 a layer and 4/3 a layer. With five layers the field cuts off the wider bell's rim.
-for label, variance in {"equal weights": 2 / 3, "random weights, ReLU": 4 / 3}.items():
-    for depth in depths[1:]:
-        widths = gaussian_fit(fields[label][depth]).sigma
-        assert np.allclose(widths, (variance * depth) ** 0.5, rtol=0.1)
-
-# %% [markdown]
-# ### Does training change it?
-#
-# **On digits it does: the trained S3 network uses more of what it sees than any of five untrained ones.** It was trained in [notebook 05](05_s3_assignment.ipynb); its weights are read from a file. Its last 3x3 convolution sees 20x20 pixels, and all networks look at the same 200 test digits. With five convolutions and a pooling it is shallow, so the bell fills most of the field even before training: that, too, is what the last figure says.
-
-# %% tags=["nbval-ignore-output"]
-# The same layer, the same digits: the weights after training, and five draws of weights before it.
-(x_train, y_train), (x_test, y_test) = ev.load_mnist()
-digits = ev.prepare_images(x_test[:200])
-s3_networks = {
-    "trained": keras.models.load_model(ev.results_folder() / "s3_assignment" / "model.keras")
-}
-for number in range(5):
-    keras.utils.set_random_seed(number)
-    s3_networks[f"untrained, seed {number}"] = ev.s3_network()
-s3_fields = {
-    title: ev.effective_field(network, "block2_relu4", digits)
-    for title, network in s3_networks.items()
-}
-sight = ev.receptive_field(s3_networks["trained"], "block2_relu4")
-# The middle of 5x5 positions is (2, 2): its field begins two strides from the corner.
-box = (2 * sight.stride[0], 2 * sight.stride[1], *sight.size)
-_ = ev.plots.show_fields(s3_fields, box)
-
-# %% [markdown]
-# **Figure 13.** The field of the middle of `block2_relu4` in the S3 network, over digits of 28x28 pixels. Orange: the theoretical field of 20x20. White: a square of the effective side, which is written below. The trained field is wider and reaches into the corners; the untrained ones are taller than wide.
-
-# %%
-# Wider than every untrained one, by more than these differ from each other; and rounder.
-sizes = [effective_size(field) for field in s3_fields.values()]
-sigmas = np.array([gaussian_fit(field).sigma for field in s3_fields.values()])
-height_to_width = sigmas[:, 0] / sigmas[:, 1]
-assert sight.size == (20, 20)
-assert sight.padding == (0, 0)
-assert sizes[0] - max(sizes[1:]) > max(sizes[1:]) - min(sizes[1:])
-assert height_to_width[0] < height_to_width[1:].min()
-
-# %% [markdown]
-# ### Is it the kernels that grew wider?
-#
-# **In this network hardly: it is blank paper that opened.** On blank paper an untrained unit without bias gives exactly zero, ReLU is shut there, and no gradient passes. Ink is in the middle and reaches farther down than sideways, hence the small tall fields. Training gave each channel an offset, and the paper around a digit began to speak: a field belongs to a network *and* its images.
-
-# %% tags=["nbval-ignore-output"]
-# The control: the same networks on gray noise, where no pixel is blank.
-gray_noise = np.random.default_rng(0).uniform(size=digits.shape)
-noise_sizes = [
-    effective_size(ev.effective_field(network, "block2_relu4", gray_noise))
-    for network in s3_networks.values()
-]
-print(f"{'':18} digits  noise")
-for title, size, noise_size in zip(s3_networks, sizes, noise_sizes, strict=True):
-    print(f"{title:18} {size:6.1f} {noise_size:6.1f}")
-
-# %%
-# On noise the lead of the trained network is gone: at most a third of what it was on digits.
-lead_on_digits = sizes[0] - np.mean(sizes[1:])
-lead_on_noise = noise_sizes[0] - np.mean(noise_sizes[1:])
-assert lead_on_digits > 1
-assert lead_on_noise < lead_on_digits / 3
-
-# %%
-# And the reason, exactly: what a channel answers to blank paper is zero before training, and not after it.
-blank = np.zeros((1, 28, 28, 1), "float32")
-for title, network in s3_networks.items():
-    before_relu = keras.Model(network.inputs[0], network.get_layer("block2_norm4").output)
-    answers = ops.convert_to_numpy(before_relu(blank, training=False))
-    assert answers.any() == (title == "trained")
-
-# %%
-# Why tall: the average digit is, measured like a field by the spread of its ink.
-ink = gaussian_fit(digits.mean(axis=(0, 3)))
-assert ink.sigma[0] > 1.1 * ink.sigma[1]
-
-# %% [markdown]
-# ### And in a deeper network?
-#
-# **Its field grows on digits as well, within seconds, and still does not fill its square.** Ten 3x3 convolutions see 21x21 pixels, most of a digit, and start with a field of about 15x15. Two networks are measured before and after two short epochs, on digits and on the same gray noise.
-
-# %% tags=["nbval-ignore-output"]
-# Each network twice: as drawn, and after it learned to read digits.
-
-
-def deep_network():
-    """Ten 3x3 convolutions of eight channels, an average over positions, ten probabilities."""
-    digit = keras.Input((28, 28, 1), name="digit")
-    features = ev.conv_block(digit, [8] * 10, name="block")
-    average = layers.GlobalAveragePooling2D(name="average")(features)
-    return keras.Model(digit, layers.Dense(10, "softmax", name="probabilities")(average))
-
-
-learned_from, accuracies = ev.prepare_images(x_train[:4000]), []
-before, after, on_noise = {}, {}, {"before": [], "after": []}
-for number in range(2):
-    keras.utils.set_random_seed(number)
-    deep = deep_network()
-    before[f"before, seed {number}"] = ev.effective_field(deep, "block_relu10", digits)
-    on_noise["before"].append(ev.effective_field(deep, "block_relu10", gray_noise))
-    deep.compile(
-        keras.optimizers.Adam(0.01),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        # On TensorFlow, XLA would take longer to compile than it saves.
-        jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
+starts, heads, in_head, last_fields = {}, {}, {}, {}
+for name, table in tables.items():
+    starts[name] = graphs[name].get_layer(first_blocks[name]).output.shape[1]
+    rows, kinds = list(table), [row.kind for row in table]
+    begin = next(i for i, kind in enumerate(kinds) if kind in ("Flatten", "GlobalAveragePooling2D"))
+    heads[name] = "FC" if kinds[begin] == "Flatten" else "GAP"
+    in_head[name] = sum(row.parameters for row in rows[begin:])
+    last_fields[name] = [r for r in rows if not r.receptive_field.is_global][-1].receptive_field.size[0]
+print("network      picture  first block  head  parameters  in the head  last field")
+for name, graph in graphs.items():
+    share = 100 * in_head[name] / graph.count_params()
+    print(
+        f"{name:12} {graph.input_shape[1]:7}  {starts[name]:11}  {heads[name]:4}"
+        f"  {graph.count_params():10,}  {share:9.1f} %  {last_fields[name]:10}"
     )
-    history = deep.fit(learned_from, y_train[:4000], batch_size=32, epochs=2, verbose=0)
-    accuracies.append(history.history["accuracy"][-1])
-    after[f"after, seed {number}"] = ev.effective_field(deep, "block_relu10", digits)
-    on_noise["after"].append(ev.effective_field(deep, "block_relu10", gray_noise))
-print("accuracy while learning:", np.round(accuracies, 3))
-for when, noise_fields in on_noise.items():
-    print(f"sides on noise, {when:6}:", np.round([effective_size(f) for f in noise_fields], 1))
-sight = ev.receptive_field(deep, "block_relu10")
-# 8x8 positions remain; the one at (4, 4) sees what begins at pixel (4, 4).
-_ = ev.plots.show_fields(before | after, (4, 4, *sight.size), columns=2)
-
-# %% [markdown]
-# **Figure 14.** Two networks of ten convolutions, above as drawn, below after two short epochs. Each one's field grew, and still the corners of the theoretical field, in orange, count for little. On noise, in the numbers above, they grew less: again a part of what changed is which units digits leave open.
 
 # %%
-# Both learned, both fields grew on digits, by more than they did on noise, and none fills its square.
-sides = {
-    "before": np.array([effective_size(field) for field in before.values()]),
-    "after": np.array([effective_size(field) for field in after.values()]),
-}
-assert sight.size == (21, 21)
-assert min(accuracies) > 0.7
-assert (sides["after"] > sides["before"]).all()
-assert (sides["after"] - sides["before"]).mean() > 0.7
-noise_growth = [
-    effective_size(new) - effective_size(old)
-    for old, new in zip(on_noise["before"], on_noise["after"], strict=True)
-]
-assert np.mean(noise_growth) < (sides["after"] - sides["before"]).mean()
-assert (sides["after"] < 0.95 * sight.size[0]).all()
+# Parameters in the head, and the field of the last layer that still has positions, beside the picture.
+figure, (counted, seen) = plt.subplots(1, 2, figsize=(9.2, 2.9), sharey=True)
+heads_m = np.array(list(in_head.values())) / 1e6
+rest_m = np.array([graph.count_params() for graph in graphs.values()]) / 1e6 - heads_m
+counted.barh(names, rest_m, label="convolutions")
+counted.barh(names, heads_m, left=rest_m, label="head")
+counted.set(xlabel="millions of parameters")
+seen.barh(names, last_fields.values(), color=ev.plots.GREEN, label="receptive field")
+pictures = [graph.input_shape[1] for graph in graphs.values()]
+seen.plot(pictures, names, "|", color="black", ms=19, mew=2.5, label="width of the picture")
+seen.set(xlabel="pixels")
+counted.legend(loc="center right")
+seen.legend(loc="upper right")
+counted.invert_yaxis()
+plt.show()
 
 # %% [markdown]
-# **Take away.** The theoretical field says what a pixel *cannot* see. What it does use is a bell in the middle, and more 3x3 layers widen that bell only like the root of their number. A network that must judge a whole object therefore wants a theoretical field clearly larger than the object, or steps that widen each layer's spread: pooling, strides, or kernels with gaps between their weights (*dilation*). Training helped in every network here, on the images it was made for; in the small one because it opened units that blank paper had shut.
+# **Figure 15.** Left: only VGG16 keeps its parameters in the head. Right: the field of the last layer. All but VGG16's reach past the border of the picture, so a value there sees everything.
 #
-# **Read on.** [Notebook 04](04_activation_functions.ipynb) asks what stands between two convolutions, and why. [Every claim of the course](../docs/claims.md) stands beside the cell that checks it.
+# > **Where the course differs.** Of its four points about these networks the first is right: ResNet has four blocks. The others need a word. (1) "64 to 512" is true of ResNet's 3x3 kernels; between the blocks there are four times as many channels. (2) "Only the most advanced have GAP": of these five four have it, and only VGG16, the oldest, has fully connected layers on all positions; they hold nine tenths of its parameters. (3) "Nearly every network starts from 56x56": ResNet and DenseNet do; MobileNet starts at 112x112, Inception at 35x35, VGG16 at 224x224.
+
+# %% tags=["refines:squeeze-and-expand-is-everywhere", "proves:resnet-has-four-blocks", "refines:resnet-goes-from-64-to-512", "corrects:networks-start-at-56x56", "refines:networks-end-fully-connected", "corrects:only-the-most-advanced-have-gap"]
+# Check this section, against published numbers and by hand.
+assert [len(squeezes[name]) > 0 for name in names] == [False, True, True, False, True]
+assert [(i, o) for _, i, o in transitions] == [(256, 128), (512, 256), (1024, 512)]
+for graph in graphs.values():
+    widest = {}
+    for size, _, depth in convolutions(graph):
+        widest[size] = max(depth, widest.get(size, 0))
+    assert list(widest) == sorted(widest, reverse=True)
+print("checked: pictures only shrink; DenseNet's transitions halve the channels; VGG16 and MobileNet never squeeze")
+
+assert list(resnet.values()) == [{(56, 56, 64)}, {(28, 28, 128)}, {(14, 14, 256)}, {(7, 7, 512)}]
+assert between == [256, 512, 1024, 2048]
+assert starts == {"VGG16": 224, "ResNet50": 56, "InceptionV3": 35, "MobileNet": 112, "DenseNet121": 56}
+assert list(heads.values()) == ["FC", "GAP", "GAP", "GAP", "GAP"]
+print("checked: ResNet's four blocks, and where the five networks start and end")
+
+by_hand = (7 * 7 * 512 + 1) * 4096 + (4096 + 1) * 4096 + (4096 + 1) * 1000
+assert in_head["VGG16"] == by_hand == 123_642_856 > 0.89 * graphs["VGG16"].count_params()
+print("checked: VGG16's fully connected layers by hand: 123,642,856 parameters; after GAP 513,000 would do")
+
+# Published by Araujo, Norris and Sim (Distill 2019), computed from TensorFlow's graphs.
+published = {"VGG16": 212, "ResNet50": 483, "InceptionV3": 1311, "MobileNet": 315}
+assert {name: last_fields[name] for name in published} == published
+assert last_fields["DenseNet121"] == 7 + 4 + 6 * 2 * 4 + 4 + 12 * 2 * 8 + 8 + 24 * 2 * 16 + 16 + 16 * 2 * 32
+print("checked: the receptive fields are those that were published")
+
+# %% [markdown]
+# **Take away.** Blocks, halving sizes, growing channels, 1x1 squeezes, an average at the end: squeeze and expand is everywhere, with other numbers. Ask the network itself before you believe a table, ours included: `evalib rf ResNet50` prints it.
+#
+# **Try it.**
+# 1. Add `"EfficientNetB0"` to `names` (and its first block, `block1a_project_bn`, to `first_blocks`). Does it squeeze?
+# 2. VGG16's field is 212 of 224 pixels. How many more 3x3 convolutions at its last size would see the whole picture?
+# 3. Replace VGG16's head by a global average and one dense layer. How many parameters are left?
+#
+# <details><summary>Solutions</summary>
+#
+# 1. Yes: each of its blocks expands with a 1x1 convolution, filters, and squeezes with a 1x1 convolution. Its bars look like a comb.
+# 2. One: before the last pooling the stride is 16, so one convolution adds 2 · 16 = 32 pixels.
+# 3. 14,714,688 in the convolutions and 512 · 1000 + 1000 = 513,000 in the dense layer: about 15.2 million instead of 138.4.
+# </details>
+#
+# **Read on.** Does a pixel *use* all that it sees? Hardly: [the effective receptive field](further/effective_receptive_fields.ipynb). [Notebook 04](04_activation_functions.ipynb) asks what stands between two convolutions. [Every claim of the course](../docs/claims.md) stands beside the cell that checks it. Sources: [Araujo, Norris and Sim 2019](https://distill.pub/2019/computing-receptive-fields/), [Lin, Chen and Yan 2013](https://arxiv.org/abs/1312.4400) (1x1 and global average), [He et al. 2015](https://arxiv.org/abs/1512.03385) (ResNet), [Huang et al. 2016](https://arxiv.org/abs/1608.06993) (DenseNet).

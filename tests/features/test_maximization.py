@@ -9,11 +9,13 @@ from keras import layers, ops
 
 from evalib.features.maximization import (
     DEFAULT_SIZE,
+    channel_gradient,
     maximize_activation,
     mean_values,
     values_before_activation,
 )
 from evalib.networks.course import baseline_network, s3_network
+from evalib.networks.gradients import input_gradient
 from evalib.networks.layers import RandomAffine
 
 
@@ -135,6 +137,7 @@ def test_the_climb_begins_at_the_picture_given(mnist, kind):
         ({"parameters": "cubes"}, "waves or pixels, got 'cubes'"),
         ({"steps": 0}, "at least 1 step"),
         ({"learning_rate": 0}, "a learning rate above 0"),
+        ({"diversity": -1}, "diversity of at least 0"),
         ({"size": 9}, "8x8 pixels, got 9"),
         ({"size": 8.0}, "a whole number, got 8.0"),
     ],
@@ -234,6 +237,52 @@ def test_the_size_is_chosen_and_the_input_is_prepared(tiny):
     light = maximize_activation(bright, "first", [0], size=8, steps=60)
     dark = maximize_activation(bright, "first", [0], size=8, steps=60, prepare=lambda x: 1 - x)
     assert light.mean() > 0.5 > dark.mean()
+
+
+def test_the_gradient_is_that_of_keras_and_climbs(tiny):
+    images = np.random.default_rng(0).random((2, 12, 12, 3)).astype("float32")
+    slope = channel_gradient(tiny, "third", [1, 3], prepare=lambda x: 2 * x)
+    one = [
+        input_gradient(
+            tiny,
+            2 * image[np.newaxis],
+            output=lambda values, channel=channel: mean_values(values)[:, channel],
+        )[0]
+        for image, channel in zip(images, (1, 3), strict=True)
+    ]
+    np.testing.assert_allclose(slope(images), 2 * np.stack(one), rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(slope(images), slope(images))
+    with pytest.raises(ValueError, match=r"2 images, one a channel, got \(1, 12, 12, 3\)"):
+        slope(images[:1])
+
+
+def test_the_most_negative_picture_is_the_other_ones_opposite(halves):
+    likes, dislikes = (
+        maximize_activation(halves, "halves", [0], negative=negative)[0, ..., 0]
+        for negative in (False, True)
+    )
+    assert likes[:, :4].mean() - likes[:, 4:].mean() > 0.5
+    assert dislikes[:, 4:].mean() - dislikes[:, :4].mean() > 0.5
+
+
+def test_diversity_makes_pictures_of_one_channel_differ(stripes):
+    """A channel that likes stripes of both directions gets some of each."""
+    sums = layers.Conv2D(1, 1, name="either")
+    either = keras.Model(stripes.inputs, sums(stripes.get_layer("stripes").output))
+    sums.set_weights([np.ones((1, 1, 2, 1)), np.zeros(1)])
+    both = keras.Model(
+        either.inputs,
+        layers.Concatenate(name="all")([either.output, stripes.get_layer("stripes").output]),
+    )
+    options = {"size": 32, "steps": 60}
+
+    def difference(diversity: float) -> float:
+        images = maximize_activation(both, "all", [0, 0], diversity=diversity, **options)
+        maps = ops.convert_to_numpy(ops.relu(both(images)))[..., 1:].mean(axis=(1, 2))
+        shares = maps[:, 0] / maps.sum(axis=1)  # of upright stripes
+        return abs(shares[0] - shares[1])
+
+    assert difference(5.0) > difference(0.0) + 0.1
 
 
 def test_gray_images_from_waves():
