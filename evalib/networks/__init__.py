@@ -10,8 +10,8 @@ __getattr__, __dir__ = offer(
         "applications": "application_names application_graph load_or_build",
         "config": "NetworkConfig build_network",
         "costs": "LayerCost layer_costs macs",
-        "course": "EXPAND_TO_512 WIDENING baseline_network s3_network session2_network "
-        "squeeze_expand_network widening_network bsconv_network",
+        "course": "EXPAND_TO_512 baseline_network s3_network session2_network "
+        "squeeze_expand_network bsconv_network",
         "folding": "fold_normalization shift_average",
         "gradients": "input_gradient weight_gradients",
         "graph": "Call run_through_graph find_call has_graph tensors",

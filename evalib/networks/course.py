@@ -11,7 +11,6 @@ from keras import layers, ops
 from evalib.networks.layers import LAST, conv_block, softmax_dtype, transition_block, whole_numbers
 
 EXPAND_TO_512 = ((64, 128, 256, 512),) * 3  # kernels of the course's three blocks
-WIDENING = ((64,) * 4, (128,) * 4, (256,) * 4, (512,) * 4)  # as ResNet has it
 
 
 def baseline_network() -> keras.Model:
@@ -122,20 +121,6 @@ def squeeze_expand_network(
             channels = transition_block(channels, narrow, name=f"transition{number - 1}")
         channels = conv_block(channels, kernels, name=f"block{number}", normalize=False)
     return keras.Model(image, _class_probabilities(channels, classes), name=name)
-
-
-def widening_network(
-    input_size: int = 400, width: float = 1.0, *, classes: int = 1000
-) -> keras.Model:
-    """ResNet's alternative: four blocks that are 64, 128, 256 and 512 channels wide throughout.
-
-    Compare its cost with that of `squeeze_expand_network(block_widths=[(64, 128, 256, 512)] * 4)`,
-    which is the same in all else; the course's own has three blocks. The input size is 130 or more.
-    """
-    blocks, name = WIDENING, "widening"
-    return squeeze_expand_network(
-        input_size, width, block_widths=blocks, classes=classes, name=name
-    )
 
 
 def _class_probabilities(channels: keras.KerasTensor, classes: int) -> keras.KerasTensor:

@@ -3,12 +3,11 @@
 from evalib import offer
 
 _NAMES = {
-    "experiments": "show_seed_scores show_frontier",
+    "experiments": "show_seed_scores show_frontier show_paths",
+    "kernels": "kernel_pictures show_kernels",
     "primitives": "colorize show_images show_lines show_numbers show_bars write_numbers "
     "outline hide_axes scale_axes add_legend short_number animate",
     "style": "use_style INK SIGNED BLUE ORANGE GRAY GREEN PURPLE SKY COLORS DPI STYLE",
-    "subjects": "kernel_pictures show_kernels show_letter_page show_letter_channel show_paths "
-    "show_tiny_network show_fields",
     "sweeps": "MOST_ROWS show_sweep save_figure",
 }
 __getattr__, __dir__ = offer(__name__, _NAMES)

@@ -1,6 +1,7 @@
-"""The figures of studies, which the front page shows as well."""
+"""The figures of studies, which the front page shows as well, and the paths of optimizers."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -8,10 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evalib.plots.style import BLUE, GRAY, ORANGE
+from evalib.plots.style import BLUE, COLORS, GRAY, ORANGE
 from evalib.training.best_networks import PublishedResult
 
 Entries = Mapping[str, Mapping[str, Any]]
+Paths = Mapping[str, np.ndarray]
 _MARKS = (97, 98, 98.5, 99, 99.2, 99.4, 99.5, 99.6, 99.7)
 _SIZES = (500, 1000, 2000, 5000, 10_000, 20_000)
 
@@ -63,6 +65,32 @@ def show_frontier(
     axes.axis(limits)  # the marks beyond them would have widened the picture
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def show_paths(
+    surface: Callable[..., np.ndarray], panels: Mapping[str, Paths], box: Sequence[float]
+) -> Figure:
+    """Draw paths over a surface, darker where it is lower, from a circle to a dot.
+
+    The surface is the height at arrays of `x` and `y`, with even contours of its square root;
+    panels are title to label to path, `(steps + 1, 2)`; the box is `(left, right, bottom, top)`.
+    """
+    left, right, bottom, top = box
+    x, y = np.meshgrid(np.linspace(left, right, 161), np.linspace(bottom, top, 121))
+    height, rows = surface(x, y), math.ceil(len(panels) / 3)
+    size = (8.2, rows * (8.2 / 3 * (top - bottom) / (right - left) + 0.3))
+    figure, grid = plt.subplots(rows, 3, figsize=size, sharex=True, sharey=True, squeeze=False)
+    for axes, (title, paths) in zip(grid.flat, panels.items(), strict=False):
+        axes.contourf(x, y, np.sqrt(height - height.min()), 10, cmap="Greys_r", alpha=0.35)
+        for color, (label, path) in zip(COLORS, paths.items(), strict=False):
+            axes.plot(*path.T, ".-", color=color, lw=1.2, ms=3.5, label=label)
+            axes.plot(*path[0], "o", color="white", mec=color, ms=7)
+            axes.plot(*path[-1], "o", color=color, mec="white", ms=7, zorder=4)
+        axes.set(title=title, xlim=(left, right), ylim=(bottom, top))
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    if len(labels) > 1:
+        figure.legend(handles, labels, loc="outside lower center", ncols=6)
     return figure
 
 

@@ -12,7 +12,6 @@ from evalib.networks.course import (
     s3_network,
     session2_network,
     squeeze_expand_network,
-    widening_network,
 )
 from evalib.networks.folding import fold_normalization
 from evalib.receptive_fields.compute import receptive_field
@@ -42,10 +41,10 @@ def test_our_network_by_hand_and_by_the_rules():
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-@pytest.mark.parametrize("build", [baseline_network, s3_network, widening_network])
+@pytest.mark.parametrize("build", [baseline_network, s3_network, squeeze_expand_network])
 def test_every_setting_gives_the_same_network(generator, set_keras, build, setting):
-    widening = {"input_size": 130, "width": 1 / 64, "classes": 5}
-    options = widening if build is widening_network else {}
+    small = {"input_size": 62, "width": 1 / 64, "classes": 5}
+    options = small if build is squeeze_expand_network else {}
     usual = build(**options)
     set_keras(setting)
     other = build(**options)
@@ -87,19 +86,20 @@ def test_the_networks_of_sessions_2_and_3_have_the_sizes_of_the_courses_tables()
     assert model.count_params() == convolution_parameters(*steps) == 5_249_768
 
 
-def test_the_widening_network_by_hand():
+def test_other_widths_of_blocks_by_hand():
     blocks = [[32, *[width] * 4] for width in (64, 128, 256, 512)]
     convolutions = [(3, a, b) for channels in blocks for a, b in itertools.pairwise(channels)]
     squeezes = [(1, width, 32) for width in (64, 128, 256)]
     by_hand = convolution_parameters((3, 3, 32), *convolutions, *squeezes, (1, 512, 10))
-    assert widening_network(130, classes=10).count_params() == by_hand
+    model = squeeze_expand_network(130, block_widths=[block[1:] for block in blocks], classes=10)
+    assert model.count_params() == by_hand
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
         (lambda: session2_network(27), "at least 28, got 27"),
-        (lambda: widening_network(129), "at least 130, got 129"),
+        (lambda: squeeze_expand_network(61), "at least 62, got 61"),
         (lambda: session2_network(28, 0), "above 0 and up to 1, got 0"),
         (lambda: squeeze_expand_network(62, block_widths=[]), "at least one block"),
         (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evalib import data, plots
+from evalib import plots
 from evalib.plots.primitives import to_unit_range
 
 
@@ -91,16 +91,9 @@ def test_a_moving_picture_holds_every_frame():
 
 
 def test_figures_of_a_subject_can_be_drawn():
-    page, letters = data.draw_page([data.Line("see"), data.Line("a sea")], width=120)
-    marks = {"found": [letter[2:] for letter in letters], "missed": np.empty((0, 2))}
-    pair, steps = np.array([[0.5, -0.3], [0.2, 0]]), np.linspace(0.1, 1, 5)
-    values = {name: pair[0] for name in ("x", "b1", "z1", "a1", "b2", "z2", "p")}
-    values |= {"w1": pair, "w2": pair, "loss": np.array(0.4)}
-    plots.show_tiny_network(values, values, ["a", "b", "zero", "one"])
+    steps = np.linspace(0.1, 1, 5)
     paths = {name: np.stack([steps, steps**2], axis=1) for name in ("SGD", "Adam")}
     plots.show_paths(lambda x, y: x**2 + y**2, {"a bowl": paths}, (-1, 1, -1, 1))
-    plots.show_letter_page(page, marks, ["one", "two"])
-    plots.show_letter_channel(page, page[:9, :9], page, marks, spread=3)
     plots.show_kernels({"gray": np.ones((3, 3, 1, 32)), "color": np.ones((7, 7, 3, 16))})
     plots.show_numbers({"counts": [[1, 9], [2, -3]]})
     plots.show_bars({"weights": {"one": 3, "two": 9408, "three": 5_000_000}}, highlight="two")
