@@ -24,7 +24,9 @@ from sphinx.util.template import SphinxRenderer
 COVERS = "covers"
 TEMPLATES = ("index", "run")
 # As a page of docs/ has it, so that it leads to the notebook on GitHub as well.
-NOTEBOOK_LINK = re.compile(r"\]\(\.\./notebooks/(?P<name>\w+)\.ipynb(?:#(?P<anchor>[^)]*))?\)")
+NOTEBOOK_LINK = re.compile(
+    r"\]\(\.\./notebooks/(?P<name>(?:further/)?\w+)\.ipynb(?:#(?P<anchor>[^)]*))?\)"
+)
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,17 @@ def copy_notebooks(root: Path, docs: Path, covers: dict[str, int]) -> list[Noteb
     return notebooks
 
 
+def copy_further(root: Path, docs: Path) -> dict[str, str]:
+    """Copy what goes deeper than the course, and return each notebook's name and title."""
+    titles = {}
+    for path in sorted((root / "notebooks" / "further").glob("*.ipynb")):
+        content = path.read_bytes()
+        write_if_changed(docs / "notebooks" / "further" / path.name, content)
+        titles[path.stem] = first_heading(json.loads(content)).partition(":")[0]
+    remove_others(docs / "notebooks" / "further", {f"{name}.ipynb" for name in titles})
+    return titles
+
+
 def module_groups(package: Path) -> dict[str, list[Module]]:
     """List the modules of each room of evalib; what stands in no room comes last.
 
@@ -269,6 +282,7 @@ def collect(app: Sphinx) -> None:
         "title": title,
         "introduction": rest.partition("\n## ")[0].strip(),
         "notebooks": notebooks,
+        "further": copy_further(root, docs),
         "results": {next(iter(row.values())): row for row in results},
         "section": lambda heading: for_pages(readme_section(readme, heading)),
     }
@@ -279,7 +293,7 @@ def prepare(app: Sphinx, docname: str, source: list[str]) -> None:
     if docname in TEMPLATES:
         source[0] = SphinxRenderer().render_string(source[0], app.course_values)  # type: ignore[attr-defined]
     if docname.startswith("notebooks/"):
-        source[0] = source[0].replace("](../docs/", "](../")
+        source[0] = source[0].replace("](../docs/", "](../").replace("](../../docs/", "](../../")
     else:
         source[0] = NOTEBOOK_LINK.sub(_page_link, source[0])
 

@@ -8,7 +8,9 @@ import nbformat
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+FOLDERS = REPOSITORY / "notebooks", REPOSITORY / "notebooks" / "further"
+COURSE, FURTHER = (sorted(folder.glob("*.ipynb")) for folder in FOLDERS)
+NOTEBOOKS = COURSE + FURTHER
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -17,13 +19,15 @@ def code_cells(path: Path) -> list[nbformat.NotebookNode]:
     return [cell for cell in cells if cell.cell_type == "code" and cell.source.strip()]
 
 
-def test_each_notebook_has_its_pair_and_its_row_in_the_readme():
-    stems = [path.stem for path in NOTEBOOKS]
-    assert stems
-    assert stems == sorted(p.stem for p in (REPOSITORY / "notebooks" / "src").glob("*.py"))
+def test_each_notebook_has_its_pair_and_its_place_in_the_readme():
+    for folder, found in zip(FOLDERS, (COURSE, FURTHER), strict=True):
+        pairs = sorted(path.stem for path in (folder / "src").glob("*.py"))
+        assert pairs == [path.stem for path in found]
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \[(\w+)\]\(notebooks/\1\.ipynb\) \|", readme, re.MULTILINE)
-    assert rows == stems
+    assert rows == [path.stem for path in COURSE]
+    links = re.findall(r"\]\(notebooks/further/(\w+)\.ipynb\)", readme)
+    assert sorted(links) == [path.stem for path in FURTHER]
 
 
 @each_notebook
