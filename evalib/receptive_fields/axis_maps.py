@@ -76,10 +76,11 @@ class AxisMap:
     @property
     def extent(self) -> int:
         """The pixels from the first to the last that a position sees, at most."""
+        clipped = 1 - self.clipped.sum(axis=0, dtype=np.int64)
         extents = 1 - self.endless.sum(axis=0)
         if extents.max() > FAR // 2 or (self.axis is None and self.depends_on()):
-            extents = 1 - self.clipped.sum(axis=0, dtype=np.int64)
-        return max(0, int(extents.max()))
+            extents = clipped
+        return max(0, int(extents.max()), int(clipped.max(initial=0)))
 
     def depends_on(self) -> list[int]:
         """The tensor's axes along which the field changes or its positions lie."""
@@ -95,19 +96,19 @@ class AxisMap:
         further = (periods * self.step).reshape(shape)
         return np.where(abs(bounds) < FAR, bounds + np.stack([further, -further]), bounds)
 
-    def slide(self, axis: int, window: Window) -> "AxisMap":
+    def slide(self, axis: int, window: Window, border: Window | None = None) -> "AxisMap":
         """Move a window along an axis; positions before the first and after the last do not
-        exist."""
+        exist, or are others, as the window `border` says."""
         if axis not in self.depends_on():
             return self
-        clipped = _slid(_inside(self.clipped, axis), axis, window)
+        clipped = _slid(_inside(self.clipped, axis), axis, border or window)
         repeats = self.period // math.gcd(window.step, self.period)
         outputs = repeats * len(window.starts)
         if axis != self.axis or outputs > _LONGEST_PERIOD:
             endless = self.as_listed(axis).endless
             size = max(endless.shape[axis], self.clipped.shape[axis])
             endless = endless.repeat(size // endless.shape[axis], axis)
-            slid = _slid(_inside(endless, axis), axis, window)
+            slid = _slid(_inside(endless, axis), axis, border or window)
             return self.as_listed(axis)._with(slid, clipped)
         endless = _slid(self.at, axis, dataclasses.replace(window, size=outputs))
         step = self.step * repeats * window.step // self.period

@@ -1,11 +1,7 @@
 """The rules of Keras's layers and of the operations of `keras.ops`, taken as at inference."""
 
 import dataclasses
-import re
-from collections.abc import Sequence
-from typing import Any
 
-import keras
 import numpy as np
 
 from evalib.receptive_fields import axis_maps, tensor_fields
@@ -30,7 +26,7 @@ rule("GroupNormalization AutoContrast Equalization")(
     lambda call: call.field.gather(range(1, len(call.shape)))
 )
 rule("Dense")(lambda call: call.field.mix_channels(len(call.shape) - 1))
-rule("EinsumDense")(lambda call: einsum(call.operands, call.layer.equation))
+rule("EinsumDense")(lambda call: tensor_fields.einsum(call.operands, call.layer.equation))
 rule("Embedding")(lambda call: call.field.insert(len(call.shape)).with_channel(len(call.shape)))
 rule("RepeatVector")(lambda call: call.field.insert(1).with_channel(2))
 rule("Permute")(lambda call: call.field.transpose([0, *call.layer.dims]))
@@ -41,16 +37,17 @@ rule("Concatenate", "Concatenate")(
 rule("SpectralNormalization")(lambda call: evaluate(call.layer.layer, call.operands, call.shapes))
 
 
-@rule("Conv* DepthwiseConv* SeparableConv*", "Conv DepthwiseConv SeparableConv")
+@rule("Conv* DepthwiseConv* SeparableConv*", "Conv DepthwiseConv SeparableConv ExtractPatches")
 def convolution(call: LayerCall) -> TensorField:
     layer, size = call.layer, call.shape[call.channel]
-    kernel, groups = getattr(layer, "kernel_size", None), getattr(layer, "groups", 1)
+    kernel = getattr(layer, "kernel_size", getattr(layer, "size", None))
+    groups = getattr(layer, "groups", 1)
     if kernel is None:  # An operation reads its kernel.
         *kernel, channels, _ = call.args[1].shape
         groups = 1 if call.kind == "SeparableConv" else size // channels
     groups = size if call.kind.startswith("Depthwise") else groups
     field = call.field.mix_channels(call.channel, groups, size, call.shapes[0][call.channel])
-    return slide(call, field, kernel, layer.strides, layer.dilation_rate, layer.padding)
+    return slide(call, field, kernel, layer.strides or kernel, layer.dilation_rate, layer.padding)
 
 
 @rule("Conv*Transpose", "ConvTranspose")
@@ -73,18 +70,24 @@ def global_pooling(call: LayerCall) -> TensorField:
     return change(call.positions)
 
 
-@rule("ZeroPadding* Cropping*", "CropImages")
+@rule("ZeroPadding* Cropping* CenterCrop RandomCrop", "CropImages PadImages")
 def padding_or_cropping(call: LayerCall) -> TensorField:
-    crop = call.kind.startswith("Crop")
-    if call.kind == "CropImages":  # as in `bsconv_network`
-        sides = ("top", "bottom", "left", "right")
-        given = [getattr(call.layer, f"{side}_cropping") for side in sides]
-        if None in given:
-            raise UnknownFieldError("a crop to a size is not known")
+    """How many positions come before the others, or go, and what is left of the change behind."""
+    more = [call.shapes[0][axis] - call.shape[axis] for axis in call.positions]
+    name, sign = ("cropping", -1) if "Crop" in call.kind else ("padding", 1)
+    if call.kind in ("CenterCrop", "RandomCrop"):
+        if max(more) > 0:
+            raise UnknownFieldError("it resizes smaller images, which is not followed")
+        # At inference a random crop leaves each pixel in its place.
+        before = [-(-m // 2) if call.kind == "CenterCrop" else 0 for m in more]
+    elif call.kind.endswith("Images"):
+        sides = [(f"top_{name}", f"bottom_{name}"), (f"left_{name}", f"right_{name}")]
+        given = [[getattr(call.layer, side) for side in pair] for pair in sides]
+        ends = zip(given, more, strict=True)
+        before = [m - sign * last if first is None else sign * first for (first, last), m in ends]
     else:
-        given = call.layer.cropping if crop else call.layer.padding
-    pairs = np.reshape(given, (-1, 2))
-    before, after = (-pairs if crop else pairs).T.tolist()
+        before = [sign * first for first, _ in np.reshape(getattr(call.layer, name), (-1, 2))]
+    after = [m - first for m, first in zip(more, before, strict=True)]
     return slide(call, call.field, before, after, window=axis_maps.shifted)
 
 
@@ -121,20 +124,53 @@ def flatten(call: LayerCall) -> TensorField:
     return call.field.transpose(order).reshape(shape, call.shapes[0])
 
 
+@rule("Dot")
+def dot(call: LayerCall) -> TensorField:
+    """Products over one axis of each input; axis 0 is the batch."""
+    sides = ["abcdefgh"[: len(call.operands[0].shape)], "aijklmno"[: len(call.operands[1].shape)]]
+    first, second = (side[n] for side, n in zip(sides, each(call.layer.axes, 2), strict=True))
+    output = sides[0].replace(first, "") + sides[1][1:].replace(second, "")
+    output += "z" * (len(call.shapes[0]) - len(output))
+    return tensor_fields.einsum(
+        call.operands, f"{sides[0]},{sides[1].replace(second, first)}->{output}"
+    )
+
+
 @rule("TimeDistributed")
 def time_distributed(call: LayerCall) -> TensorField:
-    """The wrapped layer works on each step of axis 1 alone."""
-    field = call.field
+    """The wrapped layer works on each step of axis 1 alone: on one, if all are alike."""
+    field, shape, frame = call.field, call.shapes[0], (None, *call.shape[2:])
     over_time = [each.depends_on() for each in field.maps]
-    if any(1 in axes and len(axes) > 1 for axes in over_time):
-        raise UnknownFieldError("what its steps see changes from step to step")
-    operand = Operand((None, *call.shape[2:]), field.remove([1]))
-    (result,) = evaluate(call.layer.layer, [operand], [(None, *call.shapes[0][2:])])
-    result, maps, ones = result.insert(1), [], [1] * (result.rank - 1)
+    alike, results = not any(1 in axes and len(axes) > 1 for axes in over_time), []
+    for step in range(1 if alike else call.shape[1]):
+        operand = Operand(frame, field.select(1, [step]).remove([1]))
+        (result,) = evaluate(call.layer.layer, [operand], [(None, *shape[2:])])
+        results.append(Operand((None, 1, *shape[2:]), result.insert(1)))
+    result, maps = tensor_fields.end_to_end(results, 1), []
     for old, new, axes in zip(field.maps, result.maps, over_time, strict=True):
         # What follows time alone keeps to it.
-        maps.append(old.move(lambda b: b.reshape(2, -1, *ones)) if 1 in axes else new)
+        ones = [1] * (len(shape) - 2)
+        maps.append(old.move(lambda b: b.reshape(2, -1, *ones)) if axes == [1] else new)  # noqa: B023
     return dataclasses.replace(result, maps=tuple(maps))
+
+
+@rule("ConvLSTM*")
+def conv_lstm(call: LayerCall) -> list[TensorField]:
+    """With each frame the state is convolved once more: what it sees spreads with time."""
+    layer, cell, steps = call.layer, call.layer.cell, np.arange(call.shape[1])
+    shape, states = (None, 1, *call.shapes[0][2 - len(call.shape) :]), []
+    options = (cell.strides, cell.dilation_rate, cell.padding)
+    frames = slide(call, call.field.mix_channels(call.channel), cell.kernel_size, *options)
+    state_call = LayerCall(layer, (Operand(shape, frames),), {}, ())
+    for step in steps[::-1] if layer.go_backwards else steps:
+        state = frames.select(1, [step])
+        if states:
+            spread = slide(state_call, states[-1], cell.kernel_size, 1, 1, "same")
+            state = dataclasses.replace(tensor_fields.join([state, spread]), note=frames.note)
+        states.append(state)
+    last = states[-1].remove([1])
+    sequence = tensor_fields.end_to_end([Operand(shape, state) for state in states], 1)
+    return [sequence if layer.return_sequences else last, *[last] * (len(call.shapes) - 1)]
 
 
 @rule("LSTM GRU SimpleRNN RNN")
@@ -174,14 +210,16 @@ def multi_head_attention(call: LayerCall) -> TensorField:
     mask, key = call.argument("attention_mask"), key or value
     call.check_only(query, key, value, mask)
     axes = getattr(call.layer, "_attention_axes", None) or (1,)
-    return attention([query, key, value], axes, call.argument("use_causal_mask"), mask)
+    return tensor_fields.attention(
+        [query, key, value], axes, call.argument("use_causal_mask"), mask
+    )
 
 
 @rule("Attention AdditiveAttention")
 def dot_attention(call: LayerCall) -> TensorField:
     call.check_only(call.argument("inputs"), call.argument("mask"))
     causal = call.argument("use_causal_mask")
-    return attention(call.argument("inputs"), (1,), causal, call.argument("mask"))
+    return tensor_fields.attention(call.argument("inputs"), (1,), causal, call.argument("mask"))
 
 
 # ---- operations
@@ -201,13 +239,9 @@ rule(
 )(tensor_fields.merge)
 rule(operations="OnesLike ZerosLike FullLike EmptyLike")(lambda call: [None])
 rule(operations="BatchNorm")(lambda call: call.field)
+rule(operations="TopK")(lambda call: [call.field.gather([len(call.shape) - 1])] * 2)
+rule(operations="OneHot")(lambda call: call.field.insert(call.axis(1)).with_channel(call.axis(1)))
 rule(operations="Cumsum Cumprod")(lambda call: call.field.accumulate(call.axis()))
-rule(operations="ExtractPatches")(
-    lambda call: slide(
-        *(call, call.field.mix_channels(call.channel), call.layer.size),
-        *(call.layer.strides or call.layer.size, call.layer.dilation_rate, call.layer.padding),
-    )
-)
 
 
 @rule(
@@ -224,6 +258,14 @@ def reduction(call: LayerCall) -> list[TensorField]:
     return [change(axes)] * len(call.shapes)
 
 
+@rule(operations="Glu")
+def gated(call: LayerCall) -> TensorField:
+    """The first half along an axis is multiplied by a function of the second."""
+    axis, half = call.axis(), call.shapes[0][call.axis()]
+    parts = [call.field.select(axis, np.arange(half) + start) for start in (0, half)]
+    return dataclasses.replace(tensor_fields.join(parts), note=call.field.note)
+
+
 @rule(operations="Pad")
 def pad(call: LayerCall) -> TensorField:
     field, mode = call.field, call.layer.mode
@@ -232,7 +274,8 @@ def pad(call: LayerCall) -> TensorField:
         raise UnknownFieldError("it pads the batch")
     for axis, pair in enumerate(pairs):
         if mode != "constant" and any(pair):  # Each position shows one of those that were there.
-            field = field.select(axis, np.pad(np.arange(call.shape[axis]), pair, mode=mode))
+            index = np.pad(np.arange(call.shape[axis]), pair, mode=mode)
+            field = field.select(axis, index, shift=pair[0])
         elif any(pair):
             field = field.slide({axis: axis_maps.shifted(call.shape[axis], *pair)})
     return field
@@ -260,22 +303,28 @@ def indexing(call: LayerCall) -> TensorField:
     return field
 
 
-@rule(operations="Flip Roll Repeat Take")
+@rule(operations="Flip Roll Repeat Take Tile")
 def rearrangement(call: LayerCall) -> TensorField:
     """Positions in another order: the operation is done with their numbers."""
-    layer, field, rank, axes = call.layer, call.field, len(call.shape), each(call.layer.axis)
-    shifts = each(getattr(layer, "shift", 0), len(axes))
-    for axis, shift in zip(axes, shifts, strict=True):
+    layer, field, rank, index = call.layer, call.field, len(call.shape), np.zeros(1)
+    tiles = ([1] * rank + [*each(getattr(layer, "repeats", 1))])[-rank:]
+    tiled = tuple(axis for axis, count in enumerate(tiles) if count > 1)
+    axes = tiled if call.kind == "Tile" else each(layer.axis)
+    for axis, amount in zip(axes, each(getattr(layer, "shift", 0), len(axes)), strict=True):
         if axis is None or axis % rank == 0:
             raise UnknownFieldError("it works on the batch")
-        index = np.arange(call.shape[axis])
+        index, shift = np.arange(call.shape[axis]), None
         if call.kind == "Take":
             index = index[np.asarray(call.args[1])]
-        elif call.kind == "Repeat":
-            index = np.repeat(index, layer.repeats)
+        elif call.kind == "Roll":  # Away from the seam all move alike.
+            index, half = np.roll(index, amount), len(index) // 2
+            shift = (amount + half) % len(index) - half
+        elif call.kind == "Flip":
+            index = index[::-1]
         else:
-            index = np.roll(index, shift) if call.kind == "Roll" else index[::-1]
-        field = field.select(axis % rank, np.ravel(index))
+            repeat = np.tile if call.kind == "Tile" else np.repeat
+            index = repeat(index, tiles[axis] if call.kind == "Tile" else layer.repeats)
+        field = field.select(axis % rank, np.ravel(index), shift)
     return field.remove(axis % rank for axis in axes) if index.ndim == 0 else field
 
 
@@ -325,50 +374,18 @@ def one_more_or_less(call: LayerCall) -> TensorField:
 def products(call: LayerCall) -> TensorField:
     terms, ranks = list(call.args), [len(term.shape) for term in call.args]
     if call.kind == "Einsum":
-        return einsum(terms, call.layer.subscripts)
+        return tensor_fields.einsum(terms, call.layer.subscripts)
     if not isinstance(terms[1], Operand) and ranks[1] == 2 and getattr(call.layer, "axes", 1) == 1:
-        return einsum(terms, "...a,ab->...b")
+        return tensor_fields.einsum(terms, "...a,ab->...b")
     if call.kind != "Matmul" or min(ranks) < 2:
         raise UnknownFieldError("this product of tensors is not known")
-    return einsum(terms, "...ab,...bc->...ac")
+    return tensor_fields.einsum(terms, "...ab,...bc->...ac")
 
 
-def einsum(terms: Sequence[Any], equation: str) -> TensorField:
-    """Sums of products: an axis whose letter is not in the output is seen as a whole."""
-    *inputs, output = re.split(r",|->", equation.replace(" ", ""))
-    fields = []
-    for term, letters in zip(terms, inputs, strict=False):
-        if not isinstance(term, Operand) or term.field is None:
-            continue
-        dots = "ABCDEFGH"[: len(term.shape) - len(letters.replace("...", ""))]
-        letters, result = letters.replace("...", dots), output.replace("...", dots)
-        if letters[0] != result[0] or len(set(letters)) < len(letters):
-            raise UnknownFieldError(f"the products {equation!r} are not known")
-        field = term.field.remove(n for n, letter in enumerate(letters) if letter not in result)
-        kept = [letter for letter in letters if letter in result]
-        field = field.transpose([kept.index(letter) for letter in result if letter in kept])
-        for n, letter in enumerate(result):
-            field = field if letter in kept else field.insert(n)
-        channel = len(result) - 1 if field.channel is None else field.channel
-        fields.append(field.with_channel(channel))
-    if len({field.rank for field in fields}) > 1:
-        raise UnknownFieldError(f"the products {equation!r} are not known")
-    return tensor_fields.join(fields)
-
-
-def attention(
-    operands: Sequence[Operand], axes: Sequence[int], causal: bool | None, mask: Any
-) -> TensorField:
-    """A query sees itself, and the keys and values along some axes that a mask lets it see."""
-    query, *others = operands
-    last = len(query.shape) - 1
-    masks = [one for one in keras.tree.flatten(mask) if one is not None]
-    if any(not isinstance(one, Operand) or one.field for one in masks):
-        raise UnknownFieldError("attention with a mask of its own is not known")
-    if causal and (tuple(axes) != (1,) or query.shape[1] != others[0].shape[1]):
-        raise UnknownFieldError("a causal mask is known for one axis and as many keys as queries")
-    fields = [query.field.gather([last])] if query.field else []
-    for field in {id(other.field): other.field for other in others if other.field}.values():
-        mixed = field.gather([last])
-        fields.append(mixed.accumulate(1) if causal else mixed.gather(axes))
-    return tensor_fields.join(fields)
+@rule(operations="DotProductAttention")
+def dot_product_attention(call: LayerCall) -> TensorField:
+    query, key, value, mask = (call.argument(n) for n in ("query", "key", "value", "mask"))
+    call.check_only(query, key, value, mask)
+    if call.argument("bias") is not None:
+        raise UnknownFieldError("attention with a bias is not known")
+    return tensor_fields.attention([query, key, value], (1,), call.layer.is_causal, mask)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -72,12 +73,16 @@ class TensorField:
     def transpose(self, order: Sequence[int]) -> "TensorField":
         return self.move(lambda b: b.transpose(order))
 
-    def select(self, axis: int, index: Any) -> "TensorField":
-        """Take positions along an axis in the order of an index."""
-        window = axis_maps.chosen(np.asarray(index, np.int64))
-        return self.each(
-            lambda each: (each if window.step else each.as_listed(axis)).slide(axis, window)
-        )
+    def select(self, axis: int, index: Any, shift: int | None = None) -> "TensorField":
+        """Take positions along an axis in the order of an index. Away from the border it may be
+        that all are shifted alike."""
+        border = axis_maps.chosen(np.asarray(index, np.int64))
+        window = border if shift is None else Window([-shift], [1], 1, border.size)
+
+        def selected(each: AxisMap) -> AxisMap:
+            return (each if window.step else each.as_listed(axis)).slide(axis, window, border)
+
+        return self.each(selected)
 
     def reshape(self, old: Shape, new: Shape) -> "TensorField":
         """Follow a reshape; channels that are joined with positions, or split, are the last."""
@@ -120,8 +125,9 @@ class LayerCall:
         leaves = keras.tree.flatten((args, dict(kwargs)))
         self.operands = [leaf for leaf in leaves if isinstance(leaf, Operand)]
         self.shape = self.operands[0].shape
-        self.channel = 1 if channels_first(layer) else len(self.shape) - 1
-        self.positions = [n for n in range(1, len(self.shape)) if n != self.channel] or [1]
+        first = 2 if self.kind.startswith("ConvLSTM") else 1  # Its axis 1 is time.
+        self.channel = first if channels_first(layer) else len(self.shape) - 1
+        self.positions = [n for n in range(first, len(self.shape)) if n != self.channel] or [1]
 
     @property
     def field(self) -> TensorField:
@@ -189,6 +195,47 @@ def end_to_end(operands: Sequence[Operand], axis: int) -> TensorField:
         notes.append(_misaligned(pieces) if axis == first.channel else "")
         maps.append(axis_maps.combine(pieces, sizes, axis))
     return TensorField(tuple(maps), first.channel, next(filter(None, notes), ""))
+
+
+def einsum(terms: Sequence[Any], equation: str) -> TensorField:
+    """Sums of products: an axis whose letter is not in the output is seen as a whole."""
+    *inputs, output = re.split(r",|->", equation.replace(" ", ""))
+    fields = []
+    for term, letters in zip(terms, inputs, strict=False):
+        if not isinstance(term, Operand) or term.field is None:
+            continue
+        dots = "ABCDEFGH"[: len(term.shape) - len(letters.replace("...", ""))]
+        letters, result = letters.replace("...", dots), output.replace("...", dots)
+        if letters[0] != result[0] or len(set(letters)) < len(letters):
+            raise UnknownFieldError(f"the products {equation!r} are not known")
+        field = term.field.remove(n for n, letter in enumerate(letters) if letter not in result)
+        kept = [letter for letter in letters if letter in result]
+        field = field.transpose([kept.index(letter) for letter in result if letter in kept])
+        for n, letter in enumerate(result):
+            field = field if letter in kept else field.insert(n)
+        channel = len(result) - 1 if field.channel is None else field.channel
+        fields.append(field.with_channel(channel))
+    if len({field.rank for field in fields}) > 1:
+        raise UnknownFieldError(f"the products {equation!r} are not known")
+    return join(fields)
+
+
+def attention(
+    operands: Sequence[Operand], axes: Sequence[int], causal: bool | None, mask: Any
+) -> TensorField:
+    """A query sees itself, and the keys and values along some axes that a mask lets it see."""
+    query, *others = operands
+    last = len(query.shape) - 1
+    masks = [one for one in keras.tree.flatten(mask) if one is not None]
+    if any(not isinstance(one, Operand) or one.field for one in masks):
+        raise UnknownFieldError("attention with a mask of its own is not known")
+    if causal and (tuple(axes) != (1,) or query.shape[1] != others[0].shape[1]):
+        raise UnknownFieldError("a causal mask is known for one axis and as many keys as queries")
+    fields = [query.field.gather([last])] if query.field else []
+    for field in {id(other.field): other.field for other in others if other.field}.values():
+        mixed = field.gather([last])
+        fields.append(mixed.accumulate(1) if causal else mixed.gather(axes))
+    return join(fields)
 
 
 def _misaligned(maps: Sequence[AxisMap]) -> str:

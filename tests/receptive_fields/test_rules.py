@@ -103,6 +103,22 @@ IMAGES = {
     "mirrored": lambda i: conv(padding="valid")(
         ops.pad(i, [[0, 0], [2, 2], [1, 1], [0, 0]], "reflect")
     ),
+    "mirrored with its edge": lambda i: conv()(
+        ops.pad(normal(i), [[0, 0], [3, 2], [0, 4], [0, 0]], "symmetric")
+    ),
+    "the center": lambda i: conv()(layers.CenterCrop(5, 4)(i)),
+    "a random crop": lambda i: layers.RandomCrop(5, 5)(i)[:, :5, :5],
+    "images cropped": lambda i: conv()(
+        ops.image.crop_images(i, 2, target_width=5, right_cropping=1, target_height=4)
+    ),
+    "images padded": lambda i: conv()(
+        ops.image.pad_images(i, 2, target_width=10, right_padding=1, target_height=13)
+    ),
+    "gated": lambda i: ops.nn.glu(two_branches(i)),
+    "gated along rows": lambda i: ops.nn.glu(normal(i), axis=1),
+    "tiled": lambda i: ops.tile(normal(i), (1, 2, 1, 1)),
+    "the largest": lambda i: ops.top_k(two_branches(i), 8)[0],
+    "one-hot": lambda i: ops.one_hot(ops.cast(1e6 * normal(i)[..., 0], "int32") % 99, 99),
     "stacked": lambda i: ops.unstack(ops.stack([normal(i), conv(5)(i)], axis=1), axis=1)[1],
     "axes moved": lambda i: ops.swapaxes(
         ops.moveaxis(ops.squeeze(ops.expand_dims(normal(i), 1), 1), 3, 1), 1, 3
@@ -146,6 +162,15 @@ def test_images(name):
     check_regions(model, field)
 
 
+@pytest.mark.parametrize(("rows", "aligned"), [(1, True), (0, False)])
+@pytest.mark.filterwarnings("ignore:.*do not align")
+def test_branches_with_mirrored_borders_may_not_align(rows, aligned):
+    image = keras.Input((9, 9, 1))
+    mirrored = ops.pad(image, [[0, 0], [rows, 2 - rows], [1, 1], [0, 0]], "reflect")
+    for one in (conv(padding="valid")(mirrored), ops.roll(conv()(image), 1 - rows, 1)):
+        assert receptive_field(keras.Model(image, image + one)).aligned is aligned
+
+
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "area"])
 @pytest.mark.parametrize("size", [(5, 4), (12, 11)])
 def test_resizing(interpolation, size):
@@ -170,6 +195,10 @@ SEQUENCES = {
     ),
     "grouped queries": lambda i: layers.GroupQueryAttention(4, 2, 1)(i, i, use_causal_mask=True),
     "causal dot products": lambda i: layers.Attention()([i, i], use_causal_mask=True),
+    "dot-product attention": lambda i: ops.nn.dot_product_attention(
+        *[ops.expand_dims(conv1d()(i), 2)] * 3, is_causal=True
+    ),
+    "dot": lambda i: layers.Dot(axes=(2, 1))([conv1d()(i), layers.Reshape((4, 8))(i)]),
     "frames stacked": lambda i: layers.Dense(4)(layers.Reshape((4, 8))(conv1d()(i))),
     "causal, residual": lambda i: i + conv1d(padding="causal", dilation_rate=2)(i),
     "a class token": lambda i: ops.concatenate([ops.ones_like(i[:, :1]), conv1d()(i)], axis=1),
@@ -186,13 +215,26 @@ def test_sequences(name):
     steps = keras.Input((8, 4))
     model = keras.Model(steps, SEQUENCES[name](steps))
     field = receptive_field(model)
-    assert field.is_global == (name in ("both ways", "repeated vector"))
+    assert field.is_global == (name in ("both ways", "repeated vector", "dot"))
     check_regions(model, field)
 
 
 FILMS = {
     "each frame alone": lambda i: layers.TimeDistributed(layers.Conv2D(1, 3))(
         layers.Conv3D(1, (3, 1, 1), padding="same")(i)
+    ),
+    "convolutional memory": lambda i: layers.ConvLSTM2D(
+        2, 3, padding="same", return_sequences=True
+    )(i),
+    "its last state": lambda i: layers.ConvLSTM2D(2, 3, strides=2)(i),
+    "both ways": lambda i: layers.Bidirectional(
+        layers.ConvLSTM2D(2, 3, padding="same", return_sequences=True)
+    )(i),
+    "memory of rows": lambda i: layers.ConvLSTM1D(2, 3, return_sequences=True, go_backwards=True)(
+        layers.Reshape((3, 6, 5))(i)
+    ),
+    "frames after a memory": lambda i: layers.TimeDistributed(layers.Conv2D(1, 3, strides=2))(
+        layers.ConvLSTM2D(2, (3, 1), padding="same", return_sequences=True)(i)
     ),
     "a model for each frame": lambda i: layers.TimeDistributed(
         keras.Sequential([keras.Input((6, 5, 1)), layers.Conv2D(1, 3), layers.MaxPooling2D(2)])
@@ -312,7 +354,6 @@ REASONS = {
     "reduces the batch": ops.sum,
     "a part of the batch": lambda i: i[:1, :],
     "aspect ratio": lambda i: layers.Resizing(4, 4, crop_to_aspect_ratio=True)(i),
-    "ConvLSTM1D is not known": lambda i: layers.ConvLSTM1D(2, 3)(i),
 }
 
 
