@@ -22,11 +22,11 @@
 #
 # | Question | Answer |
 # |---|---|
-# | [What are channels and kernels?](#What-are-channels-and-kernels?) | A channel is a map that says, for each position, how strongly a feature is present there. A kernel is the small array of weights that makes this map. |
-# | [Why should we nearly always use 3x3 kernels?](#Why-should-we-nearly-always-use-3x3-kernels?) | 3x3 is the smallest kernel with a center. Two of them see 5x5 pixels with 18 weights instead of 25, and with a ReLU in between they can do more. |
+# | [What are channels and kernels?](#What-are-channels-and-kernels?) | A channel is a map that says, for each position, how strongly a feature (an edge, a color, a letter) is present there. A kernel is the small array of weights that makes this map. |
+# | [Why should we nearly always use 3x3 kernels?](#Why-should-we-nearly-always-use-3x3-kernels?) | 3x3 is the smallest kernel with a center and a neighbor on every side. Two of them see 5x5 pixels with 18 weights instead of 25. |
 # | [How many 3x3 convolutions lead from 199x199 to 1x1?](#How-many-3x3-convolutions-lead-from-199x199-to-1x1?) | 99: each takes two pixels from height and width. With poolings in between, 10. |
-# | [How are kernels initialized?](#How-are-kernels-initialized?) | With small random numbers of variance 1/n (Xavier, for tanh) to 2/n (He, for ReLU). n is the number of products in each sum. |
-# | [What happens during training?](#What-happens-during-training?) | Forward, loss, gradient, update, over and over. Kernels grow out of noise into edges and strokes. |
+# | [How are kernels initialized?](#How-are-kernels-initialized?) | With small random numbers, larger for ReLU (the He rule) than for tanh (the Xavier rule). Too large explodes, too small vanishes. |
+# | [What happens during training?](#What-happens-during-training?) | The network predicts, a loss says how wrong it is, and each weight moves a little in the direction that makes the loss smaller. Over and over. |
 
 # %% cellView="form"
 # @title On Colab, install evalib. Elsewhere, this cell does nothing.
@@ -52,10 +52,10 @@ ev.check_version("0.2")
 #
 # ### What does a kernel compute?
 #
-# Take a picture of 5x5 numbers: a bright square on a dark ground. The kernel subtracts what is on the left from what is on the right.
+# Take a picture of 5x5 numbers: a bright rectangle in the lower right corner. The kernel subtracts what is on the left from what is on the right.
 
 # %%
-# A convolution in six lines: visit each position, multiply, add.
+# A convolution is a double loop: visit each position, multiply, add.
 def convolve(picture, kernel):
     height, width = picture.shape[0] - 2, picture.shape[1] - 2
     output = np.zeros((height, width))
@@ -105,7 +105,7 @@ ev.plots.animate(frames, seconds=0.7, colors=32)
 # %% [markdown]
 # **Figure 1.** A 3x3 kernel on a picture of 5x5 pixels fits at nine positions, so the output has 3x3 numbers. It is large where the picture gets brighter from left to right, and zero where nothing changes.
 #
-# `ev.apply_kernel` does the same in one call, for photographs of any size. By default it continues the picture beyond its border, so that the output is as large as the picture.
+# `ev.apply_kernel` does the same in one call, for photographs of any size. By default it mirrors the picture beyond its border, so that the output is as large as the picture. `border="constant"` takes zeros there, `border="valid"` leaves the border out.
 #
 # ### What channels does a photograph have?
 #
@@ -122,7 +122,7 @@ _ = ev.plots.show_images([photo, *np.moveaxis(photo, -1, 0)], titles, side=196)
 #
 # ### Can a kernel find a letter?
 #
-# **Yes. Cut an e out of a page, and you have a kernel that finds the e's.** This is the course's example: 26 channels for the letters of a page, and in the e-channel every e lights up. We draw the page ourselves, so that we know where each letter is and can count.
+# **Yes. Cut an e out of a page, and you have a kernel that finds the e's.** This is the course's example: one channel for each letter, 26 in all, and in the e-channel every e lights up. We draw the page ourselves, so that we know where each letter is and can count.
 
 # %%
 # Six lines with every letter of the alphabet; the first two are full of letters that resemble an e.
@@ -138,7 +138,7 @@ page, letters = ev.data.draw_page([ev.data.Line(text) for text in texts])
 
 
 def cut_kernel(page, letter, half=9):
-    """Cut a square around a letter. Mean zero: ink counts for the e where the e has ink, else against it."""
+    """Cut a square around a letter. Ink inside its strokes raises the sum, ink elsewhere lowers it."""
     row, column = int(letter.row), int(letter.column)
     patch = page[row - half : row + half + 1, column - half : column + half + 1]
     weights = patch - patch.mean()
@@ -148,10 +148,10 @@ def cut_kernel(page, letter, half=9):
 first_e = next(letter for letter in letters if letter.character == "e")
 kernel = cut_kernel(page, first_e)
 e_channel = ev.apply_kernel(page, kernel, border="constant")
-print("a kernel of", kernel.shape, "makes of a page of", page.shape, "a channel of", e_channel.shape)
+print("a kernel of", kernel.shape, "turns a page of", page.shape, "into a channel of", e_channel.shape)
 
 # %% [markdown]
-# A convolution layer can apply a threshold itself: add −0.9 (the *[bias](../docs/glossary.md#bias)*), then set every negative value to 0 (*[ReLU](../docs/glossary.md#relu)*). Only the e's are left.
+# A convolution layer can apply a threshold itself: add −0.9 (the *[bias](../docs/glossary.md#bias)*), then set every negative value to 0 (*[ReLU](../docs/glossary.md#relu)*). Only the e's are left. (You can skip the next cell: it finds the peaks of a channel and compares them with the known letters.)
 
 # %%
 # Where the channel is above the threshold and nothing nearby is higher, an e was found.
@@ -180,7 +180,7 @@ print({name: len(positions) for name, positions in marks.items()})
 # %%
 # Draw the page with the e's that were found, the kernel, and its channel (values below 0.4 are black).
 def draw_marks(axes, marks):
-    """Draw each kind of letter with a form and color of its own, and its count in the legend."""
+    """Draw each kind of letter with its own shape and color, and its count in the legend."""
     forms = [("o", ev.plots.BLUE), ("s", ev.plots.ORANGE), ("x", "#c53030"), ("^", "black")]
     for (name, positions), (form, color) in zip(marks.items(), forms, strict=False):
         rows, columns = np.reshape(positions, (-1, 2)).T
@@ -190,7 +190,7 @@ def draw_marks(axes, marks):
 
 # Each pixel of the channel shows the highest value of 7x7, so that single bright pixels can be seen.
 highest = np.lib.stride_tricks.sliding_window_view(np.pad(e_channel, 3), (7, 7)).max((2, 3))
-pictures = {" ": 1 - page, "its channel": ev.plots.colorize(highest, "magma", (0.4, 1))}
+pictures = {" ": 1 - page, "e-channel": ev.plots.colorize(highest, "magma", (0.4, 1))}
 figure = ev.plots.show_images(pictures, columns=1, side=480)
 draw_marks(figure.axes[0], marks)
 part = figure.axes[0].inset_axes((-0.27, 0.2, 0.24, 0.6))
@@ -251,11 +251,11 @@ figure.axes[0].tick_params(length=0)
 plt.show()
 
 # %% [markdown]
-# **Figure 4.** One kernel finds e's of its own size, also bold or slightly turned. Other sizes, larger turns and serifs need kernels of their own. Nobody cut a kernel for the last line, and all of its e's are missed. More kernels also mean more ways to be wrong: see the false alarm.
+# **Figure 4.** One kernel finds e's of its own size, also bold or slightly turned. Other sizes, larger turns and serifs need kernels of their own. Nobody cut a kernel for the slanted line or the last one: most e's of the first and all of the second are missed. More kernels also mean more ways to be wrong: see the false alarm.
 #
 # ### How do letters become words?
 #
-# **With a 1x1 convolution over letter channels.** The course calls this a *complex channel*. The word part "end" is an e, an n to its right, and a d to the right of that. So shift the e-channel one letter to the right and the d-channel one letter to the left. Now all three are active at the n. Add them with the weights 1, 1, 1 and the bias −2: the sum is positive only where all three agree.
+# **With a 1x1 convolution over letter channels. It looks at one pixel at a time, multiplies each channel by a weight, adds, and adds a bias.** The course calls the result a *complex channel*. The word part "end" is an e, an n to its right, and a d to the right of that. So shift the e-channel one letter to the right and the d-channel one letter to the left. Now all three are active at the n. Add them with the weights 1, 1, 1 and the bias −2: the sum is positive only where all three agree.
 
 # %%
 # Three letter channels of a new page, from three kernels.
@@ -267,13 +267,13 @@ for character in "end":
     response = ev.apply_kernel(word_page, cut_kernel(word_page, first), border="constant")
     active[character] = (response > threshold).astype("float32")
 
-# A 5x5 max pooling makes the exact position unimportant; then shift by one letter, and add.
-pooled = {
+# A 5x5 max pooling takes the largest of 5x5 values, so that the exact position is unimportant. Then shift and add.
+letter_maps = {
     c: ops.convert_to_numpy(ops.max_pool(channel[np.newaxis, ..., np.newaxis], 5, 1, "same"))[0, ..., 0]
     for c, channel in active.items()
 }
 pitch = 17  # pixels from letter to letter
-word_channel = np.roll(pooled["e"], pitch, 1) + pooled["n"] + np.roll(pooled["d"], -pitch, 1) - 2
+word_channel = np.roll(letter_maps["e"], pitch, 1) + letter_maps["n"] + np.roll(letter_maps["d"], -pitch, 1) - 2
 pictures = {"page": 1 - word_page, '"end" channel': np.maximum(word_channel, 0)}
 figure = ev.plots.show_images(pictures, columns=2, side=392, limits=(0, 1))
 marked = count(find_peaks(word_channel), word_letters, wanted="n")
@@ -303,10 +303,10 @@ figure = ev.plots.show_images({"gray, with colored lines": line_photo, "gray": g
 # %% [markdown]
 # **Figure 6.** The line illusion. On the left more than three quarters of the pixels are gray, exactly as on the right. The eye takes color from wide areas and fills it in. Shapes come from the gray picture alone.
 #
-# Nobody takes a blue cup for something else. In the next figure red is shown as green, green as blue, and blue as red. Can a program still tell which photograph it is? We compare by mean color, and by edges.
+# Nobody takes a blue cup for something else. In the next figure red is shown as green, green as blue, and blue as red. Can a program still tell which photograph it is? We compare by mean color, and by edges. (Mean color has little chance here; but a network that relied on it would fail in just this way.)
 
 # %%
-# Seven color photographs, the same with exchanged channels, and the edges of both.
+# Seven color photographs, the same with swapped channels, and the edges of both.
 photo_names = ["astronaut", "chelsea", "coffee", "rocket", "retina", "immunohistochemistry", "hubble_deep_field"]
 originals = [ev.sample_photo(name, 66) / 255 for name in photo_names]
 recolored = [picture[..., [2, 0, 1]] for picture in originals]
@@ -324,7 +324,7 @@ rows = ["photograph", "recolored", "edges"]
 _ = ev.plots.show_images([*originals[:4], *recolored[:4], *drawings], labels=rows, side=132)
 
 # %% [markdown]
-# **Figure 7.** Four of the seven photographs, with exchanged colors, and the edges of the recolored ones. A cat is a cat in any color, and also without any.
+# **Figure 7.** Four of the seven photographs, with swapped colors, and the edges of the recolored ones. A cat is a cat in any color, and also without any.
 #
 # ### What do Sobel-x, Sobel-y and the Laplacian find?
 #
@@ -332,7 +332,7 @@ _ = ev.plots.show_images([*originals[:4], *recolored[:4], *drawings], labels=row
 #
 # $$\nabla f = \begin{bmatrix} g_x \\ g_y \end{bmatrix} = \begin{bmatrix} \partial f/\partial x \\ \partial f/\partial y \end{bmatrix} \qquad \nabla^2 f = \frac{\partial^2 f}{\partial x^2} + \frac{\partial^2 f}{\partial y^2}$$
 #
-# Why is Sobel-x a derivative? Because it is a product of two simple parts: $[-1, 0, 1]$ takes the right neighbor minus the left one (the slope along x), and $[1, 2, 1]$ averages three rows (to suppress noise). The Laplacian adds two second differences $[1, -2, 1]$, one along x and one along y.
+# Why is Sobel-x a derivative? Because it is a product of two simple parts: $[-1, 0, 1]$ takes the right neighbor minus the left one (the slope along x), and $[1, 2, 1]$ averages three rows (to suppress noise). The Laplacian adds two second differences $[1, -2, 1]$, one along x and one along y: the change of the slope, (right − center) − (center − left).
 
 # %%
 # Build the course's three kernels from these parts.
@@ -381,11 +381,11 @@ figure.axes[0].quiver(columns, rows, *arrows, color=ev.plots.ORANGE, scale_units
 plt.show()
 
 # %% [markdown]
-# **Figure 9.** On the coin's edge nearly all arrows point inward, from the dark cloth to the bright coin.
+# **Figure 9.** On the coin's edge most arrows point inward, from the dark cloth to the bright coin. (Of the pixels where the gradient is strongest, more than nine in ten do; the check below counts them.)
 #
 # ### Can a kernel be learned from examples?
 #
-# **Yes, in ten steps.** Suppose we do not know Sobel-x, but we have a picture and its edges. Start with a kernel of zeros. In each step compute the error, and move each weight a little in the direction that makes the squared error smaller. (For one weight, that direction is the mean of error times pixel; the [last question](#What-happens-during-training?) explains why.)
+# **Yes, in ten steps.** Suppose we do not know Sobel-x, but we have a picture and its edges. Start with a kernel of zeros. In each step compute the error, and move each weight a little in the direction that makes the squared error smaller. (For one weight, the slope of the error is 2 · mean(error · pixel). We move against it, by 0.4 times the slope: that is the *[learning rate](../docs/glossary.md#learning-rate)*. The [last question](#What-happens-during-training?) explains why.)
 
 # %%
 # Learn the kernel from one pair: a picture of random dots, and what Sobel-x makes of it.
@@ -485,19 +485,19 @@ assert np.abs(learned - sobel_x).max() < 0.01
 print(f"checked: {100 * (cosine > 0).mean():.0f} % of the arrows on the coin's edge point inward; the learned kernel is Sobel-x")
 
 # %% [markdown]
-# **Take away.** A kernel is a small picture of what it looks for, and its channel is the map of where it was found. Color gives a network its first three channels. Edges, which need no color, tell it more. In a network nobody writes the kernels down: it learns them.
+# **Take away.** A kernel is a small picture of what it looks for, and its channel is the map of where it was found. Color gives a network its first three channels. Edges need no color, and they were enough to recognize all seven photographs. In a network nobody writes the kernels down: it learns them.
 #
 # **Try it.**
-# 1. Turn `small_picture` by 90 degrees (`small_picture.T`). What does the kernel give now?
+# 1. Apply `right_minus_left.T` to `small_picture`. What does it find? Predict, then run.
 # 2. Lower `threshold` to 0.75. Which letters are taken for an e?
 # 3. Make a channel for the word part "nd".
 # 4. Learn the Laplacian instead of Sobel-x. Does it need more steps?
 #
 # <details><summary>Solutions</summary>
 #
-# 1. The same picture, because it is symmetric about its diagonal. Change one corner first: a kernel for vertical edges gives 0 on a horizontal edge.
-# 2. Letters with similar strokes, first o, c, a and g.
-# 3. `pooled["n"] + np.roll(pooled["d"], -pitch, 1) - 1`.
+# 1. Horizontal edges: `[[1, 2, 3], [0, 0, 0], [0, 0, 0]]`. It gives 1 where one column of the window is bright below, 3 where all three are.
+# 2. Letters with similar strokes: o, a, g, d and q.
+# 3. `letter_maps["n"] + np.roll(letter_maps["d"], -pitch, 1) - 1`.
 # 4. No. Replace `sobel_x` in `edges_of_dots`: the error shrinks by the same factor in each step, whatever the kernel.
 # </details>
 
@@ -580,18 +580,18 @@ sides = [2 * n + 1 for n in depths]
 large = [side * side for side in sides]
 stacked = [9 * n for n in depths]
 for n, side, one, many in zip(depths, sides, large, stacked, strict=True):
-    print(f"{n} layers of 3x3 see {side}x{side}: {many} weights; one {side}x{side} kernel: {one}")
+    print(f"{n} x 3x3 sees {side}x{side}: {many} weights; one {side}x{side} kernel: {one}")
 curves = {"one large kernel": (sides, large), "stack of 3x3": (sides, stacked)}
 figure = ev.plots.show_lines(curves, x_label="side of what is seen, in pixels", y_label="weights")
 figure.axes[0].set(xticks=sides, ylim=(0, None))
 plt.show()
 
 # %% [markdown]
-# **Figure 13.** A large kernel costs as the square of its side, a stack in proportion to it. Multiplications go the same way, because each weight is used once at every position.
+# **Figure 13.** The cost of a large kernel grows with the square of its side, the cost of a stack in proportion to it. Multiplications go the same way, because each weight is used once at every position.
 #
 # ### What does the ReLU in between add?
 #
-# **Results that no single kernel can give.** Example: find edges no matter which side is brighter. A single kernel cannot: if you exchange black and white, its outputs change their sign. Two layers can: the first has Sobel-x, Sobel-y and both with the opposite sign; ReLU keeps the positive part of each; the second layer adds them up.
+# **Results that no single kernel can give.** Example: find edges no matter which side is brighter. A single kernel cannot: it gives 0 on plain areas only if its weights sum to zero, and then its outputs change their sign when you swap black and white. Two layers can: the first has Sobel-x, Sobel-y and both with the opposite sign; ReLU keeps the positive part of each; the second layer adds them up.
 
 # %%
 # The same two layers twice: with a ReLU in between, and without.
@@ -609,7 +609,7 @@ def edge_finder(activation):
 small_coin = coin.astype("float32")
 with_relu, without_relu = through(edge_finder("relu"), small_coin), through(edge_finder(None), small_coin)
 
-# The best single 5x5 kernel with a bias, fitted to the result by least squares over all its 26 numbers.
+# The best single 5x5 kernel with a bias: all 26 numbers are chosen so that the squared error is as small as possible.
 windows = np.lib.stride_tricks.sliding_window_view(small_coin, (5, 5)).reshape(-1, 25)
 windows = np.column_stack([windows, np.ones(len(windows))])
 solution, *_ = np.linalg.lstsq(windows, with_relu.ravel(), rcond=None)
@@ -619,13 +619,13 @@ titles = ["coin", "two 3x3, ReLU in between", "two 3x3, nothing between", "best 
 _ = ev.plots.show_images([small_coin[2:-2, 2:-2], *outputs], titles, side=198)
 
 # %% [markdown]
-# **Figure 14.** With the ReLU, two layers draw the coin's edge all the way around. Without it the same weights cancel to nothing. The best single 5x5 kernel must prefer one side: it finds the lower right and misses the upper left.
+# **Figure 14.** With the ReLU, two layers draw the coin's edge all the way around. Without it the same weights cancel to nothing. The best single 5x5 kernel must prefer one side: it finds the lower right and misses the upper left. (Negative values are drawn black.)
 #
-# Without a ReLU, two 3x3 layers are exactly *one* 5x5 kernel, and not even any 5x5 kernel: [which ones they can make](further/two_3x3_and_one_5x5.ipynb).
+# Without a ReLU, two 3x3 layers are exactly one 5x5 kernel. But some 5x5 kernels cannot be made this way: [which ones](further/two_3x3_and_one_5x5.ipynb).
 #
 # ### Why may the first layer be 5x5 or 7x7?
 #
-# **Because it reads only three channels.** The stack saves weights if there are as many channels between its layers as at its ends. In the first layer 3 channels go in and, say, 64 come out, and a stack would carry 64 channels from layer to layer.
+# **Because it reads only three channels.** The stack saves weights when every layer has 64 channels in and 64 out. In the first layer only 3 channels go in: one large kernel reads three channels, but the second and third layer of a stack would read 64.
 
 # %%
 # Weights to see 7x7 pixels: one 7x7 or three 3x3, deep inside a network and in its first layer.
@@ -647,7 +647,7 @@ _ = ev.plots.show_bars({"weights to see 7x7 pixels, 64 kernels per layer": cases
 # %% [markdown]
 # **Figure 15.** Where 64 channels go in, the stack is cheaper. Where 3 channels go in, one large kernel is.
 #
-# > **Where the course differs.** It says that two 3x3 kernels save weights and keep all the information. The first holds wherever the channels stay as many (18 against 25, 45 against 121). It does not hold in the first layer. And the information is not quite the same: without a ReLU two 3x3 kernels reach only a part of all 5x5 kernels, 17 of 25 dimensions; with a ReLU and many channels they reach far more.
+# > **Where the course differs.** It says that two 3x3 kernels save weights and keep all the information. The first holds wherever the channels stay as many (18 against 25, 45 against 121). It does not hold in the first layer. And the information is not quite the same: without a ReLU two 3x3 kernels make only some of all 5x5 kernels; with a ReLU they do what no single kernel can.
 
 # %% tags=["proves:odd-kernels-have-a-center", "proves:two-3x3-see-5x5", "proves:two-3x3-have-18-weights", "proves:eleven-by-stacked-3x3", "refines:stacks-cost-less", "proves:large-kernels-in-the-first-layer"]
 # Check this section: the drift, the fields, the weights, the ReLU.
@@ -684,7 +684,7 @@ print("checked: in the first layer one 7x7 needs an eighth of the weights of thr
 #
 # **Try it.**
 # 1. How many 3x3 layers see as much as one 11x11 kernel? How many weights do they have with 64 channels?
-# 2. In `edge_finder`, replace `"relu"` by `"tanh"`. Does the coin's edge survive? Why (not)?
+# 2. In `edge_finder`, replace `"relu"` with `"tanh"`. Does the coin's edge survive? Why (not)?
 # 3. Put a 5x5 kernel of ones into `averaging_stack`. Does the dot drift?
 #
 # <details><summary>Solutions</summary>
@@ -750,7 +750,7 @@ curves = {
 _ = ev.plots.show_lines(curves, x_label="layers", y_label="height and width in pixels")
 
 # %% [markdown]
-# **Figure 16.** From 199x199 to 1x1: by convolutions alone, and with a pooling after every two convolutions.
+# **Figure 16.** From 199x199 to 1x1: by convolutions alone, and with a pooling after every two convolutions (the last two poolings follow each other, because 2x2 is too small for a 3x3 kernel). From an odd size a 2x2 pooling drops the last row: 195 becomes 97.
 
 # %% tags=["proves:ninety-nine-convolutions", "proves:two-pixels-less-each"]
 # Check this section with Keras's own shapes.
@@ -768,7 +768,7 @@ print("checked: with poolings 10 convolutions, and less than a tenth of the mult
 # **Take away.** Without padding, n convolutions of 3x3 take 2n pixels from height and width. Real networks pool on the way.
 #
 # **Try it.**
-# 1. How many 3x3 convolutions lead from 28x28 to the end? Why not to 1x1?
+# 1. How many 3x3 convolutions fit on 28x28, until no more fits? Why do they not end at 1x1?
 # 2. How many 5x5 convolutions lead from 199x199 to 3x3?
 #
 # <details><summary>Solutions</summary>
@@ -780,14 +780,15 @@ print("checked: with poolings 10 convolutions, and less than a tenth of the mult
 # %% [markdown]
 # ## How are kernels initialized?
 #
-# **With small random numbers. Random, so that kernels become different. Small, so that signals neither explode nor vanish: the variance is 1/n to 2/n, where n is the number of products in each sum.** Xavier's rule (Keras calls it Glorot's) takes 1/n and suits tanh. He's rule takes 2/n and suits ReLU. tanh and ReLU are *[activation functions](../docs/glossary.md#activation-function)*: what a layer applies to each of its sums.
+# **With small random numbers. Random, so that kernels become different. Small, so that signals neither explode nor vanish: the variance is 1/n to 2/n, where n is the number of products in each sum.** ([Variance](../docs/glossary.md#variance) is the mean squared distance from the mean; its root is the *[standard deviation](../docs/glossary.md#standard-deviation)*.) The Xavier rule (Keras calls it Glorot's) takes 1/n and suits tanh; strictly, n is then the mean of inputs and outputs. The He rule takes 2/n and suits ReLU. tanh and ReLU are *[activation functions](../docs/glossary.md#activation-function)*: what a layer applies to each of its sums.
 #
 # ### What does "normally distributed" look like?
 #
 # Most values lie near the mean: 68 of 100 are within one standard deviation.
 
 # %%
-# 10,000 weights for a layer with n = 100 inputs: He's bell curve, and the box of the same variance.
+# 10,000 weights for a layer with n = 100 inputs: the He rule's bell curve, and a uniform box of the same variance.
+# (A box from -a to a has the variance a squared / 3.)
 random = np.random.default_rng(0)
 n = 100
 bell = random.normal(size=(n, n)) * np.sqrt(2 / n)
@@ -807,11 +808,11 @@ print(f"{100 * inside:.0f} % of the normal weights lie within one standard devia
 plt.show()
 
 # %% [markdown]
-# **Figure 17.** Initial weights drawn from a normal distribution and from a uniform one. For learning the variance matters, not the shape: Keras's own default is uniform.
+# **Figure 17.** Initial weights drawn from a normal distribution and from a uniform one. Both shapes are in use: Keras's own default is uniform.
 #
 # ### What happens to a signal in 50 layers?
 #
-# **Each layer multiplies its size by a factor. If the factor is not 1, fifty layers make it huge or nothing.** You can watch that in six lines of NumPy. A dense layer is the simplest case: each of its outputs is a sum of n products. (In a convolution n is height x width x channels of the kernel.)
+# **Each layer multiplies its size by a factor. If the factor is not 1, fifty layers make it huge or nothing.** You can watch that in a few lines of NumPy. A dense layer is the simplest case: each of its outputs is a sum of n products. (In a convolution n is height x width x channels of the kernel.)
 
 # %%
 # Send 200 random inputs through 50 layers, and a gradient back. `k` is the variance of the weights times n.
@@ -848,11 +849,11 @@ ev.plots.add_legend(figure)
 plt.show()
 
 # %% [markdown]
-# **Figure 18.** The size of a signal in each of 50 layers, on a logarithmic scale. Read the left side from left to right and the right side from right to left. With ReLU only He's start stays level, because ReLU removes half of the mean square and He's factor 2 gives it back. With tanh no start lets values explode, because tanh stays between −1 and 1. But the gradients of the two larger starts grow on the way back.
+# **Figure 18.** The size of a signal in each of 50 layers, on a logarithmic scale. Read the left side from left to right and the right side from right to left. With ReLU only the He start stays level, because ReLU removes half of the mean square and the factor 2 gives it back. With tanh no start lets values explode, because tanh stays between −1 and 1. But the gradients of the two larger starts grow on the way back. The Xavier start keeps its gradients most level; its values fade slowly.
 #
 # ### Which starts learn?
 #
-# Now the same with real digits. The *[loss](../docs/glossary.md#loss)* says how wrong the predictions are; pure guessing among ten digits costs ln 10 = 2.30. All networks get the same 160 batches and the same learning rate. They learn from 50,000 of the 60,000 training images; 10,000 are kept to compare networks.
+# Now the same with real digits. The *[loss](../docs/glossary.md#loss)* says how wrong the predictions are; pure guessing among ten digits costs ln 10 = 2.30. A *[batch](../docs/glossary.md#batch)* is a group of images that go through the network together. All networks get the same 160 batches of 64 and the same learning rate. (Of the 60,000 training images 10,000 are kept apart, to compare networks later.)
 
 # %%
 # A network of 50 dense layers, and a function that draws its weights with variance k/n.
@@ -899,7 +900,7 @@ for axes, act in zip(panels, ("tanh", "ReLU"), strict=True):
     for name, color, width in zip(starts, colors, (6, 3.2, 2.2, 1.6), strict=True):
         axes.plot(range(10, 161, 10), losses[act, name], color=color, lw=width, label=name)
         if not np.isfinite(losses[act, name][-1]):
-            axes.text(14, 3.6, "too large: the loss is no number any more", color=color, va="center")
+            axes.text(14, 3.6, "too large: the loss is NaN (not a number)", color=color, va="center")
     axes.set(title=act, xlabel="step", ylim=(0, 4))
     axes.grid()
 panels[0].set_ylabel("loss in nats")
@@ -907,7 +908,7 @@ ev.plots.add_legend(figure)
 plt.show()
 
 # %% [markdown]
-# **Figure 19.** The first 160 steps of eight networks of 50 layers. The dashed line is the loss of pure guessing. With tanh, Xavier's and He's starts learn. With ReLU only He's does: a factor of two decides whether the network learns at all.
+# **Figure 19.** The first 160 steps of eight networks of 50 layers. The dashed line is the loss of pure guessing. With tanh, the Xavier and the He start both learn, and here He's larger values even help: the Xavier signal has faded on its way (Figure 18). With ReLU only the He start learns: a factor of two decides whether the network learns at all.
 #
 # ### Why not start with equal weights?
 #
@@ -928,7 +929,7 @@ def small_network():
 keras.utils.set_random_seed(0)
 network = small_network()
 random_start = network.get_weights()
-# Equal weights: 1/n in every kernel, so that each output is an average; biases are zero.
+# Equal weights: every weight has the same value, 1/n, so that each output is an average; biases are zero.
 equal_start = [np.full(w.shape, 1 / w[..., 0].size if w.ndim > 1 else 0.0, "float32") for w in random_start]
 ev.training.compile_classifier(network, keras.optimizers.SGD(0.1))
 after = {}
@@ -993,15 +994,15 @@ print("checked: equal weights are equal after 300 steps (to 0.000001), although 
 # **Take away.** Draw weights at random with mean 0 and variance 2/n before a ReLU, or 1/n before a tanh. Half or twice the standard deviation looks harmless. After 50 layers it is the difference between learning and nothing.
 #
 # **Try it.**
-# 1. What k keeps a leaky ReLU level, which passes a tenth of negative values? Change `signals` and try.
+# 1. A leaky ReLU multiplies negative values by 0.1. Which k keeps the signal level? Change `signals` and try.
 # 2. Start `network` with all weights zero and train. Which weights change?
-# 3. With 5 layers instead of 50, which of the eight starts learn?
+# 3. Call `signals` with `depth=5`. By how much does the Xavier start shrink with ReLU now, and "too small"?
 #
 # <details><summary>Solutions</summary>
 #
 # 1. The mean square after it is (1 + 0.01)/2 of before, so k = 2/1.01, about 1.98.
 # 2. Only the biases of the last layer: behind a ReLU everything is zero, and so are all other gradients.
-# 3. All of them, at different speeds. Five factors of 1/2 are only 1/32.
+# 3. Five factors of 1/2 are 1/32: a shallow network forgives the Xavier start. Five factors of 1/8 are 1/32,768: "too small" is too small even here.
 # </details>
 
 # %% [markdown]
@@ -1039,7 +1040,8 @@ def mean_loss(p, labels):
 def backward(inputs, labels, w1, b1, w2, b2):
     """The gradient of the mean loss with respect to each weight, from the end to the front."""
     z1, a1, _, p = forward(inputs, w1, b1, w2, b2)
-    dz2 = (p - np.eye(2)[labels]) / len(labels)  # predicted minus right
+    # Of softmax and -ln together: each probability, minus 1 for the right class.
+    dz2 = (p - np.eye(2)[labels]) / len(labels)
     dz1 = (dz2 @ w2.T) * (z1 > 0)  # ReLU passes the gradient where its input was positive
     return [inputs.T @ dz1, dz1.sum(axis=0), a1.T @ dz2, dz2.sum(axis=0)], dz1, dz2
 
@@ -1091,13 +1093,13 @@ axes.text(7.9, 0.8, "gradient of the loss", color=orange, **center)
 plt.show()
 
 # %% [markdown]
-# **Figure 21.** One digit 1 on its way through the tiny network. Black goes forward: ink, weighted sums, and after the arrow in a node what ReLU or softmax makes of the sum. Orange comes back: how much the loss would grow for each unit added to the number above it. A minus means: more of this, and the loss falls.
+# **Figure 21.** One digit 1 on its way through the tiny network. Black goes forward: ink, weighted sums, and after the arrow in a node what ReLU or softmax makes of the sum. Orange comes back: how much the loss would grow for each unit added to the weight above it, or to the sum in the node above it (its upper number). A minus means: more of this, and the loss falls.
 #
-# The orange numbers follow from one rule, the chain rule. With $z_j = \sum_i w_{ij} a_i + b_j$:
+# At the end the gradient of each sum is its probability, minus 1 for the right class. From there the chain rule leads back. With $z_j = \sum_i w_{ij} a_i + b_j$:
 #
 # $$\frac{\partial L}{\partial w_{ij}} = a_i\,\frac{\partial L}{\partial z_j} \qquad\qquad \frac{\partial L}{\partial a_i} = \sum_j w_{ij}\,\frac{\partial L}{\partial z_j}$$
 #
-# In words: the gradient of a weight is the value that it multiplied, times the gradient of the sum that it feeds. To go one layer further back, add up the gradients of all sums that a value feeds, each times its weight.
+# In words: the gradient of a weight is the value that it multiplied, times the gradient of the sum that it feeds. To go one layer further back, add up the gradients of all sums that a value feeds, each times its weight. A ReLU passes the gradient where its sum was positive, and stops it elsewhere.
 #
 # ### What is a training loop?
 #
@@ -1108,7 +1110,7 @@ plt.show()
 trained = [value.copy() for value in weights]
 rate, tiny_losses = 0.5, []
 for step in range(200):
-    batch = slice(64 * step % 9600, 64 * step % 9600 + 64)  # which images
+    batch = slice(64 * step % 9600, 64 * step % 9600 + 64)  # which images; from the start again after 150
     p = forward(tiny_inputs[batch], *trained)[3]  # forward
     tiny_losses.append(mean_loss(p, labels[batch]))  # loss
     gradient = backward(tiny_inputs[batch], labels[batch], *trained)[0]  # gradient
@@ -1122,7 +1124,7 @@ print(f"loss {tiny_losses[0]:.2f} at first, {tiny_losses[-1]:.2f} at the end; {1
 #
 # ### What does training look like in a real network?
 #
-# **Most of it happens in the first hundred steps: kernels grow out of noise.** This is the network of eight 7x7 kernels from above. One pass over all 50,000 images is called an *[epoch](../docs/glossary.md#epoch)*.
+# **Most of it happens in the first hundred steps: some kernels grow out of noise.** This is the network of eight 7x7 kernels from above. One pass over all 50,000 images is called an *[epoch](../docs/glossary.md#epoch)*.
 
 # %%
 # One epoch, in pieces, to look at the kernels and at 2,000 unseen digits in between.
@@ -1154,7 +1156,7 @@ for number in (len(film) - 1, *range(len(film))):
 ev.plots.animate(frames, seconds=0.6, colors=96)
 
 # %% [markdown]
-# **Figure 22.** Eight first-layer kernels during one epoch. The first step changes nothing that you could see. Then strokes and edges grow out of the noise, and later steps sharpen them. Some kernels hardly change.
+# **Figure 22.** Eight first-layer kernels during one epoch. The first step changes nothing that you could see. Then strokes and edges grow out of the noise in some kernels, and later steps sharpen them. Others hardly change.
 
 # %% tags=["nbval-ignore-output"]
 # Loss and errors on unseen digits, with a logarithmic axis for the steps.
@@ -1178,7 +1180,7 @@ plt.show()
 # **It turns the gradient into a step. The simplest takes rate × gradient. Others remember earlier gradients.** Three of them in a few lines each; `g` is the gradient, and `memory` is what the optimizer keeps:
 
 # %%
-# Each returns the step to take. AdaGrad, RMSProp and Nesterov stand in further/optimizers.
+# Each returns the step to take. AdaGrad, RMSProp and Nesterov are in further/optimizers.
 def sgd(g, memory, t, rate):
     return -rate * g
 
@@ -1188,7 +1190,7 @@ def momentum(g, memory, t, rate):  # like a ball: it keeps nine tenths of its sp
     return memory["m"]
 
 
-def adam(g, memory, t, rate):  # averages of gradients and of their squares, corrected for their start
+def adam(g, memory, t, rate):  # both averages start at 0, so early values are too small: t corrects this
     memory["m"] = 0.9 * memory.get("m", 0) + 0.1 * g
     memory["v"] = 0.999 * memory.get("v", 0) + 0.001 * g**2
     return -rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t) * memory["m"] / (np.sqrt(memory["v"]) + 1e-7)
@@ -1266,7 +1268,7 @@ panels[1].legend()
 plt.show()
 
 # %% [markdown]
-# **Figure 25.** Training on 1,000 digits. Without dropout the network soon knows its own digits by heart, and its loss on others *rises* again, although it makes no more mistakes than before: it gets too sure of them. With dropout it learns more slowly, and the gap is much smaller.
+# **Figure 25.** Training on 1,000 digits. Without dropout the network soon knows its own digits by heart, and its loss on others *rises* again: it gets too sure of its mistakes. With dropout it learns more slowly, and the gap is much smaller.
 
 # %% tags=["nbval-ignore-output", "corrects:backpropagation-finds-the-optimum", "refines:updates-with-every-image", "proves:forward-gradient-update"]
 # Check the gradients: by changing each of the 12 parameters a little, and by Keras's automatic differentiation.
@@ -1339,7 +1341,7 @@ print("checked: with dropout the gap is smaller, and more of the unseen digits a
 # **Try it.**
 # 1. Set `rate = 20` in the training loop of the tiny network. What happens to the loss?
 # 2. Start all 12 weights of the tiny network at zero. Which of them change in the first step?
-# 3. Replace `Dropout` by `kernel_regularizer=keras.regularizers.L2(0.01)` in the dense layers. Is the gap smaller?
+# 3. Replace `Dropout` with `kernel_regularizer=keras.regularizers.L2(0.01)` in the dense layers. Is the gap smaller?
 #
 # <details><summary>Solutions</summary>
 #
@@ -1348,4 +1350,4 @@ print("checked: with dropout the gap is smaller, and more of the unseen digits a
 # 3. Yes: a penalty on large weights is the other kind of regularization that the course names. Try several strengths.
 # </details>
 #
-# **Read on.** [Notebook 02](02_kernel_visualization.ipynb) shows what kernels see and what they become. Further: [kernels in practice](further/kernels_in_practice.ipynb), [two 3x3 and one 5x5](further/two_3x3_and_one_5x5.ipynb), [initialization](further/initialization.ipynb), [optimizers](further/optimizers.ipynb). [Every claim of the course](../docs/claims.md) stands beside the cell that checks it. Sources: the course's three references on [initialization](https://www.deeplearning.ai/ai-notes/initialization/), [receptive fields](https://medium.com/mlreview/a-guide-to-receptive-field-arithmetic-for-convolutional-neural-networks-e0f514068807) and [practice](https://medium.com/usf-msds/deep-learning-best-practices-1-weight-initialization-14e5c0295b94); [Glorot and Bengio 2010](https://proceedings.mlr.press/v9/glorot10a.html), [He et al. 2015](https://arxiv.org/abs/1502.01852), [Kingma and Ba 2014](https://arxiv.org/abs/1412.6980), [Srivastava et al. 2014](https://jmlr.org/papers/v15/srivastava14a.html).
+# **Read on.** [Notebook 02](02_kernel_visualization.ipynb) shows what kernels see and what they become. Further: [kernels in practice](further/kernels_in_practice.ipynb), [two 3x3 and one 5x5](further/two_3x3_and_one_5x5.ipynb), [initialization](further/initialization.ipynb), [optimizers](further/optimizers.ipynb). [Every claim of the course](../docs/claims.md) is listed with the cell that checks it. Sources: the course's three references on [initialization](https://www.deeplearning.ai/ai-notes/initialization/), [receptive fields](https://medium.com/mlreview/a-guide-to-receptive-field-arithmetic-for-convolutional-neural-networks-e0f514068807) and [practice](https://medium.com/usf-msds/deep-learning-best-practices-1-weight-initialization-14e5c0295b94); [Glorot and Bengio 2010](https://proceedings.mlr.press/v9/glorot10a.html), [He et al. 2015](https://arxiv.org/abs/1502.01852), [Kingma and Ba 2014](https://arxiv.org/abs/1412.6980), [Srivastava et al. 2014](https://jmlr.org/papers/v15/srivastava14a.html).

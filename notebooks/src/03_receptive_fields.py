@@ -23,10 +23,10 @@
 # | Question of the lecture | Answer |
 # |---|---|
 # | [What is a 3x3x3x4 kernel?](#What-is-a-3x3x3x4-kernel?) | Four kernels, each 3 rows by 3 columns by 3 channels. 108 weights that turn 3 channels into 4. |
-# | [How much of the picture does a pixel see?](#How-much-of-the-picture-does-a-pixel-see?) | Each layer adds (kernel − 1) × stride. Pooling adds one step and doubles the stride: the course's network sees 28x28 where its table says 30x30, and 38x38 where it says 62x62. |
+# | [How much of the picture does a pixel see?](#How-much-of-the-picture-does-a-pixel-see?) | A 3x3 layer adds 2 pixels; after one 2x2 pooling it adds 4, after two it adds 8. Pooling itself adds little. The course's network sees 28x28 where its table says 30x30. |
 # | [How do we get from 512 channels to 32?](#How-do-we-get-from-512-channels-to-32?) | With a 1x1 convolution: each new channel is a weighted sum of the old ones. It costs a ninth of a 3x3 convolution. |
 # | [What is squeeze and expand?](#What-is-squeeze-and-expand?) | Blocks of 3x3 convolutions expand 32 channels to 512. Transitions halve the picture and squeeze the channels back to 32. |
-# | [How are modern networks built?](#How-are-modern-networks-built?) | In blocks that shrink the picture and add channels. Most of them squeeze with 1x1 convolutions; most end in a global average. |
+# | [How are modern networks built?](#How-are-modern-networks-built?) | In blocks that shrink the picture and add channels. Three of the five here also squeeze channels, and four end in a global average. |
 
 # %% cellView="form"
 # @title On Colab, install evalib. Elsewhere, this cell does nothing.
@@ -121,7 +121,7 @@ plt.show()
 # **The same sum at every position where the kernel fits: 398 times along each side, because 400 − 3 + 1 = 398.** In code, a convolution is a double loop:
 
 # %%
-# A convolution in six lines: visit each position, multiply, add.
+# A convolution as a double loop: visit each position, multiply, add.
 def convolve(picture, kernel):
     height, width = picture.shape[0] - 2, picture.shape[1] - 2
     output = np.zeros((height, width), int)
@@ -199,13 +199,13 @@ print("checked: rocket = vertical edges, collar = horizontal edges, suit = redne
 # **Take away.** Read 3x3x3x4 as *rows x columns x channels in x channels out*. On 512 channels one "3x3" kernel has 4,608 weights. That is what makes 3x3 kernels expensive deep inside a network.
 #
 # **Try it.**
-# 1. Set the middle slice of `edge_x` (green) to zero. What does the kernel still find? Predict, then run.
+# 1. Set the green slice of the first kernel to zero (`kernels[:, :, 1, 0] = 0`). What does it still find? Predict, then run.
 # 2. How many weights does `Conv2D(64, 5)` have on an RGB picture? And on 64 channels?
-# 3. Write a kernel that responds only where blue is stronger than red, whatever the shape.
+# 3. Write a kernel that, with a ReLU after it, responds only where blue is stronger than red, whatever the shape.
 #
 # <details><summary>Solutions</summary>
 #
-# 1. Vertical edges as before, with about two thirds of the strength: most edges of a photograph appear in all three channels. Only edges between two greens of different brightness are lost.
+# 1. Vertical edges as before, with about two thirds of the strength: most edges of a photograph appear in all three channels. Only edges that differ in green alone are lost, such as red against yellow.
 # 2. 5·5·3·64 + 64 = 4,864 and 5·5·64·64 + 64 = 102,464.
 # 3. `np.ones((3, 3, 1), int) * np.array([-1, 0, 1])`. Because all nine positions have the same weights, it only compares colors.
 # </details>
@@ -213,7 +213,7 @@ print("checked: rocket = vertical edges, collar = horizontal edges, suit = redne
 # %% [markdown]
 # ## How much of the picture does a pixel see?
 #
-# **The *receptive field* of a value is the part of the picture that can change it. Each layer adds (kernel − 1) × stride pixels to it. The course's session 2 network ends at 28x28 pixels.** Here is the idea in one moving picture: the field of one value, layer by layer, on the way through the course's network.
+# **The *receptive field* of a value is the part of the picture that can change it. A 3x3 layer adds 2 pixels to it. After one 2x2 pooling a 3x3 layer adds 4, after two poolings 8.** Session 2's network stops after block 2, at 28x28 pixels; the lecture then adds a third block. (A *pooling* keeps the largest of 2x2 values and halves the picture. A *[stride](../docs/glossary.md#stride)* is the distance between neighbors. A *transition* is a pooling and a 1x1 convolution.) Here is the field of one value, layer by layer, on the way through the lecture's network.
 
 # %%
 # The course's network, and what one value of each layer sees around one eye of the astronaut.
@@ -238,7 +238,7 @@ for last in (len(fields), *range(1, len(fields) + 1)):
 ev.plots.animate(frames, seconds=0.8)
 
 # %% [markdown]
-# **Figure 3.** What one value sees of the photograph, layer by layer (orange; white frames are the layers before). At 3x3 there is little but a color. At 11x11 we see the middle of an eye, at 28x28 the eye with its brow.
+# **Figure 3.** What one value sees of the photograph, layer by layer (orange; white frames are the layers before; fields do not all have the same center, because a pooling sees a pair of values). At 3x3 there is little but a color. At 11x11 we see the middle of an eye, at 28x28 the eye with its brow.
 #
 # ### How can we find a receptive field without any theory?
 #
@@ -256,7 +256,7 @@ for kind in plan:
         probe.add(layers.MaxPooling2D(2))
 watch = keras.Model(probe.inputs[0], [layer.output for layer in probe.layers])
 
-# Picture number r is blank except for row r. Which of these pictures change the middle value?
+# All pixels are 1; in picture r, row r is 2. Which of these pictures change the middle value?
 blank = np.ones((1, 80, 80, 1), "float32")
 changed = np.repeat(blank, 80, axis=0)
 changed[np.arange(80), np.arange(80)] += 1
@@ -295,12 +295,12 @@ axes.axis("off")
 plt.show()
 
 # %% [markdown]
-# **Figure 4.** Pooling in one dimension. Each thin line is what one value sees. Pooling two neighbors (same color) adds one pixel: 11 + 1 = 12. The next pair begins two pixels further to the right, so from here on every kernel counts double.
+# **Figure 4.** Pooling in one dimension. Each thin line is what one value sees. Pooling two neighbors (same color) adds one pixel: 11 + 1 = 12. The next pair begins two pixels further to the right, so each later kernel adds twice as many pixels.
 #
 # This gives the whole rule in two lines, as [Araujo, Norris and Sim](https://distill.pub/2019/computing-receptive-fields/) derive it:
 
 # %%
-# A layer adds (kernel - 1) steps; a step is the product of all strides before it.
+# A layer adds (kernel - 1) * stride pixels; stride is the product of the strides of all layers before it.
 size, stride, by_rule = 1, 1, []
 for kind in plan:
     kernel, step = (3, 1) if kind == "conv" else (2, 2)
@@ -310,7 +310,7 @@ for kind in plan:
     print(f"{kind}: field {size:2}, stride {stride}")
 
 # %% [markdown]
-# `evalib` applies the same rule to any Keras model, with branches, padding and dilation too. Here is session 2's network in the course's notation; the last kernel, `?x?` in the lecture, stands as 1x1 (the [next question](#How-do-we-get-from-512-channels-to-32?) says why).
+# `evalib` applies the same rule to any Keras model, with branches, padding and dilation too. Here is session 2's network in the course's notation. (Its first layer is called `block1_conv1` here and `first_conv` in the lecture's longer network.) The kernel that the lecture leaves open, `?x?`, is written as 1x1; the [next question](#How-do-we-get-from-512-channels-to-32?) says why.
 
 # %%
 # Input, kernels, output and receptive field of each layer, computed from the model itself.
@@ -321,7 +321,7 @@ print(ev.receptive_field_table(ev.session2_network()))
 printed = ["3x3", "5x5", "7x7", "9x9", "11x11", "22x22", "24x24", "26x26", "38x28", "30x30", "60x60", "62x62"]
 print(f"{'layer':16} lecture  exact")
 for (name, field), text in zip(fields.items(), printed, strict=True):
-    print(f"{name:16} {text:7}  {field}{'' if text == str(field) else '   <- differs'}")
+    print(f"{name:16} {text:7}  {field!s:5}{'' if text == str(field) else '   <- differs'}")
 
 # %% [markdown]
 # > **Where the course differs.** Up to 11x11 the lecture's table is right. Then it doubles the field at each pooling (22x22, 60x60) and goes on in steps of two. The experiment and the rule agree on 12 and 30 at the poolings, and on steps of four and eight after them. So block 2 ends at 28x28 instead of 30x30, and block 3 begins at 38x38 instead of 62x62. The 38x28 in one line is a typing error: every kernel here is square, so every field is.
@@ -354,9 +354,9 @@ print("checked: changing pixels of the course's own network gives the same sizes
 # | Number | Why it matters |
 # |---|---|
 # | 400x400 | The size of the picture decides how many pixels an edge or a texture covers. With a smaller picture the same object needs fewer layers. |
-# | 11x11 | The field that the first block should reach before it pools. At this size people begin to recognize textures ([notebook 02](02_kernel_visualization.ipynb) measures it). How many layers reach it does not matter: for other data three or four may be enough. |
-# | 512 | The number of different edges and gradients that the course expects to need for ImageNet. 32, 64, 128, 256, 512 is one pattern to get there; others work, and a small device may need fewer. |
-# | 3x3 | The cheapest way to a field of 11x11: five 3x3 layers have 5 · 9 = 45 weights for each pair of channels, one 11x11 layer has 121. |
+# | 11x11 | The field that the first block should reach before it pools. At this size the course can make things out for the first time ([notebook 02](02_kernel_visualization.ipynb) shows such windows). How many layers reach it does not matter: for other data three or four may be enough. |
+# | 512 | The number of different edges and gradients that the course expects to need for ImageNet, a collection of a million photographs in 1,000 classes. 32, 64, 128, 256, 512 is one pattern to get there; others work, and a small device may need fewer. |
+# | 3x3 | A cheap way to a field of 11x11: five 3x3 layers have 5 · 9 = 45 weights for each pair of channels, one 11x11 layer has 121. |
 # | 30x30 | The field at which the course expects textures. By the exact rule block 2 reaches 28x28. |
 # | Block | The layers that work at one size of the picture are called a *convolution block*. |
 
@@ -372,20 +372,20 @@ titles = ["3x3", "11x11", "28x28", "62x62"]
 _ = ev.plots.show_images(windows, titles, labels=["brick", "grass", "gravel"], columns=4, side=150)
 
 # %% [markdown]
-# **Figure 5.** Three materials, each through four windows. At 3x3 you cannot tell them apart. At 11x11 there is some structure. At 28x28, the field at the end of block 2, grass and gravel differ clearly. (The pictures have 400x400 pixels, as in the lecture.)
+# **Figure 5.** Three materials, each through four windows. At 3x3 you cannot tell them apart. At 11x11 there is some structure. At 28x28, the field at the end of block 2, grass and gravel differ clearly. (The photographs have 400x400 pixels, as in the lecture; the windows are enlarged to about the same size.)
 #
-# **Take away.** A layer adds (kernel − 1) × stride. Pooling widens the field by one step only; what it changes is the speed, because every later kernel counts double.
+# **Take away.** A layer adds (kernel − 1) × stride. Here *stride* is the product of the strides of all layers before it. Pooling itself widens the field by one step only; then every later layer widens it twice as fast.
 #
 # **Try it.**
-# 1. Replace the first pooling in `plan` by a convolution with stride 2. Predict all fields, then change `kernel, step` and run.
+# 1. Let the first pooling in `plan` have a 3x3 window instead of 2x2 (still stride 2). Predict all later fields, then change the loop and run.
 # 2. How many 3x3 convolutions without any pooling would reach 62x62?
-# 3. Print `ev.receptive_field_table` of `ev.s3_network()`. Where does its field become larger than a digit?
+# 3. Print `ev.receptive_field_table(ev.s3_network())`, for pictures of 28x28. How much of a digit does its last 3x3 convolution see?
 #
 # <details><summary>Solutions</summary>
 #
-# 1. `kernel, step = 3, 2`: it adds 2 pixels instead of 1, so 11 becomes 13; the stride doubles as before: 13, 17, 21, 25, 29, and so on.
-# 2. 31, because each adds two pixels: 1 + 2 · 31 = 63. Even numbers such as 62 cannot be reached without a kernel of even size. With two poolings the course's network needs 13 convolutions.
-# 3. A digit fills about 20x20 pixels; the last 3x3 convolution sees 20x20.
+# 1. `kernel, step = (3, 1) if kind == "conv" else (3 if stride == 1 else 2, 2)`. It adds 2 pixels instead of 1, so all fields after it are one pixel larger: 13, 17, 21, 25, 29, 31, 39.
+# 2. 31, because each adds two pixels: 1 + 2 · 31 = 63. Even numbers such as 62 cannot be reached without a kernel of even size. With two poolings the course's network needs 13 convolutions of 3x3.
+# 3. 20x20 pixels, which is about the size of a digit in its 28x28 picture. Only the global average after it sees everything.
 # </details>
 
 # %% [markdown]
@@ -488,7 +488,7 @@ show_sums(colors, mixing, {"brightness": brightness[::2, ::2], "more red": more_
 #
 # ### How does it merge features that appear together?
 #
-# The lecture says that 1x1 merges features, as edges make up an eye. Here is the smallest example. Four 3x3 kernels find edges: brighter to the right, left, bottom and top. A pixel of a *corner* has a vertical and a horizontal edge at once. So add all four channels, subtract a threshold (a bias of −4), and apply [ReLU](../docs/glossary.md#relu): only where two edges meet does the sum get over the threshold.
+# The lecture says that 1x1 merges features, as edges make up an eye. Here is the smallest example. Four 3x3 kernels find edges: brighter to the right, left, bottom and top. (They are Sobel's kernels, from [notebook 01](01_python101_answers.ipynb), with both signs.) A pixel of a *corner* has a vertical and a horizontal edge at once. So add all four channels, subtract a threshold (a bias of −4), and apply [ReLU](../docs/glossary.md#relu): only where two edges meet does the sum get over the threshold.
 
 # %%
 # Edge channels, then a 1x1 convolution with weights 1, 1, 1, 1 and bias -4.
@@ -555,7 +555,7 @@ panels = {
 _ = ev.plots.show_bars(panels, highlight="1x1")
 
 # %% [markdown]
-# **Figure 9.** From 512 channels to 32, by 3x3 and by 1x1 kernels. The counts stand at nine to one for any picture. The time does not have to: it also depends on how fast a machine reads the 512 channels, and those are the same for both.
+# **Figure 9.** From 512 channels to 32, by 3x3 and by 1x1 kernels. The ratio of the counts is nine to one for any picture. The time can differ: it also depends on how fast a machine reads the 512 channels, and those are the same for both.
 #
 # > **Where the course differs.** The lecture says that 1x1 is "not even a proper convolution". The observation behind it is right: a whole channel is multiplied by one number. But it is a convolution like any other: a 3x3 kernel whose eight outer weights are zero gives the same values. What it lacks is a neighborhood. So it cannot find an edge, and the receptive field does not grow.
 
@@ -634,7 +634,7 @@ mixer = keras.Sequential(
 )  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
-# Look at the three weights, pass over the 6,000 pictures twice, and look again.
+# Look at the three weights, train for two epochs, and look again.
 weights_before = mixer.get_layer("mix").get_weights()[0].ravel()
 mixer.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
 mixer.fit(images_learn, labels[learn], epochs=2, batch_size=32, verbose=0)
@@ -666,20 +666,20 @@ print("checked: both useless weights are below a tenth of the useful one;")
 print("         without these channels at least 95 % of the predictions stay the same")
 
 # %% [markdown]
-# **Figure 10.** The channel that the rest of the network sees (right) is a mixture of the three channels on the left. Before training all three count the same. After training the other digit and the dots are multiplied by almost zero. This is the filtering that the lecture describes.
+# **Figure 10.** The channel that the rest of the network sees (right) is a mixture of the three channels on the left. Before training all three count the same. After training the other digit and the dots are multiplied by almost zero. This is the filtering that the lecture describes. (The penalty helps: it pulls every weight toward zero that is not needed.)
 #
-# **Take away.** To reduce channels, mix them: 1x1xDxN takes D channels to N for D · N weights. Nobody has to say which channels matter. Training finds out.
+# **Take away.** To reduce channels, mix them: 1x1xDxN takes D channels to N for D · N weights. Nobody has to say which channels matter: here training found out, with the help of a penalty.
 #
 # **Try it.**
-# 1. Change the bias of the corner network from −4 to −3 and to −5.5. What happens to the corners?
+# 1. Change the bias of the corner network from −4 to −3 and to −6. What happens to the corners?
 # 2. What does `Conv2D(512, 1)` on 32 channels cost, compared with `Conv2D(512, 3)`?
-# 3. Remove the penalty (`kernel_regularizer`) from the mixer. Does it still turn the two channels off?
+# 3. Remove the penalty (`kernel_regularizer`) from the mixer. Predict the three weights, then run.
 #
 # <details><summary>Solutions</summary>
 #
-# 1. A straight edge sums to exactly 4, so with −3 all edges appear again. With −5.5 only the corner pixel itself stays, because its sum is 6.
+# 1. A straight edge sums to exactly 4 and a corner to 6. So with −3 all edges appear again, and with −6 nothing is left.
 # 2. 32 · 512 + 512 = 16,896 parameters against 9 · 32 · 512 + 512 = 147,968.
-# 3. Partly. The useful weight grows, but nothing pulls the others all the way to zero; how small they get differs from run to run.
+# 3. Nothing pulls the useless weights to zero any more. The loss alone makes them smaller; how small, you can read from the printed table.
 # </details>
 
 # %% [markdown]
@@ -750,9 +750,9 @@ axes.legend(loc="lower center", ncols=3, bbox_to_anchor=(0.5, -0.04))
 plt.show()
 
 # %% [markdown]
-# **Figure 11.** The course's network to scale: a box is as high as the layer's picture and as wide as its number of channels. Blocks expand to 512 channels, transitions squeeze to 32. You can see where the work is: in the wide boxes that are also high.
+# **Figure 11.** The course's network to scale: a box is as high as the layer's picture and as wide as its number of channels (the narrowest are drawn a little wider). Blocks expand to 512 channels, transitions squeeze to 32. The work is in the blue boxes that are both wide and high.
 #
-# `ev.squeeze_expand_network()` is this network with block 3 completed and a *head*, the part that turns channels into a prediction: a 1x1 convolution to one map for each of 1,000 classes, the average of each map (*global average pooling*), and [softmax](../docs/glossary.md#softmax).
+# The lecture's table stops after the first layer of block 3. `ev.squeeze_expand_network()` has all four, and a *head*, the part that turns channels into a prediction: a 1x1 convolution (`class_maps`) to one map for each of 1,000 classes, the average of each map (*global average pooling*), and [softmax](../docs/glossary.md#softmax).
 #
 # ### Where are the weights, and where is the work?
 #
@@ -782,10 +782,10 @@ _ = ev.plots.show_bars(share)
 # Four ways to fill four blocks of four convolutions.
 ends = (64, 128, 256, 512)
 designs = {
-    "512 wide throughout": [(512,) * 4] * 4,
-    "each block expands to 512 (the course)": [(64, 128, 256, 512)] * 4,
-    "wide throughout: 64, 128, 256, 512 (ResNet)": [(end,) * 4 for end in ends],
-    "blocks expand to 64, 128, 256, 512": [tuple(min(k, end) for k in ends) for end in ends],
+    "all layers have 512 kernels": [(512,) * 4] * 4,
+    "each block grows to 512 (the course)": [(64, 128, 256, 512)] * 4,
+    "all 64, all 128, all 256, all 512 (ResNet)": [(end,) * 4 for end in ends],
+    "blocks grow to 64, 128, 256, 512": [tuple(min(k, end) for k in ends) for end in ends],
 }
 candidates = {name: ev.squeeze_expand_network(block_widths=widths) for name, widths in designs.items()}
 parameters = {name: candidate.count_params() for name, candidate in candidates.items()}
@@ -793,7 +793,7 @@ products = {name: ev.networks.macs(candidate) for name, candidate in candidates.
 _ = ev.plots.show_bars({"parameters": parameters, "multiplications": products})
 
 # %% [markdown]
-# **Figure 13.** The same layers with different numbers of kernels. For multiplications it matters to be narrow where the picture is large. For parameters it matters how many kernels read 512 channels and write 512, wherever that is.
+# **Figure 13.** The same layers with different numbers of kernels. For multiplications it matters to be narrow where the picture is large. Parameters come from layers with many channels at both ends, whatever the size of the picture.
 #
 # > **Where the course differs.** It says that growing from 64 to 512 needs less computation *and* fewer parameters. Less computation: yes, by far. Fewer parameters: only if each block expands step by step, as in the last row. With ResNet's widths three layers of the last block read and write 512 channels, and the network has *more* parameters than the course's.
 
@@ -843,7 +843,7 @@ print("checked: 64 to 512 always saves computation; it saves parameters only whe
 # %% [markdown]
 # ## How are modern networks built?
 #
-# **In blocks, as the course says: some convolutions at one size, then half the size and more channels. Most squeeze with 1x1 convolutions on the way, and most end in a global average.** We look at five networks that Keras ships. Only their structure is needed, so no weights are loaded.
+# **In blocks, as the course says: some convolutions at one size, then half the size and more channels. Three of the five below also squeeze channels on the way, and four end in a global average (GAP) instead of fully connected layers (FC).** We look at five networks that Keras ships. Only their structure is needed, so no weights are loaded.
 
 # %%
 # Five famous networks as graphs, and the table of each.
@@ -853,7 +853,7 @@ tables = {name: ev.receptive_field_table(graph) for name, graph in graphs.items(
 
 
 def convolutions(graph):
-    """Size, channels in and channels out of every convolution that mixes channels, in order."""
+    """Size, channels in and out of every convolution, in order; not the head, not one kernel per channel."""
     found = [layer for layer in graph.layers if type(layer) is layers.Conv2D and layer.output.shape[1] > 1]
     return [(layer.output.shape[1], layer.input.shape[-1], layer.output.shape[-1]) for layer in found]
 
@@ -884,7 +884,7 @@ column[-1].set_xlabel("convolutions, from the picture to the prediction")
 plt.show()
 
 # %% [markdown]
-# **Figure 14.** Every convolution of five networks: the height is its number of channels (each grid line is four times the one below), the color and the label above give the size of its picture. The stairs go up as the picture shrinks. The teeth are squeezes: ResNet's 1x1 convolutions before each 3x3, Inception's branches, DenseNet's 1x1 before each 3x3. VGG16 has no teeth.
+# **Figure 14.** The convolutions of five networks that mix channels, without the head. The height is the number of channels (each grid line is four times the one below); the color and the label above give the size of the picture. VGG16 and MobileNet are stairs: smaller pictures, more channels. The others have teeth. In ResNet a 1x1 convolution squeezes to a quarter before each 3x3, and another one expands again. In DenseNet each 3x3 adds only 32 channels; all earlier channels are kept beside them.
 
 # %%
 # DenseNet121 has transitions like the course's: a 1x1 convolution and a pooling between blocks.
@@ -908,7 +908,7 @@ print("between blocks:", between)
 # ### Where do they start, and how do they end?
 
 # %%
-# Size of the first block's output, the kind of head, and how much of the network stands in the head.
+# Size of the first block's output, the kind of head, and how many parameters are in the head.
 first_blocks = {
     "VGG16": "block1_conv2", "ResNet50": "conv2_block1_out", "InceptionV3": "mixed0",
     "MobileNet": "conv_pw_1", "DenseNet121": "conv2_block1_concat",
@@ -947,9 +947,9 @@ counted.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# **Figure 15.** Left: only VGG16 keeps its parameters in the head. Right: the field of the last layer. All but VGG16's reach past the border of the picture, so a value there sees everything.
+# **Figure 15.** Left: only VGG16 has most of its parameters in the head. Right: the field of the last layer. All but VGG16's are larger than the picture, so the value in the middle sees everything. (A value near a corner may not: half of its field lies outside the picture.)
 #
-# > **Where the course differs.** Of its four points about these networks the first is right: ResNet has four blocks. The others need a word. (1) "64 to 512" is true of ResNet's 3x3 kernels; between the blocks there are four times as many channels. (2) "Only the most advanced have GAP": of these five four have it, and only VGG16, the oldest, has fully connected layers on all positions; they hold nine tenths of its parameters. (3) "Nearly every network starts from 56x56": ResNet and DenseNet do; MobileNet starts at 112x112, Inception at 35x35, VGG16 at 224x224.
+# > **Where the course differs.** Of its four points about these networks the first is right: ResNet has four blocks. The others need a correction. (1) "64 to 512" is true of ResNet's 3x3 kernels; between the blocks there are four times as many channels. (2) "Only the most advanced have GAP": of these five four have it, and only VGG16, the oldest, flattens all positions and feeds them to fully connected layers; they hold nine tenths of its parameters. (3) "Nearly every network starts from 56x56": ResNet and DenseNet do; MobileNet starts at 112x112, Inception at 35x35, VGG16 at 224x224.
 
 # %% tags=["refines:squeeze-and-expand-is-everywhere", "proves:resnet-has-four-blocks", "refines:resnet-goes-from-64-to-512", "corrects:networks-start-at-56x56", "refines:networks-end-fully-connected", "corrects:only-the-most-advanced-have-gap"]
 # Check this section, against published numbers and by hand.
@@ -979,18 +979,18 @@ assert last_fields["DenseNet121"] == 7 + 4 + 6 * 2 * 4 + 4 + 12 * 2 * 8 + 8 + 24
 print("checked: the receptive fields are those that were published")
 
 # %% [markdown]
-# **Take away.** Blocks, halving sizes, growing channels, 1x1 squeezes, an average at the end: squeeze and expand is everywhere, with other numbers. Ask the network itself before you believe a table, ours included: `evalib rf ResNet50` prints it.
+# **Take away.** Blocks, halving sizes, growing channels, an average at the end: these are common to nearly all. Squeezing is not: three of the five do it, each in its own way. Ask the network itself before you believe a table, ours included: `evalib rf ResNet50` prints it.
 #
 # **Try it.**
 # 1. Add `"EfficientNetB0"` to `names` (and its first block, `block1a_project_bn`, to `first_blocks`). Does it squeeze?
-# 2. VGG16's field is 212 of 224 pixels. How many more 3x3 convolutions at its last size would see the whole picture?
+# 2. VGG16's field is 212 of 224 pixels. How many more 3x3 convolutions before its last pooling would let the middle value see the whole picture?
 # 3. Replace VGG16's head by a global average and one dense layer. How many parameters are left?
 #
 # <details><summary>Solutions</summary>
 #
-# 1. Yes: each of its blocks expands with a 1x1 convolution, filters, and squeezes with a 1x1 convolution. Its bars look like a comb.
+# 1. Yes: each of its blocks expands with a 1x1 convolution, filters each channel, and squeezes with a 1x1 convolution. Its bars look like a comb.
 # 2. One: before the last pooling the stride is 16, so one convolution adds 2 · 16 = 32 pixels.
 # 3. 14,714,688 in the convolutions and 512 · 1000 + 1000 = 513,000 in the dense layer: about 15.2 million instead of 138.4.
 # </details>
 #
-# **Read on.** Does a pixel *use* all that it sees? Hardly: [the effective receptive field](further/effective_receptive_fields.ipynb). [Notebook 04](04_activation_functions.ipynb) asks what stands between two convolutions. [Every claim of the course](../docs/claims.md) stands beside the cell that checks it. Sources: [Araujo, Norris and Sim 2019](https://distill.pub/2019/computing-receptive-fields/), [Lin, Chen and Yan 2013](https://arxiv.org/abs/1312.4400) (1x1 and global average), [He et al. 2015](https://arxiv.org/abs/1512.03385) (ResNet), [Huang et al. 2016](https://arxiv.org/abs/1608.06993) (DenseNet).
+# **Read on.** Does a pixel *use* all that it sees? Hardly: [the effective receptive field](further/effective_receptive_fields.ipynb). [Notebook 04](04_activation_functions.ipynb) asks what stands between two convolutions. [Every claim of the course](../docs/claims.md) is listed with the cell that checks it. Sources: [Araujo, Norris and Sim 2019](https://distill.pub/2019/computing-receptive-fields/), [Lin, Chen and Yan 2013](https://arxiv.org/abs/1312.4400) (1x1 and global average), [He et al. 2015](https://arxiv.org/abs/1512.03385) (ResNet), [Huang et al. 2016](https://arxiv.org/abs/1608.06993) (DenseNet).

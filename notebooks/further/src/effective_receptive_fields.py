@@ -23,9 +23,9 @@
 # | Question | Answer |
 # |---|---|
 # | [How is influence measured?](#How-is-influence-measured?) | By the gradient of one output with respect to each pixel. |
-# | [How much of a photograph does an untrained network use?](#How-much-of-a-photograph-does-an-untrained-network-use?) | With twenty 3x3 convolutions about a third of the pixels that it could use. |
+# | [How much of a photograph does an untrained network use?](#How-much-of-a-photograph-does-an-untrained-network-use?) | With twenty 3x3 convolutions about 30 % of the pixels that it could use. |
 # | [Do more layers help?](#Do-more-layers-help?) | Less than you would expect: the field that is used grows with the square root of the depth. |
-# | [Does training change it?](#Does-training-change-it?) | In the networks here it grows on the pictures that they were trained on, and never fills the whole field. |
+# | [Does training change it?](#Does-training-change-it?) | On digits it grows in the networks here. The corners still count for little. |
 #
 # The receptive field of notebook 03 is the *theoretical* one: no pixel outside it can have an influence. How much influence do the pixels inside have? [Luo, Li, Urtasun and Zemel](https://arxiv.org/abs/1701.04128) answered that in 2016: the *effective* field is shaped like a bell, and the deeper the network, the smaller its share of the theoretical field.
 
@@ -67,7 +67,7 @@ def stacked_network(depth, initializer, *, channels=1, colors=1, activation="lin
             3,
             use_bias=False,
             kernel_initializer=initializer,
-            # The last one stays linear, so that the middle is never shut.
+            # The last one stays linear, so that no ReLU can set the output to zero.
             activation=activation if number < depth else "linear",
             name=f"conv{number}",
         )
@@ -104,7 +104,7 @@ assert gaussian_fit(equal_field).r_squared > 0.999
 #
 # ## How much of a photograph does an untrained network use?
 #
-# **About a third of the pixels that it could use.** Twenty 3x3 convolutions with ReLU and random weights see 41x41 pixels. We measure with 32 pieces of a photograph.
+# **About 30 % of the pixels that it could use.** Twenty 3x3 convolutions with ReLU and random weights see 41x41 pixels. We measure with 32 pieces of a photograph.
 
 # %% tags=["nbval-ignore-output"]
 # Influence of each pixel on the middle of the twentieth layer, averaged over 32 pieces of the photograph.
@@ -156,7 +156,7 @@ assert gaussian_fit(field).r_squared > 0.8
 # **Less than you would expect: four times as many layers see four times as far, but use only twice as far.** Each layer adds 2 pixels to the theoretical side, $1 + 2n$ in all. To the bell curve it adds *variance*, and the width of a bell curve is the square root of its variance:
 #
 # - equal weights: variance $\tfrac{2}{3}n$, as counted above;
-# - random weights: the gradient is a sum of many terms of random sign, so its *square* spreads like the paths. The gradient itself is the square root of such a bell curve, which is a bell curve of twice the variance: $\tfrac{4}{3}n$.
+# - random weights: random signs partly cancel, so the *squares* of the gradients add up along the paths. The squared gradient has the shape of the path counts. Its square root is a bell curve too, of twice the variance: $\tfrac{4}{3}n$.
 #
 # Either way the effective side grows like $\sqrt{n}$, and its share of the theoretical side falls like $1/\sqrt{n}$.
 
@@ -164,7 +164,7 @@ assert gaussian_fit(field).r_squared > 0.8
 # Fields as pictures: the white square has the effective side, the orange box is the theoretical field.
 def show_fields(fields, box=None, columns=3):
     rows = -(-len(fields) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(2.1 * columns + 0.8, 2.5 * rows), squeeze=False)
+    figure, grid = plt.subplots(rows, columns, figsize=(2.1 * columns + 0.8, 2.7 * rows), squeeze=False)
     for axes, (title, field) in zip(grid.flat, fields.items(), strict=False):
         picture = axes.imshow(field, cmap="viridis", vmin=0, vmax=1)
         ev.plots.hide_axes(axes, title)
@@ -275,7 +275,7 @@ for label, variance in {"equal weights": 2 / 3, "random weights, ReLU": 4 / 3}.i
 # %% [markdown]
 # ## Does training change it?
 #
-# **On digits it does: the trained S3 network uses more of what it sees than any of five untrained ones.** It was trained in [notebook 05](../05_s3_assignment.ipynb), and its weights are read from a file. Its last 3x3 convolution sees 20x20 pixels. All networks look at the same 200 test digits. The network is shallow (five convolutions and a pooling), so the bell curve fills most of the field even before training, as the last figure predicts.
+# **On digits it does: the trained network of the S3 assignment uses more of what it sees than any of five untrained ones.** It was trained in [notebook 05](../05_s3_assignment.ipynb), and its weights are read from a file. Its last 3x3 convolution sees 20x20 pixels. All networks look at the same 200 test digits. The network is shallow (five convolutions and a pooling), so the bell curve fills most of the field even before training, as the last figure predicts.
 
 # %% tags=["nbval-ignore-output"]
 # The same layer, the same digits: the weights after training, and five draws of weights before it.
@@ -348,7 +348,7 @@ assert ink.sigma[0] > 1.1 * ink.sigma[1]
 # %% [markdown]
 # ### And in a deeper network?
 #
-# **Its field grows on digits too, within seconds, and still does not fill the theoretical field.** Ten 3x3 convolutions see 21x21 pixels, most of a digit, and start with an effective field of about 15x15. We measure two networks before and after two short epochs, on digits and on the same gray noise.
+# **Its field grows on digits too, within seconds, and still does not fill the theoretical field.** Ten 3x3 convolutions see 21x21 pixels, about a digit, and start with an effective field of about 15x15. We measure two networks before and after two short epochs, on digits and on the same gray noise.
 
 # %% tags=["nbval-ignore-output"]
 # Each network twice: with its random weights, and after it learned to recognize digits.
@@ -416,6 +416,6 @@ assert (sides["after"] < 0.95 * sight.size[0]).all()
 #
 # <details><summary>Solutions</summary>
 #
-# 1. The theoretical side is 41 instead of 21. Every path makes steps of two pixels, so the standard deviation doubles too. But every second pixel has no path at all.
-# 2. Nearly. tanh passes gradients everywhere, with a factor below one, so the shape of the bell curve comes from the kernels alone, as with random weights and ReLU.
+# 1. The theoretical side is 41 instead of 21. Every path makes steps of two pixels, so the standard deviation doubles. But only one pixel in four has any path at all, so the effective side, which counts pixels, stays at 11.7.
+# 2. Try it: tanh passes gradients everywhere, with a factor below one, so the shape should come from the kernels alone.
 # </details>
