@@ -28,6 +28,8 @@ NOTEBOOK_LINK = re.compile(
     r"\]\(\.\./notebooks/(?P<name>(?:further/)?\w+)\.ipynb(?:#(?P<anchor>[^)]*))?\)"
 )
 
+OWN_LINK = re.compile(r"\]\(#(?P<anchor>[^)]+)\)")
+
 
 @dataclass(frozen=True)
 class Notebook:
@@ -294,14 +296,20 @@ def prepare(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = SphinxRenderer().render_string(source[0], app.course_values)  # type: ignore[attr-defined]
     if docname.startswith("notebooks/"):
         source[0] = source[0].replace("](../docs/", "](../").replace("](../../docs/", "](../../")
+        source[0] = OWN_LINK.sub(lambda link: f"](#{_anchor(link['anchor'])})", source[0])
     else:
         source[0] = NOTEBOOK_LINK.sub(_page_link, source[0])
 
 
 def _page_link(link: re.Match[str]) -> str:
     """Write a link to a notebook's page; Jupyter's anchor becomes the one that MyST makes."""
-    anchor = re.sub(r"[^\w-]", "", unquote(link["anchor"] or "")).lower()
+    anchor = _anchor(link["anchor"] or "")
     return f"](notebooks/{link['name']}.ipynb{'#' + anchor if anchor else ''})"
+
+
+def _anchor(jupyter: str) -> str:
+    """Turn a heading's anchor in Jupyter into the one that MyST makes."""
+    return re.sub(r"[^\w-]", "", unquote(jupyter)).lower()
 
 
 def only_notebooks_are_downloads(

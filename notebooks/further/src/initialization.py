@@ -22,7 +22,7 @@
 #
 # | Question | Answer |
 # |---|---|
-# | [How large is "too large" in 50 layers?](#How-large-is-"too-large"-in-50-layers?) | Twice Xavier's standard deviation is too large, half of it is too small. |
+# | [How large is too large in 50 layers?](#How-large-is-too-large-in-50-layers?) | Twice Xavier's standard deviation is too large, half of it is too small. |
 # | [What arrives after 50 layers, and what comes back?](#What-arrives-after-50-layers,-and-what-comes-back?) | ReLU halves the mean square in both directions; He's factor 2 gives it back. |
 # | [What do the values look like, layer by layer?](#What-do-the-values-look-like,-layer-by-layer?) | Too small: nothing is left. Too large: they crowd at −1 and 1. |
 # | [What does training leave of the start?](#What-does-training-leave-of-the-start?) | Most of it: fresh and trained weights are correlated. |
@@ -56,7 +56,7 @@ ev.plots.use_style()
 ev.check_version("0.2")
 
 # %% [markdown]
-# ## How large is "too large" in 50 layers?
+# ## How large is too large in 50 layers?
 #
 # **Twice Xavier's standard deviation is too large, and half of it is too small.** We use digits from the training images; the test images are not touched.
 
