@@ -1,39 +1,27 @@
-"""The claims of the course, each with the cells that prove, refine or correct it.
-
-What a claim says and what was found stands in `notebooks/claims.toml`, the verdict in a tag of the
-code cell that checks it: `proves:ID`, `refines:ID` or `corrects:ID`. Both make `docs/claims.md`.
-"""
+"""The course's claims in `notebooks/claims.toml` and the tagged cells that check them: a page."""
 
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from evalib.results import write_atomically
 from evalib.tools.colab import read_cells
 
-LIST = Path("notebooks", "claims.toml")
-PAGE = Path("docs", "claims.md")
-
+LIST, PAGE = Path("notebooks", "claims.toml"), Path("docs", "claims.md")
 # What a tag begins with, and the word that the page has for it.
 VERDICTS = {"proves": "proved", "refines": "refined", "corrects": "corrected"}
-
 _HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _ASSERTION = re.compile(r"^\s*(assert\b|[\w.]*\bassert_\w+\()", re.MULTILINE)
 
 
 def read_claims(folder: Path) -> dict[str, Any]:
-    """Read the list of claims of a checkout, and find the cells that check them.
+    """The tables of a checkout's list; a claim also has its `verdict` and its `cells`.
 
-    Returns:
-        The file's tables; a claim also has its `verdict`, a value of `VERDICTS`, and its `cells`:
-        of each the notebook, the stored execution count, and the heading above.
-
-    Raises:
-        ValueError: list, notebook or tag is wrong, or they do not fit; each mistake has its line.
+    Of a cell: notebook, stored execution count, heading above. A ValueError lists each mistake.
     """
     try:
         listed = tomllib.loads((folder / LIST).read_text(encoding="utf-8"))
@@ -71,13 +59,10 @@ def _check_entries(listed: dict[str, Any]) -> None:
     for kind, answer in (("claims", "finds"), ("untested", "why")):
         keys = {"section", "says", answer}
         for name, claim in listed[kind].items():
-            if not (
-                isinstance(claim, dict)
-                and keys - {"finds"} <= claim.keys() <= keys
-                and all(isinstance(text, str) and text.strip() for text in claim.values())
-                and claim["section"] in listed["sections"]
-                and (kind == "claims" or name not in listed["claims"])
-            ):
+            fits = isinstance(claim, dict) and keys - {"finds"} <= claim.keys() <= keys
+            fits = fits and all(isinstance(x, str) and x.strip() for x in claim.values())
+            is_second = kind == "untested" and name in listed["claims"]
+            if not fits or is_second or claim["section"] not in listed["sections"]:
                 texts = f"texts for a known section, says and {answer}, once"
                 raise ValueError(f"{LIST}: {kind}.{name}: expected {texts}, got {claim}")
 
@@ -102,7 +87,7 @@ def _tagged_cells(folder: Path) -> Iterator[tuple[str, tuple[str, int, str], boo
 
 
 def claims_page(folder: Path) -> str:
-    """Write the page of all claims of a checkout as Markdown; raises what `read_claims` raises."""
+    """The page of all claims of a checkout as Markdown; raises what `read_claims` raises."""
     listed = read_claims(folder)
     counts, tables, left = [], [], []
     for section, title in listed["sections"].items():
@@ -127,18 +112,6 @@ def claims_page(folder: Path) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def is_current(folder: Path) -> bool:
-    """Whether the stored page of a checkout says what list and cells say."""
-    page = folder / PAGE
-    return page.is_file() and page.read_text(encoding="utf-8") == claims_page(folder)
-
-
-def write_page(folder: Path) -> Path:
-    """Write the page of a checkout, and return its path."""
-    write_atomically(folder / PAGE, claims_page(folder))
-    return folder / PAGE
-
-
 def _table(rows: Sequence[Sequence[str]]) -> str:
     texts = [[" ".join(text.split()).replace("|", "\\|") for text in row] for row in rows]
     lines = [f"| {' | '.join(row)} |" for row in texts]
@@ -146,15 +119,13 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _where(cells: Sequence[tuple[str, int, str]]) -> str:
-    by_heading: dict[tuple[str, str], list[int]] = {}
-    for notebook, number, heading in cells:
-        by_heading.setdefault((notebook, heading), []).append(number)
     links = []
-    for (notebook, heading), numbers in by_heading.items():
+    for (notebook, heading), group in groupby(cells, lambda cell: (cell[0], cell[2])):
+        numbers = [str(number) for _, number, _ in group]
         shown = f"{notebook.rpartition('/')[2].partition('_')[0]}: {heading}"
         # The anchor that Jupyter and GitHub's notebook view give the heading.
         anchor = quote(heading.replace(" ", "-"), safe="?!,.:;=@/+$&'*~")
         target = f"../{LIST.parent.as_posix()}/{quote(notebook)}.ipynb#{anchor}"
         word = "cell" if len(numbers) == 1 else "cells"
-        links.append(f"[{shown}]({target}), {word} {', '.join(map(str, numbers))}")
+        links.append(f"[{shown}]({target}), {word} {', '.join(numbers)}")
     return "<br>".join(links)

@@ -13,16 +13,16 @@ from pathlib import Path
 from unittest import mock
 
 from evalib.tools.rf import add_rf
+from evalib.tools.terminal import signs_of_life
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and give its exit status; 2 means refused, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="evalib", description="Tools around the notebooks.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command, add_options in (
-        *((_run, _run_options), (_grade, _grade_options), (_sweep, _sweep_options)),
-        *((_colab, _colab_options), (_claims, _claims_options)),
-    ):
+    commands = {_run: _run_options, _grade: _grade_options, _sweep: _sweep_options}
+    commands |= {_colab: _colab_options, _claims: _claims_options}
+    for command, add_options in commands.items():
         name, (summary, _, text) = command.__name__, (command.__doc__ or "").partition("\n")
         own = subparsers.add_parser(name.lstrip("_"), help=summary, description=text)
         own.set_defaults(command=command)
@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_rf(subparsers)
     arguments = parser.parse_args(argv)
     try:
-        return int(arguments.command(arguments))
+        with signs_of_life():
+            return int(arguments.command(arguments))
     except (ValueError, RuntimeError, OSError) as error:
         print(f"evalib: {error}", file=sys.stderr)
         return 2
@@ -84,16 +85,14 @@ def _run(arguments: argparse.Namespace) -> int:
     """
     from evalib.tools.run import format_table, run_notebooks
 
-    options = {**vars(arguments)}
-    del options["command"]
+    options = {name: value for name, value in vars(arguments).items() if name != "command"}
     parameters = {name: parse_value(value) for name, value in options.pop("p") or []}
     runs = run_notebooks(parameters=parameters, **options)
     if hasattr(sys.stdout, "reconfigure"):  # an error may hold what a terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
     print(format_table(runs))
-    for run in runs:
-        for warning in run.warnings:
-            print(f"warning: {run.name}: {warning}")
+    for name, warning in ((run.name, text) for run in runs for text in run.warnings):
+        print(f"warning: {name}: {warning}")
     return 0 if all(run.passed for run in runs) else 1
 
 
@@ -106,7 +105,12 @@ def _grade_options(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the marks as JSON")
     add("--csv", type=Path, metavar="FILE", help="write a row for each submission")
     add("--resume", action="store_true", help="keep the rows of --csv of unchanged notebooks")
-    add("--jobs", type=int, metavar="N", help="how many at once (default: all cores; 1 to execute)")
+    add(
+        "--jobs",
+        type=_count,
+        metavar="N",
+        help="at once (default: all cores; 1 to execute)",
+    )
     shared = "execute on a Dask cluster, one run a thread; its workers must see the same folder"
     add("--scheduler", metavar="ADDRESS", help=f"{shared} (tcp://10.0.0.5:8786)")
     add("--parameters-below", type=int, default=20_000, metavar="N")
@@ -140,10 +144,8 @@ def _grade(arguments: argparse.Namespace) -> int:
         content = grade.as_dict() if arguments.json else rules.format_grade(grade)
         statuses, warnings = {grade.status}, len(grade.warnings)
     else:
-        places = {"table": arguments.csv, "scheduler": arguments.scheduler}
-        rows = classroom.grade_class(
-            paths, options, jobs=arguments.jobs, resume=arguments.resume, **places
-        )
+        own = {"table": arguments.csv, "scheduler": arguments.scheduler, "jobs": arguments.jobs}
+        rows = classroom.grade_class(paths, options, resume=arguments.resume, **own)
         content = (classroom.class_as_dict if arguments.json else classroom.format_class)(rows)
         statuses = {row["status"] for row in rows}
         warnings = sum(int(row.get("warnings") or 0) for row in rows)
@@ -214,8 +216,7 @@ def _colab(arguments: argparse.Namespace) -> int:
     from evalib.tools.colab import repository_folder, set_repository, wrong_addresses
 
     folder = arguments.folder or repository_folder()
-    changed = [] if arguments.repo is None else set_repository(arguments.repo, folder)
-    for path in changed:
+    for path in [] if arguments.repo is None else set_repository(arguments.repo, folder):
         print(f"changed {path.relative_to(folder).as_posix()}")
     wrong = wrong_addresses(folder)
     for line in wrong:
@@ -234,13 +235,16 @@ def _claims(arguments: argparse.Namespace) -> int:
     Join notebooks/claims.toml and the cells' tags proves:ID, refines:ID and corrects:ID. Exit
     status: 0 if the page is as it should be, 1 if it is not, 2 if the list or a tag was refused.
     """
-    from evalib.tools.claims import PAGE, is_current, write_page
+    from evalib.results import write_atomically
+    from evalib.tools.claims import PAGE, claims_page
     from evalib.tools.colab import repository_folder
 
     folder = arguments.folder or repository_folder()
+    page, text = folder / PAGE, claims_page(folder)
     if not arguments.check:
-        print(write_page(folder).relative_to(folder).as_posix())
-    elif not is_current(folder):
+        write_atomically(page, text)
+        print(PAGE.as_posix())
+    elif not page.is_file() or page.read_text(encoding="utf-8") != text:
         print(f"{PAGE.as_posix()} is not what the cells say: run `evalib claims`", file=sys.stderr)
         return 1
     return 0

@@ -1,7 +1,4 @@
-"""The repository's address: written into badges and first cells, and checked there.
-
-Nothing beyond the standard library is imported: a fork sets its address before it installs.
-"""
+"""The repository's address in badges and first cells. Only the standard library is imported."""
 
 import json
 import os
@@ -22,7 +19,6 @@ FIRST_CELL = """\
 import sys; SOURCE = "git+{repository}"
 if "google.colab" in sys.modules and "/OWNER/" in SOURCE: from google.colab import files; print("Choose a zip of this repository."); SOURCE = next(iter(files.upload()), "no.zip")
 if "google.colab" in sys.modules: get_ipython().run_line_magic("pip", f'install -q --no-deps "{{SOURCE}}"')"""  # noqa: E501
-
 _SLUG = r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]*[A-Za-z0-9_-]"
 # What stands before an address in badges, first cells and `git clone` commands.
 _ADDRESS = re.compile(
@@ -57,9 +53,8 @@ def read_repository(folder: Path) -> str:
 def set_repository(url: str, folder: Path) -> list[Path]:
     """Write a repository's address everywhere it stands; return the files that changed.
 
-    Not one other byte changes, and files keep the time of their last change: a later `make sync`
-    still knows which half of a pair was edited last. Raises a ValueError before it writes, where
-    this is no address on GitHub, or pyproject.toml holds none to replace.
+    They keep the time of their last change, by which `make sync` knows what was edited last.
+    Raises a ValueError before it writes: no address on GitHub, or none to replace.
     """
     repository = normalize_repository(url)
     read_repository(folder)
@@ -105,9 +100,7 @@ def read_cells(notebook: Path) -> list[tuple[str, str, list[str]]]:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         tags = [[*map(str, cell["metadata"].get("tags", []))] for cell in cells]
         sources = ["".join(cell["source"]) for cell in cells]
-        return [
-            (cell["cell_type"], *rest) for cell, *rest in zip(cells, sources, tags, strict=True)
-        ]
+        return list(zip([cell["cell_type"] for cell in cells], sources, tags, strict=True))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{notebook}: expected a notebook") from error
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
-
 _ANSWER = "Keras computes on "
 _DEVICE_QUERY = f"""
 import importlib, json, keras
@@ -30,15 +29,12 @@ _DRIVER_QUERY = "nvidia-smi --query-gpu=name,memory.total,driver_version --forma
 
 
 class Machine(NamedTuple):
-    """What Keras finds to compute with: its backend, that one's version, the GPUs' names."""
-
-    backend: str
-    version: str
-    gpus: tuple[str, ...]
+    backend: str  # Keras's
+    version: str  # of that one
+    gpus: tuple[str, ...]  # the names of those that it finds
 
     @property
     def device(self) -> str:
-        """The first GPU's name, with their number if there are more, or "cpu"."""
         name = (*self.gpus, "cpu")[0]
         return name if len(self.gpus) < 2 else f"{len(self.gpus)} × {name}"
 

@@ -1,7 +1,6 @@
 """Execute one notebook with papermill, in the process that `run` starts for it.
 
-The task and its outcome lie in the kernel's home. The standard input is open as long as `run`
-lives: when it closes, this process ends all that the notebook has started, and itself.
+When the standard input closes, `run` has ended: so does this, with all that the notebook started.
 """
 
 import contextlib
@@ -28,9 +27,7 @@ _DAMAGED = ("NotJSONError", "ValidationError", "UnicodeDecodeError", "UnicodeEnc
 
 
 class _KernelManager(AsyncKernelManager):
-    """Remembers the kernel's process, which tells how it ended."""
-
-    process: Any = None
+    process: Any = None  # which tells how it ended
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
         self.connection_file = os.path.join(os.environ["JUPYTER_RUNTIME_DIR"], "kernel.json")
@@ -39,10 +36,7 @@ class _KernelManager(AsyncKernelManager):
 
 
 def execute(task: dict[str, Any], home: Path) -> dict[str, Any]:
-    """Execute a notebook and finish its copy, be it complete or broken off.
-
-    The task has the fields of a `NotebookRun` so far; more of them are returned.
-    """
+    """Execute a notebook and finish its copy, complete or not; more fields of its run come back."""
     path, copy, broken_off, start = task["path"], task["copy"], "", time.monotonic()
     kernel = {"kernel_name": KERNEL["name"], "language": KERNEL["language"]}
     manager = {"kernel_manager_class": _KernelManager, "shutdown_kernel": "immediate"}
@@ -55,9 +49,8 @@ def execute(task: dict[str, Any], home: Path) -> dict[str, Any]:
     with explained(Path(task["run"]["output"]).parent):
         try:
             nbformat.validate(nbformat.read(path, as_version=4))  # papermill would only log it
-            papermill.execute_notebook(
-                *places, task["parameters"], cwd=Path(path).parent, **options
-            )
+            options |= {"cwd": Path(path).parent}
+            papermill.execute_notebook(*places, task["parameters"], **options)
         except PapermillExecutionError:
             pass
         except Exception as error:
@@ -102,7 +95,6 @@ def _judge(executed: nbformat.NotebookNode, broken_off: str) -> dict[str, Any]:
 
 
 def _explain(error: Exception, timeout: int | None, home: Path) -> str:
-    """Say what broke a notebook off that did not fail by itself, and what to do."""
     kind, text = type(error).__name__, next(iter(str(error).strip().splitlines()), "")
     if kind in _DAMAGED:
         text = "the file is damaged, half-merged, or not UTF-8 without a byte order mark"
@@ -124,7 +116,6 @@ def _plain(text: str) -> str:
 
 
 def _finish(executed: nbformat.NotebookNode, run: dict[str, Any]) -> nbformat.NotebookNode:
-    """Make the copy what will lie in the output folder."""
     if run["passed"]:  # papermill puts these cells before an error that was expected, too
         executed.cells = [c for c in executed.cells if not has_tag(c, "papermill-error-cell-tag")]
     for cell in executed.cells:

@@ -16,7 +16,6 @@ import psutil
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 OWN_FOLDER = Path(__file__).resolve().parents[2]  # where this evalib lies
-
 _MARK = "EVALIB_KERNELS"
 # They change what code does or prints, how long Keras trains, or whether figures are inline.
 _REMOVED = {
@@ -29,10 +28,9 @@ _REMOVED = {
 def kernel_environment(
     home: Path, *, evalib: Path = OWN_FOLDER, variables: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """All variables, as `subprocess` takes them, of a process that starts kernels, or trains.
+    """All variables of a process that starts kernels, or trains; `home` lasts as long as it does.
 
-    Jupyter tools find one kernel `python3`: this Python, which ends with its parent on Linux, and
-    the evalib of a folder. `home` lasts as long as the processes: `end_processes` finds them by it.
+    Jupyter tools find one kernel `python3`: this Python, with the evalib of a folder.
     `KERAS_BACKEND` and `PYTHONPATH` are kept, and what Keras has downloaded is found.
     """
     home = home.resolve()
@@ -89,7 +87,6 @@ def describe_ending(status: int) -> str:
 
 
 def _run_module(folder: str, module: str, *arguments: str) -> None:
-    """Become a module, in the process that `module_command` starts."""
     if module == "ipykernel_launcher" and sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: at its parent's death
     for name in _REMOVED & os.environ.keys():

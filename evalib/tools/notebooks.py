@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from evalib.tools.colab import read_cells
 from evalib.tools.kernels import OWN_FOLDER
 
 
@@ -48,17 +49,15 @@ def accepted_parameters(
 ) -> dict[Path, dict[str, object]]:
     """Give each notebook those parameters that its cell tagged `parameters` sets."""
     json.dumps(parameters, ensure_ascii=False).encode("utf-8")  # refuses what is no UTF-8
-    known = {path: _parameter_names(path) for path in paths}
+    known: dict[Path, list[str]] = {}
+    for path in paths:
+        tagged = [text for _, text, tags in _read_cells(path) or () if "parameters" in tags]
+        known[path] = re.findall(r"(?m)^(\w+)\s*(?::[^=\n]*)?=(?!=)", "\n".join(tagged))
     for name in parameters:
         if not any(name in names for names in known.values()):
             rows = [f"\n  {path.stem}: {', '.join(own) or 'none'}" for path, own in known.items()]
             raise ValueError(f"no notebook has a parameter {name!r}; there are:{''.join(rows)}")
     return {path: {n: parameters[n] for n in parameters if n in known[path]} for path in paths}
-
-
-def _parameter_names(path: Path) -> list[str]:
-    tagged = [text for _, text, tags in _read_cells(path) or () if "parameters" in tags]
-    return re.findall(r"^(\w+)\s*(?::[^=\n]*)?=(?!=)", "\n".join(tagged), re.MULTILINE)
 
 
 def evalib_beside(notebook: Path) -> Path:
@@ -90,9 +89,6 @@ def digest_of(notebook: Path, output_folder: Path, *others: object) -> str:
 
 def _read_cells(notebook: Path) -> list[tuple[str, str, list[str]]] | None:
     """Kind, text and tags of each cell; None where it is no notebook, as its run will tell."""
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-        return [
-            (c["cell_type"], "".join(c["source"]), c["metadata"].get("tags", [])) for c in cells
-        ]
+    with contextlib.suppress(OSError, ValueError):
+        return read_cells(notebook)
     return None

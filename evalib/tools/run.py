@@ -1,7 +1,6 @@
-"""Run the notebooks, several at once if wanted, and report what passed.
+"""Run the notebooks, each in a process of its own, several at once, and report what passed.
 
-Each runs in a process of its own, and its copy gets its name when it is complete. Keras is not
-imported here, so that the kernels have all of a GPU's memory.
+Keras is not imported here, so that the kernels have all of a GPU's memory.
 """
 
 import contextlib
@@ -57,7 +56,6 @@ class NotebookRun:
     earlier: bool = False  # known from an earlier call
 
     def __str__(self) -> str:
-        """Whether it passed, and if not, where it failed, in one line."""
         if self.passed:
             return "passed (earlier)" if self.earlier else "passed"
         place = f" in cell {self.failing_cell}" if self.failing_cell else ""
@@ -65,7 +63,6 @@ class NotebookRun:
 
 
 def format_table(runs: Sequence[NotebookRun]) -> str:
-    """Lay out runs as a table: a heading and a line each."""
     rows = [("notebook", "cells", "seconds", "device", "result")]
     for run in runs:
         cells = f"{run.executed_cells}/{run.total_cells}"
@@ -76,17 +73,11 @@ def format_table(runs: Sequence[NotebookRun]) -> str:
 
 
 def run_notebooks(
-    names: Sequence[str] = (),
-    *,
-    device: str = "auto",
-    parameters: Mapping[str, object] | None = None,
-    out: Path | None = None,
-    store_outputs: bool = False,
-    timeout: int | None = None,
-    notebooks: Path | None = None,
-    jobs: int = 1,
-    resume: bool = False,
-) -> list[NotebookRun]:
+    names: Sequence[str] = (), *, device: str = "auto",
+    parameters: Mapping[str, object] | None = None, out: Path | None = None,
+    store_outputs: bool = False, timeout: int | None = None, notebooks: Path | None = None,
+    jobs: int = 1, resume: bool = False,
+) -> list[NotebookRun]:  # fmt: skip
     """Execute notebooks; a failure does not stop the others. Options are those of `evalib run`.
 
     What ends this call, be it an interrupt, a signal or a full disk (`UnwritableError`), ends all
@@ -109,9 +100,7 @@ def run_notebooks(
     if store_outputs and (parameters or jobs > 1 or machine.backend != "tensorflow"):
         raise ValueError(f"to store outputs takes TensorFlow, 1 job, no parameters; {found}")
     for path in filter(differs_from_script, selected if store_outputs else []):
-        raise ValueError(
-            f"{path.stem}: the notebook and its script in src/ differ: first make sync"
-        )
+        raise ValueError(f"{path.stem}: notebook and script in src/ differ: first make sync")
     with folder_lock(output):
         known = {path.stem: run for path in every if (run := _run_of(output / path.name))}
         call = _Call(accepted, output, machine, variables, timeout, store_outputs, known)
@@ -122,7 +111,6 @@ def run_notebooks(
 
 
 def _run_of(copy: Path) -> NotebookRun | None:
-    """Read the run that an executed copy came from; None where there is none."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         fields = json.loads(copy.read_text(encoding="utf-8"))["metadata"]["evalib"]
         return NotebookRun(**{**fields, "earlier": True})
@@ -131,8 +119,6 @@ def _run_of(copy: Path) -> NotebookRun | None:
 
 @dataclasses.dataclass
 class _Call:
-    """What all notebooks of one call have in common, and what is known of each."""
-
     accepted: Mapping[Path, Mapping[str, object]]
     output: Path
     machine: Machine
@@ -143,18 +129,14 @@ class _Call:
     stopped: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     def write_report(self) -> None:
-        """Write report.json in one step."""
-        report = {
-            **{"evalib": __version__, "backend": self.machine.backend},
-            **{"device": self.machine.device, "gpus": gpu_details(self.machine.gpus)},
-            "versions": _versions(self.machine),
-            "runs": [dataclasses.asdict(self.runs[name]) for name in sorted(self.runs)],
-        }
+        machine, runs = self.machine, [self.runs[name] for name in sorted(self.runs)]
+        report: dict[str, Any] = {"evalib": __version__, "backend": machine.backend}
+        report |= {"device": machine.device, "gpus": gpu_details(machine.gpus)}
+        report |= {"versions": _versions(machine), "runs": [*map(dataclasses.asdict, runs)]}
         text = json.dumps(report, indent=1, ensure_ascii=False)
         write_atomically(self.output / "report.json", text + "\n")
 
     def is_known(self, path: Path) -> bool:
-        """Whether a notebook passed in an earlier call and would come out alike."""
         run = self.runs.get(path.stem)
         if run is None or not run.passed:
             return False
@@ -165,7 +147,6 @@ class _Call:
         return known
 
     def execute(self, waiting: Sequence[Path], jobs: int) -> None:
-        """Run notebooks, `jobs` at once. What is raised ends all that run."""
         work = self.output / _WORK
         with explained(self.output), futures.ThreadPoolExecutor(jobs) as pool:
             try:
@@ -183,7 +164,6 @@ class _Call:
                 shutil.rmtree(work, ignore_errors=True)
 
     def _run(self, path: Path, jobs: int) -> NotebookRun:
-        """Have a process execute a notebook, and put its copy in its place."""
         _announce(path, "started")
         copy, output = self.output / _WORK / path.name, self.output / path.name
         run = NotebookRun(path.stem, self.machine.device, output=str(output), jobs=jobs)
@@ -203,20 +183,15 @@ class _Call:
         return dataclasses.replace(run, **outcome)
 
     def _wait(self, task: Mapping[str, Any], home: Path) -> dict[str, Any]:
-        """What becomes of a task in a process of its own."""
         path, copy, error = Path(task["path"]), Path(task["copy"]), ""
         variables = {**self.variables, **_shares(task["run"]["jobs"])}
         environment = kernel_environment(home, evalib=evalib_beside(path), variables=variables)
         (home / "task").write_text(json.dumps(task), "utf-8")
         with (home / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [*module_command("evalib.tools.execute"), str(home)],
-                stdin=subprocess.PIPE,  # tells the process that we live
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,  # Ctrl-C is for us alone
-            )
+            # Its input tells the process that we live; Ctrl-C is for us alone.
+            pipes: Any = {"stdin": subprocess.PIPE, "stdout": log, "stderr": log}
+            command = [*module_command("evalib.tools.execute"), str(home)]
+            process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
         while process.poll() is None and not error and not self.stopped.wait(0.1):
             # papermill writes the copy before and after each cell.
             with contextlib.suppress(OSError):
@@ -230,7 +205,6 @@ class _Call:
         return {"error": error or f"the process that ran the notebook ended with {ending}"}
 
     def _store(self, path: Path, run: NotebookRun) -> None:
-        """Keep a run; store the outputs of a notebook that passed, if that is wanted."""
         if self.store_outputs and run.passed:
             trouble = store_executed(path, self.output / path.name)
             run = dataclasses.replace(run, warnings=[*run.warnings, *trouble])
@@ -242,7 +216,6 @@ class _Call:
 
 
 def _shares(jobs: int) -> dict[str, str]:
-    """Environment variables that divide the machine among notebooks that run side by side."""
     if jobs == 1:
         return {}
     own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -254,7 +227,6 @@ def _shares(jobs: int) -> dict[str, str]:
 
 @functools.cache
 def _versions(machine: Machine) -> dict[str, str]:
-    """Versions of the platform, of Keras's backend, and of all that evalib needs."""
     versions = {"platform": f"{platform.system()} {platform.machine()}"}
     with contextlib.suppress(metadata.PackageNotFoundError):
         for line in metadata.requires("evalib") or []:

@@ -12,8 +12,6 @@ from PIL import Image
 from evalib.results import write_atomically
 from evalib.tools.kernels import KERNEL
 
-_WRITTEN_OVER = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
-
 
 def has_tag(cell: nbformat.NotebookNode, tag: str) -> bool:
     return tag in cell.metadata.get("tags", [])
@@ -67,7 +65,7 @@ def join_streams(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.Note
             texts.setdefault(output.name, []).append(output.text)
     for output in joined:
         if output.output_type == "stream":
-            output.text = _WRITTEN_OVER.sub("", "".join(texts[output.name]))
+            output.text = re.sub(r"(?m)^.*\r(?=[^\n])", "", "".join(texts[output.name]))
     return joined
 
 

@@ -3,7 +3,6 @@
 Workers only compute: each record travels back and is written here, so a cluster needs no disk.
 """
 
-import asyncio
 import contextlib
 import logging
 import signal
@@ -16,39 +15,27 @@ from pathlib import Path
 from typing import Any
 
 from dask.system import CPU_COUNT
-from distributed import Client, Future, LocalCluster, Security, as_completed, rpc
+from distributed import Client, Future, LocalCluster, as_completed
 from distributed.comm import CommClosedError
 
 from evalib.results import folder_lock, write_atomically, write_results
+from evalib.tools.cluster import connect, quiet
 from evalib.tools.sweep_run import Record, execute, failure, made_by, run_alone
 from evalib.tools.sweep_spec import Sweep, read_records, write_summary
 
-CONNECT_SECONDS = 5
 ALLOWED_DEATHS = 2  # of workers under one run; with the next it has failed
 
 
 def run_sweep(
-    sweep: Sweep,
-    folder: Path,
-    *,
-    scheduler: str | None = None,
-    workers: int = 1,
-    retry_failed: bool = False,
-    run: Callable[[Any], Record] | None = None,
-) -> dict[str, Record]:
+    sweep: Sweep, folder: Path, *, scheduler: str | None = None, workers: int = 1,
+    retry_failed: bool = False, run: Callable[[Any], Record] | None = None,
+) -> dict[str, Record]:  # fmt: skip
     """Run what has no record yet, write each record as `KEY.json`, then the summary of all.
 
-    Args:
-        scheduler: the address for `connect`; without one, `workers` are started here.
-        retry_failed: run again what failed earlier.
-        run: what a worker calls with an experiment's values, in place of the training.
-
-    Returns:
-        Each experiment's record by its key, in order; a failed one has `error` for its scores.
-
-    Raises:
-        ValueError: the number of workers is below 1.
-        RuntimeError: the folder is in use, or scheduler or workers are lost, missing, or others.
+    `scheduler` is a cluster's address; without one, `workers` are started here. They call `run`
+    with an experiment's values, by default its training. Returns each experiment's record by its
+    key, in order; a failed one has `error` for its scores. Raises a ValueError for less than one
+    worker, a RuntimeError where the folder is in use or the cluster is lost, missing or another.
     """
     if workers < 1:
         raise ValueError(f"expected at least 1 worker, got {workers}")
@@ -73,28 +60,9 @@ def run_sweep(
     return records
 
 
-def connect(address: str) -> Client:
-    """Connect to a Dask scheduler within ten seconds, or raise a RuntimeError."""
-
-    async def ask() -> str:
-        options = Security().get_connection_args("client")
-        async with rpc(address, connection_args=options) as server:
-            return str((await server.identity())["type"])
-
-    try:  # a port of another kind, such as a dashboard's, would never answer a client
-        kind = asyncio.run(asyncio.wait_for(ask(), CONNECT_SECONDS))
-    except Exception as error:
-        kind = f"no answer ({type(error).__name__})"
-    if kind != "Scheduler":
-        hint = "give the address that `dask scheduler` prints, not that of its dashboard"
-        raise RuntimeError(f"expected a Dask scheduler at {address}, got {kind}: {hint}")
-    return Client(address, timeout=CONNECT_SECONDS)
-
-
 def _finish(
     client: Client, sweep: Sweep, folder: Path, waiting: list[str], run: Callable[[Any], Record]
 ) -> dict[str, Record]:
-    """Run what waits on the workers, and write each record when it comes, with a line about it."""
     records: dict[str, Record] = {}
     running: dict[Future, str] = {}
     ended = as_completed()
@@ -129,51 +97,33 @@ def _finish(
 
 @contextlib.contextmanager
 def _cluster(address: str | None, workers: int, sweep: Sweep) -> Iterator[Client]:
-    """A client of the cluster at an address, or of one that lives as long as it is used."""
-    logging.disable(logging.CRITICAL)  # what matters of Dask's log is in the records
-    try:
-        if address is None:
-            with _local_cluster(workers) as cluster, Client(cluster) as client:
-                yield client
-        else:
-            with connect(address) as client:
-                _check_workers(client, sweep)
-                yield client
-    finally:
-        logging.disable(logging.NOTSET)
+    if address is None:
+        with quiet(), _local_cluster(workers) as cluster, Client(cluster) as client:
+            yield client
+        return
+    with connect(address) as client:
+        answers = client.run(made_by, sweep.notebook, on_error="return").items()
+        if wrong := [f"{at} has {answer}" for at, answer in answers if answer != sweep.made_by]:
+            raise RuntimeError("\n".join([f"expected {sweep.made_by} on each worker", *wrong]))
+        yield client
 
 
 def _local_cluster(workers: int) -> LocalCluster:
-    """Start worker processes here. Dask starts one again when it has died."""
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
     share = dict.fromkeys(names, str(max(1, CPU_COUNT // workers)))
     # Ctrl-C is for this process, which ends its workers: they inherit what is blocked at the start.
-    posix = hasattr(signal, "pthread_sigmask")
-    if posix:
+    if posix := hasattr(signal, "pthread_sigmask"):
         resource_tracker.ensure_running()  # which would unblock it if it started later
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
+            **{"n_workers": workers, "threads_per_worker": 1, "silence_logs": logging.CRITICAL},
             memory_limit=0,  # a share of the memory for each would stop large runs
             # Dask opens a port for HTTP in any case: one that is free, for this machine alone.
             dashboard_address="127.0.0.1:0",
             scheduler_kwargs={"dashboard": False, "allowed_failures": ALLOWED_DEATHS},
-            silence_logs=logging.CRITICAL,
             env=share | {"TF_FORCE_GPU_ALLOW_GROWTH": "true"},
         )
     finally:
         if posix:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _check_workers(client: Client, sweep: Sweep) -> None:
-    try:
-        client.wait_for_workers(1, timeout=2 * CONNECT_SECONDS)
-    except TimeoutError:
-        at = client.scheduler_info()["address"]
-        raise RuntimeError(f"there is no worker: start one with `dask worker {at}`") from None
-    answers = client.run(made_by, sweep.notebook, on_error="return").items()
-    if wrong := [f"{at} has {answer}" for at, answer in answers if answer != sweep.made_by]:
-        raise RuntimeError("\n".join([f"expected {sweep.made_by} on each worker", *wrong]))

@@ -1,7 +1,6 @@
-"""One run of a sweep, where a Dask worker is: here or on another machine.
+"""One run of a sweep, in a process that a Dask worker starts, here or on another machine.
 
-It has a process of its own: Dask draws from the random generator that Keras takes its seeds from,
-and what kills a run, want of memory for example, leaves the worker alive.
+Dask draws from Keras's random generator; and what kills a run leaves the worker alive.
 """
 
 import hashlib
@@ -24,6 +23,7 @@ from evalib import __version__
 from evalib.tools.kernels import KERNEL, describe_ending, kernel_environment, module_command
 
 Record = dict[str, Any]
+_ROOMS = ("", "training", "receptive_fields", "networks", "data")  # whose code makes numbers
 
 
 def execute(run: Callable[[Record], Record], key: str, values: Record, code: str) -> Record:
@@ -43,7 +43,6 @@ def execute(run: Callable[[Record], Record], key: str, values: Record, code: str
 
 
 def failure(error: Any) -> Record:
-    """The part of a record that tells of a failure."""
     message = str(error)
     if hasattr(error, "evalue"):  # an error of a notebook's cell, whose text is a whole page
         message = f"cell {error.exec_count}: {error.ename}: {error.evalue}"
@@ -55,21 +54,16 @@ def run_alone(notebook: str, values: Record) -> Record:
     """Run in a process of its own, in a known environment: a notebook, or plain training for ""."""
     with tempfile.TemporaryDirectory(prefix="evalib-sweep-") as name:
         home = Path(name).resolve()
-        ended = subprocess.run(
-            module_command("evalib.tools.sweep_run"),
-            input=json.dumps([os.getpid(), notebook, values]).encode(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=kernel_environment(home),
-            cwd=home,
-        )
+        task = json.dumps([os.getpid(), notebook, values]).encode()
+        own: Any = {"env": kernel_environment(home), "cwd": home, "input": task}
+        own |= dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
+        ended = subprocess.run(module_command("evalib.tools.sweep_run"), **own)
         if ended.returncode:
             raise RuntimeError(f"the run ended with {describe_ending(ended.returncode)}")
         return dict(json.loads((home / "answer.json").read_bytes()))
 
 
 def main() -> None:
-    """Be the process of one run."""
     worker, notebook, values = json.load(sys.stdin)
     threading.Thread(target=_end_with, args=[worker], daemon=True).start()
     try:
@@ -90,7 +84,6 @@ def _end_with(worker: int) -> None:
 
 
 def _run_notebook(notebook: str, values: Record) -> Record:
-    """Run a copy of a notebook here, and return the record that it writes, and its own text."""
     import papermill
 
     source, copy, record = Path("source.ipynb"), Path("copy.ipynb"), Path("record.json").resolve()
@@ -109,11 +102,8 @@ def made_by(notebook: str = "") -> str:
     """Name what decides about numbers: code up to training, the notebook, Keras, its backend."""
     import keras
 
-    evalib, rooms = (
-        Path(__file__).parents[1],
-        ("", "training", "receptive_fields", "networks", "data"),
-    )
-    files = [file for room in rooms for file in sorted((evalib / room).glob("*.py"))]
+    rooms = [Path(__file__).parents[1] / room for room in _ROOMS]
+    files = [file for room in rooms for file in sorted(room.glob("*.py"))]
     texts = [notebook, *(file.read_text(encoding="utf-8") for file in files)]
     code = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
     backend = keras.backend.backend()

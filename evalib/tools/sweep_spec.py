@@ -15,22 +15,18 @@ from evalib.results import write_atomically, write_results
 from evalib.tools.sweep_run import Record, made_by
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "06_experiments.ipynb"
-
 _COLUMNS = ("accuracy in %", "worst", "runs", "failed", "parameters", "seconds")
 
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """Experiments that belong together, by their keys, in the order in which they run."""
-
     name: str
-    experiments: Mapping[str, Mapping[str, Any]]  # the plain values of each
+    experiments: Mapping[str, Mapping[str, Any]]  # by their keys, in order: the values of each
     varied: Mapping[str, Mapping[str, Any]]  # those that differ between them, besides the seed
     made_by: str  # the code that records come from, see `sweep_run.made_by`
     notebook: str = ""  # the text of the notebook that runs are copies of, "" for plain runs
 
     def describe(self, record: Record) -> str:
-        """One line about a run that has ended."""
         settings = {**self.varied[record["key"]], "seed": record["experiment"]["seed"]}
         label = ", ".join(f"{name} {value}" for name, value in settings.items())
         if "error" not in record:
@@ -40,11 +36,7 @@ class Sweep:
 
 
 def read_sweep(path: Path) -> Sweep:
-    """Read a sweep from a TOML file, and build each of its networks.
-
-    Raises:
-        ValueError: the file is no TOML, or says what cannot be run; begins with the path.
-    """
+    """Read a sweep from a TOML file, and build its networks; a ValueError names what is wrong."""
     try:
         return _read(path, tomllib.loads(path.read_bytes().decode("utf-8-sig")))
     except (ValueError, TypeError, AttributeError) as error:  # of TOML, and of what is no table
@@ -101,11 +93,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def read_records(sweep: Sweep, folder: Path) -> tuple[dict[str, Record], int]:
-    """Read a folder's records of a sweep: own and whole ones by key, and how many others made.
-
-    Raises:
-        ValueError: files lie there that a summary would replace, and that no sweep has written.
-    """
+    """A folder's records of a sweep: own and whole ones by key, and how many other code made."""
     summary = folder / "records.json"
     if not (summary.is_file() and b'"experiment": ' in summary.read_bytes()):
         for file in (summary, folder / "table.md", folder / "figure.png"):
@@ -124,7 +112,6 @@ def read_records(sweep: Sweep, folder: Path) -> tuple[dict[str, Record], int]:
 
 
 def write_summary(sweep: Sweep, folder: Path, records: Mapping[str, Record]) -> None:
-    """Write all records as `records.json`, and their summary as `table.md` and `figure.png`."""
     from evalib.plots.sweeps import save_figure, show_sweep
 
     images = " and ".join(sorted({str(one["scored_on"]) for one in sweep.experiments.values()}))

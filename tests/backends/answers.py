@@ -47,7 +47,6 @@ def trained_networks(digits: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def derivatives(digits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Of a loss by the weights, of an output by the pixels."""
     network = with_weights(s3_network())
     by_weights = [part.ravel() for part in weight_gradients(network, digits, labels)]
     first = itemgetter((slice(None), 0))  # the sum of all classes would be 1 whatever pixels are
@@ -59,7 +58,6 @@ def derivatives(digits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]
 
 
 def training(digits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """A few steps of the recipe's optimizer."""
     recipe = Recipe()
     schedule = WarmupDecay(recipe.peak_learning_rate, 4 * STEPS, recipe.warmup_share)
     network = with_weights(s3_network())
@@ -91,7 +89,6 @@ def pictures(digits: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def main(file: Path) -> None:
-    """Ask for everything, and write it down."""
     images, labels = load_mnist()[1]
     digits, labels = prepare_images(images)[:IMAGES], labels[:IMAGES]
     answers = trained_networks(digits) | derivatives(digits, labels) | training(digits, labels)

@@ -18,7 +18,6 @@ NOTEBOOKS = sorted(path.name for path in (REPOSITORY / "notebooks").glob("*.ipyn
 
 
 def first_cell(notebook: Path) -> str:
-    """The source of a notebook's first code cell."""
     cells = nbformat.read(notebook, as_version=4).cells
     return next(str(cell.source) for cell in cells if cell.cell_type == "code")
 
@@ -30,7 +29,6 @@ def git(folder: Path, *arguments: str) -> None:
 
 
 def skip_without_history() -> None:
-    """Skip the test where there is nothing to clone."""
     if shutil.which("git") is None:
         pytest.skip("needs git")
     command = ["git", "-C", str(REPOSITORY), "rev-parse", "--verify", "HEAD"]
@@ -66,7 +64,6 @@ def variables(leads_to: Path) -> dict[str, str]:
 
 
 def site_packages(python: Path) -> Path:
-    """Where an environment keeps its packages."""
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     return Path(subprocess.check_output([python, "-I", "-c", code], text=True).strip())
 
@@ -83,11 +80,8 @@ def add_google_colab(python: Path) -> None:
 
 
 def borrow_environment(folder: Path) -> Path:
-    """Make an environment of what is installed here; return its Python.
-
-    evalib is left out, and two packages that it names and Colab lacks: without `--no-deps` they
-    would be installed with it.
-    """
+    """Make an environment of what is installed here but evalib and what Colab lacks, for
+    `--no-deps` must keep it out; return its Python."""
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
     # Links, for a folder named in a .pth file would bring its own evalib with it.

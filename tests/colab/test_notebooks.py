@@ -18,15 +18,8 @@ import nbformat
 import pytest
 
 from evalib.features.backbone import IMAGENET_ADDRESS
-from tests.colab.stand_in import (
-    NOTEBOOKS,
-    REPOSITORY,
-    add_google_colab,
-    distributions,
-    make_clone,
-    skip_without_history,
-    variables,
-)
+from tests.colab import stand_in
+from tests.colab.stand_in import NOTEBOOKS, REPOSITORY, distributions, variables
 
 # What evalib and the notebooks import, with the versions of constraints.txt; and Colab's kernel, as
 # in the list of packages that Google publishes (github.com/googlecolab/backend-info, 2026.01).
@@ -40,7 +33,6 @@ pytestmark = pytest.mark.colab
 
 
 def colab_python() -> str:
-    """Colab's Python if it is here, else the one that runs this."""
     found = (shutil.which(name) for name in (os.environ.get("COLAB_PYTHON", ""), "python3.13"))
     runs = (one for one in found if one and not subprocess.run([one, "-c", ""]).returncode)
     return next(runs, sys.executable)
@@ -64,15 +56,15 @@ def python() -> Path:
         (folder / ".gitignore").write_text("*\n")
         pip(python, "install", *wanted)
         mark.write_text("\n".join(wanted) + "\n")
-    add_google_colab(python)
+    stand_in.add_google_colab(python)
     return python
 
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    skip_without_history()
+    stand_in.skip_without_history()
     folder = tmp_path_factory.mktemp("fork") / "clone"
-    make_clone(folder)
+    stand_in.make_clone(folder)
     return folder
 
 
@@ -93,9 +85,7 @@ def seconds_of(cell: nbformat.NotebookNode) -> float:
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS, ids=lambda name: name.partition(".")[0])
-def test_a_notebook_runs_from_top_to_bottom(
-    name: str, python: Path, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_notebook_runs_from_top_to_bottom(name, python, clone, tmp_path, monkeypatch):
     pip(python, "uninstall", "--yes", *ABSENT)
     stands_in = "vgg16_backbone" in (clone / "notebooks" / name).read_text(encoding="utf-8")
     if stands_in and not imagenet_can_be_had():

@@ -1,6 +1,7 @@
 """Learning from a teacher: the loss by hand, and who learns."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -41,7 +42,7 @@ def test_the_student_comes_to_agree_with_its_teacher_against_the_labels(script, 
     (images, labels), _ = mnist
     part = images[:1500], labels[:1500]
     plan = NetworkConfig(channels=(8,), normalize=False, head="convolution")
-    still = {"rotation": 0, "scale": 0, "shear": 0, "shift": 0}
+    still: Any = {"rotation": 0, "scale": 0, "shear": 0, "shift": 0}
     taught = Recipe("adamw", epochs=4, batch_size=32, peak_learning_rate=0.005, **still)
     teacher, student = build_network(plan), build_network(plan)
     wrong = part[0], (part[1] + 1) % 10

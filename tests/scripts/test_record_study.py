@@ -25,9 +25,8 @@ def study(load_script) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def entries() -> dict[str, Entries]:
-    return {
-        name: read_results(f"study/{name}.json") for name in ("records", "teaching", "frontier")
-    }
+    names = ("records", "teaching", "frontier")
+    return {name: read_results(f"study/{name}.json") for name in names}
 
 
 def load(name: str) -> keras.Model:

@@ -42,9 +42,7 @@ def test_an_interrupt_leaves_no_new_weights_beside_old_scores(study, monkeypatch
     assert list(study.model_file("speed").parent.iterdir()) == []
 
 
-def test_runs_with_other_versions_name_them_and_those_of_another_recipe_are_stale(
-    study, monkeypatch
-):
+def test_runs_with_other_versions_name_them_those_of_another_recipe_are_stale(study, monkeypatch):
     study.study("speed", 1, 1, again=False)
     monkeypatch.setattr(study, "versions", lambda: {"keras": "9"})
     study.study("speed", 2, 1, again=False)
@@ -58,9 +56,8 @@ def test_runs_with_other_versions_name_them_and_those_of_another_recipe_are_stal
 
 
 def test_teachers_are_trained_before_who_learns_from_them(study, monkeypatch):
-    student = study.BestNetwork(
-        study.BEST_NETWORKS["speed"].build, Recipe(teacher_share=0.9), teachers=2
-    )
+    build = study.BEST_NETWORKS["speed"].build
+    student = study.BestNetwork(build, Recipe(teacher_share=0.9), teachers=2)
     monkeypatch.setitem(study.NETWORKS, "taught", student)
     with pytest.raises(SystemExit, match="train the teachers first: 2 of 2"):
         study.study("taught", 1, 1, again=False)

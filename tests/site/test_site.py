@@ -168,9 +168,8 @@ def visit(browser: Browser, address: str, name: str) -> SimpleNamespace:
         wide = page.evaluate(LOOK)
         page.set_viewport_size(NARROW)
         narrow = page.evaluate(MEASURE)
-    return SimpleNamespace(
-        status=answer.status, wide=wide, narrow=narrow, requests=requests, errors=errors
-    )
+    heard = {"requests": requests, "errors": errors}
+    return SimpleNamespace(status=answer.status, wide=wide, narrow=narrow, **heard)
 
 
 def test_every_page_is_sound(visits, address):

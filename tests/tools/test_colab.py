@@ -128,15 +128,6 @@ def test_every_wrong_place_is_listed(checkout: Path, tmp_path: Path) -> None:
         set_repository(PLACEHOLDER, tmp_path)
 
 
-def test_this_repository() -> None:
-    assert wrong_addresses(REAL) == []
-    for path in sorted((REAL / "notebooks").rglob("[0-9]*.ipynb")):
-        cells = nbformat.read(path, as_version=4).cells
-        code = next(cell for cell in cells if cell.cell_type == "code")
-        assert code.source == FIRST_CELL.format(repository=read_repository(REAL))
-        assert code.metadata["cellView"] == "form"
-
-
 def test_another_version_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     major, minor = map(int, evalib.__version__.split(".")[:2])
     evalib.check_version(f"{major}.{minor}")

@@ -12,17 +12,8 @@ from typing import NamedTuple
 import pytest
 
 import evalib
-from tests.colab.stand_in import (
-    ADDRESS,
-    NOTEBOOKS,
-    borrow_environment,
-    distributions,
-    first_cell,
-    git,
-    make_clone,
-    skip_without_history,
-    variables,
-)
+from tests.colab import stand_in
+from tests.colab.stand_in import ADDRESS, NOTEBOOKS, distributions, first_cell, git, variables
 
 
 class Colab(NamedTuple):
@@ -47,11 +38,12 @@ class Colab(NamedTuple):
 
 @pytest.fixture(scope="module")
 def colab(tmp_path_factory: pytest.TempPathFactory) -> Colab:
-    skip_without_history()
+    stand_in.skip_without_history()
     folder = tmp_path_factory.mktemp("colab")
-    make_clone(folder / "clone")
+    stand_in.make_clone(folder / "clone")
     (folder / "empty").mkdir()
-    return Colab(folder / "empty", borrow_environment(folder / "environment"), folder / "clone")
+    python = stand_in.borrow_environment(folder / "environment")
+    return Colab(folder / "empty", python, folder / "clone")
 
 
 def test_outside_colab_nothing_happens(colab: Colab) -> None:

@@ -33,9 +33,7 @@ assert os.path.dirname(shutil.which("python")) == os.path.dirname(sys.executable
 """
 
 
-def test_user_settings_and_the_current_folder_change_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_user_settings_and_the_current_folder_change_nothing(tmp_path, monkeypatch):
     home = tmp_path / "home"
     # Every expression of a cell is shown, and code runs before the first cell.
     profile = (

@@ -1,8 +1,6 @@
 """evalib.tools.run: what passes, how a failure is told, what is refused, which names fit."""
 
-import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ from nbformat import v4
 
 from evalib.tools import run as runner
 from evalib.tools.notebooks import select_notebooks
-from evalib.tools.run import NotebookRun, format_table, run_notebooks
+from evalib.tools.run import run_notebooks
 from tests.tools import notebook_calls as calls
 
 pytestmark = pytest.mark.usefixtures("found")
@@ -99,9 +97,7 @@ def test_a_kernel_that_does_not_start(folder: Path, monkeypatch: pytest.MonkeyPa
         ("os.kill(os.getpid(), 9)", "the process that ran the notebook ended with signal 9 (S"),
     ],
 )
-def test_a_process_that_does_not_answer(
-    folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, does: str, expected: str
-) -> None:
+def test_a_process_that_does_not_answer(folder, out, monkeypatch, does, expected):
     """One that is deaf to its own time limit is ended from outside; or it is killed itself."""
     calls.write_notebook(folder / "a.ipynb", "1")
     deaf = "import json, os, sys, time\nopen(json.load(open(sys.argv[1] + '/task'))['copy'], 'w')\n"
@@ -123,9 +119,7 @@ def test_parameters_reach_only_the_notebooks_that_have_them(folder: Path) -> Non
     assert second.passed, second.error
 
 
-def test_refusals_come_before_anything_runs(
-    folder: Path, out: Path, found: Callable[..., None]
-) -> None:
+def test_refusals_come_before_anything_runs(folder, out, found):
     calls.write_notebook(folder / "01_a.ipynb", calls.tagged("EPOCHS = 5", "parameters"))
     calls.write_notebook(folder / "02_b.ipynb", "1")
 
@@ -179,15 +173,3 @@ def test_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls.write_notebook(folder / "further" / "intro.ipynb")
     with pytest.raises(ValueError, match="of different names"):
         select_notebooks(["1"], folder)
-
-
-def test_the_table() -> None:
-    runs = [
-        NotebookRun("01_a", "cpu", True, 3.04, 12, 12),
-        NotebookRun("02_longer", "cpu", False, 100.26, 6, 10, 7, "NameError: no\nname" + " x" * 99),
-    ]
-    heading, passed, failed = format_table(runs).splitlines()
-    assert heading == "notebook   cells  seconds  device  result"
-    assert passed == "01_a       12/12      3.0  cpu     passed"
-    assert re.fullmatch(r"02_longer   6/10    100.3  cpu .*: NameError: no name x.*x …", failed)
-    assert len(failed) < 180

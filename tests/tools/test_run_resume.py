@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +96,7 @@ def test_what_is_part_of_the_digest(folder: Path) -> None:
     assert len(seen) == 9
 
 
-def test_notebooks_run_side_by_side_and_share_the_machine(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, found: Callable[..., None]
-) -> None:
+def test_notebooks_run_side_by_side_and_share_the_machine(folder, monkeypatch, found):
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "XLA_PYTHON_CLIENT_MEM_FRACTION")
     for name in names:
         monkeypatch.delenv(name, raising=False)

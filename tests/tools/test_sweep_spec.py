@@ -60,13 +60,10 @@ def test_the_examples_are_good(file):
         ("seeds = [0, 1, 0]", "each experiment once"),
         ("seeds = [-1]", "seed"),
         ("seeds = 3", "a list of values for seed"),
-        ("seed = 3", "seed in one place"),
         ("[vary]\nseed = [1]", "seed in one place"),
         ('runs_as = "both"', "runs_as plain or notebook, got 'both'"),
-        ("data_share = 2026-01-01", "experiment: "),
         ("network = 3", "expected network to be a table, got 3"),
         ("[network]\nchanels = [4]", "unknown network.chanels: expected one of channels, "),
-        ("vary = 3", "'int' object has no attribute"),
         ("network = 3\n[vary]\nnetwork.dropout = [0.1]", "'int' object does not support"),
         ('[network]\nactivation = "rellu"', "Keras has no activation 'rellu'"),
         ("[vary]\nrecipe.epochs = 3", "a list of values for recipe.epochs, got 3"),
@@ -74,13 +71,11 @@ def test_the_examples_are_good(file):
         ("[vary]\nrecipe.shift = [1, 1.0]", "each experiment once"),
         ("data_share = 1\n[vary]\ndata_share = [1]", "data_share in one place"),
         # 28 - 4 = 24, halved 12, - 4 = 8, halved 4: smaller than 5.
-        (
-            "[network]\nchannels = [4, 4, 4]\npool_after = [1, 2]\n"
-            "[vary]\nnetwork.kernel_sizes = [[3], [5]]",
-            r"'network.kernel_sizes': \[5\]}: conv3 needs maps of at least 5x5 pixels",
-        ),
+        ("[network]\nchannels = [4, 4, 4]\npool_after = [1, 2]\n[vary]\n"
+         "network.kernel_sizes = [[3], [5]]",
+         r"'network.kernel_sizes': \[5\]}: conv3 needs maps of at least 5x5 pixels"),
     ],
-)
+)  # fmt: skip
 def test_a_bad_file_is_refused_with_the_reason(tmp_path, text, expected):
     with pytest.raises(ValueError, match=rf"try\.toml: .*{expected}"):
         read(tmp_path, text)

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import logging
 import multiprocessing
 import os
 import signal
@@ -26,19 +25,18 @@ from evalib.results import write_atomically
 from evalib.tools.grade.execute import STOPPED, end_children
 from evalib.tools.grade.read import parse, printable, read_file
 from evalib.tools.grade.rules import RULES, grade_notebook
+from evalib.tools.terminal import signs_of_life
 
 # Path, status, reason, digest, warnings, and of each rule its status and its number; where they
 # were made just now also "grade", as JSON takes it, and "lines" of code.
 Row = dict[str, Any]
 Options = Mapping[str, Any]
-
 _STATUSES = ("passed", "failed", "needs a look", "unreadable")
 _COLUMNS = ["path", "status", "warnings", "reason", "digest"]
 _COLUMNS += [part for rule in RULES for part in (rule, f"{rule} (number)")]
 _WORST_LAST = ("pass", "warn", "cannot tell", "fail")
-_SAME = 0.9  # of the lines of two submissions, from which on they are reported
-_LEAST_LINES = 10  # of own code, to be compared
-_MOST_PAIRS = 50
+# Of two submissions: the share of alike lines, and the own lines of each, to be reported.
+_SAME, _LEAST_LINES, _MOST_PAIRS = 0.9, 10, 50
 _TEMPLATE = {"deprocess_image", "vis_img_in_filter"}  # functions of the course's own notebook
 
 
@@ -61,18 +59,16 @@ def grade_class(
     """Grade many submissions, one row each; `options` are those of `grade_notebook`."""
     if resume and table is None:
         raise ValueError("expected --csv FILE with --resume: it goes on after that file's rows")
-    if jobs is not None and jobs < 1:
-        raise ValueError(f"expected at least one job, got {jobs}")
     if scheduler and not options.get("execute"):
         raise ValueError("expected --execute with --scheduler: files are read here")
-    kept: dict[str, Row] = {}
+    rows, kept = dict[str, Row](), dict[str, Row]()
     if resume and table is not None and table.exists():
         with table.open(encoding="utf-8", newline="") as file:
             kept = {row["path"]: row for row in csv.DictReader(file) if row.get("digest")}
-    rows: dict[str, Row] = {}
     _write_table(table, kept.values())  # refused before work is lost
     with (
         tqdm(total=len(paths), disable=None) as bar,  # None: a bar in a terminal only
+        signs_of_life(bar.refresh),
         _executor(bool(options.get("execute")), jobs, scheduler) as executor,
         contextlib.closing(_grade_all(executor, paths, options, kept)) as finished,
     ):
@@ -118,17 +114,10 @@ def _grade_all(
 @contextlib.contextmanager
 def _executor(executes: bool, jobs: int | None, at: str | None = None) -> Iterator[Any]:
     if at:
-        from evalib.tools.sweep import connect
+        from evalib.tools.cluster import connect
 
-        logging.disable(logging.CRITICAL)  # what matters of Dask's log is in the rows
-        try:
-            with connect(at) as client:
-                client.wait_for_workers(1, timeout=10)
-                yield client.get_executor(pure=False)
-        except TimeoutError:
-            raise RuntimeError(f"the cluster at {at} has no worker") from None
-        finally:
-            logging.disable(logging.NOTSET)
+        with connect(at) as client:
+            yield client.get_executor(pure=False)
         return
     pool: futures.Executor = futures.ThreadPoolExecutor(jobs or 1)  # each run has its own process
     if not executes:
@@ -174,7 +163,6 @@ def find_similar(rows: Sequence[Row]) -> list[tuple[float, int, str, str]]:
 
 
 def format_class(rows: Sequence[Row]) -> str:
-    """Lay out a class as text: a line for each submission, a summary, and who has the same code."""
     lines = [f"{'':12}  {'parameters':>10}  {'score':>6}  notebook"]
     for row in rows:
         count, score = (row.get(f"{rule} (number)") or "" for rule in ("parameters", "score"))
@@ -205,9 +193,9 @@ def class_as_dict(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _write_table(table: Path | None, rows: Iterable[Row]) -> None:
-    if table is not None:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_atomically(table, text.getvalue())
+    if table is None:
+        return
+    writer = csv.DictWriter(text := io.StringIO(), _COLUMNS, "", "ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(table, text.getvalue())

@@ -9,14 +9,13 @@ import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count, takewhile
+from typing import Any
 
 from evalib.tools.grade.read import Cell, call_name, called, dotted, names_in, parse
 
 Labels = frozenset[str]
 Nodes = tuple[ast.AST, ...]
 Binding = tuple["Place", ast.expr | None]  # where a name gets a value, and from what if it is seen
-NOTHING: Labels = frozenset()
-
 _LOADERS = {"load_data", "load_mnist"}
 _JOINS = {"concatenate", "concat", "vstack", "append"}
 _SPLITS = {"train_test_split", "random_split", "Subset"}
@@ -26,51 +25,43 @@ _NO_IMAGES = {"len", "range", "print", "type", "mean", "std", "var", "min", "max
               "shape", "fit", "fit_generator", "evaluate", "evaluate_generator", "predict",
               "predict_classes", "predict_generator", "unique", "bincount", "dtype", "size",
               "ndim"}  # fmt: skip
-_FITS = ("fit", "fit_generator", "train_on_batch")
 _FIT_OPTIONS = ("epochs", "nb_epoch", "batch_size", "validation_data", "validation_split",
                 "steps_per_epoch", "samples_per_epoch", "callbacks")  # fmt: skip
+_FITS = ("fit", "fit_generator", "train_on_batch")
 _MODEL_CALLS = {*_FITS, "evaluate", "evaluate_generator", "compile", "summary", "count_params"}
 _LOOPS = (ast.For, ast.While, ast.AsyncFor, ast.ListComp, ast.SetComp, ast.DictComp,
           ast.GeneratorExp)  # fmt: skip
 _SCOPES = (*_LOOPS, ast.FunctionDef, ast.Lambda, ast.ClassDef)
 _ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.NamedExpr)
-
-# Bounds that no notebook written by hand comes near, for reading must end soon for any: how far
-# back assignments to a name are looked at, from how many expressions a value comes and by how many
-# names, how many targets `a = b = c = ...` has, and how many names lead to images.
+# Bounds that no notebook written by hand comes near: how far back assignments to a name are looked
+# at, how many expressions and names a value comes from, targets of `a = b = ...`, names to images.
 _LOOK_BACK, _MOST_ORIGINS, _MOST_NAMES, _MOST_TARGETS, _DEEPEST = 50, 50, 400, 10, 40
 
 
 @dataclass(frozen=True)
 class Place:
-    """A node, the number of its cell, its place in the order, and what loops etc. are around it."""
-
-    cell: int
+    cell: int  # its number
     node: ast.AST
-    order: int
-    around: Nodes = ()
+    order: int  # its place among all nodes
+    around: Nodes = ()  # loops, functions and classes, the outermost first
 
     @property
     def loops(self) -> list[ast.AST]:
-        """The loops around it, the outermost first; those around its function do not count."""
+        """The loops around it; those around its function do not count."""
         return [*takewhile(lambda node: isinstance(node, _LOOPS), self.around[::-1])][::-1]
 
     @property
     def functions(self) -> list[ast.AST]:
-        """The functions and classes around it, the outermost first."""
         return [node for node in self.around if not isinstance(node, _LOOPS)]
 
 
 @dataclass(frozen=True)
 class Call(Place):
-    """A call, its name, and that of its receiver: "fit" and "model" of `model.fit(...)`."""
-
     node: ast.Call
-    name: str = ""
-    receiver: str = ""
+    name: str = ""  # "fit" of `model.fit(...)`
+    receiver: str = ""  # "model"
 
     def argument(self, *names: str) -> ast.expr | None:
-        """The value of the first of these keywords that the call has."""
         return next((o.value for name in names for o in self.node.keywords if o.arg == name), None)
 
 
@@ -93,13 +84,10 @@ class Flow:
         self.fits = [f for f in fits if f.receiver in models or f.argument(*_FIT_OPTIONS)]
 
     def last_binding(self, name: str, here: Place) -> Binding | None:
-        """Where a name got the value that it has at a place."""
         bound, functions = self.bindings.get(name, []), here.functions
         earlier = bisect.bisect_left(bound, here.order, key=lambda item: item[0].order)
-        for place, value in reversed(bound[max(0, earlier - _LOOK_BACK) : earlier]):
-            if functions[: len(place.functions)] == place.functions:
-                return place, value
-        return None
+        near = reversed(bound[max(0, earlier - _LOOK_BACK) : earlier])
+        return next((b for b in near if functions[: len(b[0].functions)] == b[0].functions), None)
 
     def next_binding(self, name: str, here: Place) -> Place | None:
         """Where a name gets another value later; None where either place is in a function."""
@@ -119,8 +107,7 @@ class Flow:
 
     def origins(self, value: ast.expr, here: Place) -> Iterator[tuple[ast.expr, Place]]:
         """An expression and its place, then those that its names were last assigned from, etc."""
-        seen: set[str] = set()
-        found, left = [(value, here)], _MOST_NAMES
+        seen, found, left = set[str](), [(value, here)], _MOST_NAMES
         for expression, place in found:  # which grows
             yield expression, place
             names = names_in(expression)[:left]
@@ -133,11 +120,10 @@ class Flow:
 
     def images(self, call: Call) -> Labels:
         first = [*call.node.args, call.argument("x", "generator")][0]
-        return self.labels_of([first] if first is not None else [], call)
+        return self.labels_of(filter(None, [first]), call)
 
     def labels_of(self, values: Iterable[ast.AST], here: Place, depth: int = 0) -> Labels:
-        found: set[str] = set()
-        waiting = list(values)
+        found, waiting = set[str](), list(values)
         while waiting:
             node = waiting.pop()
             if isinstance(node, ast.Name):
@@ -172,7 +158,7 @@ class Flow:
     def _labels_of_call(self, node: ast.Call, here: Place, depth: int) -> Labels:
         name = call_name(node)
         if name in _NO_IMAGES:
-            return NOTHING
+            return frozenset()
         for option in node.keywords:  # torchvision.datasets.MNIST(train=False)
             if option.arg == "train" and isinstance(option.value, ast.Constant):
                 return frozenset({"train" if option.value.value else "test"})
@@ -197,10 +183,9 @@ class Flow:
                     self._bind(place, target, node.value)
             elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)):
                 self._bind(place, node.target, node.value)
-            elif isinstance(node, ast.For):
-                self._bind(replace(place, around=(*place.around, node)), node.target, None)
-            elif isinstance(node, ast.comprehension):
-                self._bind(place, node.target, None)
+            elif isinstance(node, (ast.For, ast.comprehension)):
+                around = (*place.around, node) if isinstance(node, ast.For) else place.around
+                self._bind(replace(place, around=around), node.target, None)
             elif isinstance(node, ast.arg):
                 self._bind(place, ast.Name(node.arg), None)
             elif isinstance(node, ast.FunctionDef):
@@ -212,14 +197,13 @@ class Flow:
 
     def _places(self, number: int, node: ast.AST, around: Nodes = ()) -> Iterator[Place]:
         """The nodes in the order of the text; an assignment comes after what it assigns."""
-        late = isinstance(node, _ASSIGNMENTS)
-        if not late:
-            yield Place(number, node, next(self._order), around)
-        for child in ast.iter_child_nodes(node):
-            inner = (*around, node) if isinstance(node, _SCOPES) else around
-            yield from self._places(number, child, inner)
-        if late:
-            yield Place(number, node, next(self._order), around)
+        inner = (*around, node) if isinstance(node, _SCOPES) else around
+        children = ast.iter_child_nodes(node)
+        below = (place for child in children for place in self._places(number, child, inner))
+        if isinstance(node, _ASSIGNMENTS):
+            yield from below
+        yield Place(number, node, next(self._order), around)
+        yield from below
 
     def _bind(self, place: Place, target: ast.expr, value: ast.expr | None) -> None:
         if dotted(target):
@@ -228,10 +212,9 @@ class Flow:
         parts: list[ast.expr] = getattr(target, "elts", [])
         bound = self.last_binding(value.id, place) if isinstance(value, ast.Name) else None
         source = bound[1] if bound else value
-        values = [value] * len(parts)
-        if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(parts):
-            values = [*value.elts]
-        elif isinstance(source, ast.Call) and call_name(source) in _LOADERS and len(parts) == 2:
+        values: list[Any] = getattr(value, "elts", [])
+        if isinstance(source, ast.Call) and call_name(source) in _LOADERS:
             values = [ast.Name("(train)"), ast.Name("(test)")]  # which nothing is bound to
+        values = values if len(values) == len(parts) else [value] * len(parts)
         for part, own in zip(parts, values, strict=True):
             self._bind(place, part, own)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,6 @@ from evalib.tools.kernels import end_processes, kernel_environment
 
 STOPPED = threading.Event()  # ends all runs at their next cell
 MOST_OUTPUT = 50_000_000  # characters that a cell prints; what comes after is not kept
-_LONGEST = 1_000_000  # seconds, eleven days
 _INSTALLERS = ("pip", "pip3", "pipx", "uv", "easy_install", "conda", "mamba", "micromamba", "apt",
                "apt-get", "aptitude", "dpkg", "yum", "dnf", "apk", "brew", "sudo")  # fmt: skip
 # They come before the real ones: as programs, as modules of Python, and as IPython's magics.
@@ -46,22 +46,20 @@ for _name in ("pip", "conda", "mamba", "micromamba", "uv"):
 """
 # For an installer that is reached nevertheless, as `python -I -m pip` reaches pip.
 _GUARDS = {"PIP_DRY_RUN": "1", "CONDA_DRY_RUN": "1", "UV_OFFLINE": "1"}
-
 _TYPE = "application/vnd.evalib.models+json"
 # Runs in the kernel at the end. A class is known by its name, so that nothing is imported.
 _ASK = f"""
 def _evalib_ask():
+    from contextlib import suppress
     from IPython.display import display
     models = {{}}
     for name, value in list(get_ipython().user_ns.items()):
         bases = {{(b.__module__.split(".")[0], b.__name__) for b in type(value).__mro__}}
-        try:
+        with suppress(Exception):
             if bases & {{(p, "Model") for p in ("keras", "tf_keras", "tensorflow")}}:
                 models[name] = int(value.count_params()) if value.built else None
             elif ("torch", "Module") in bases:
                 models[name] = sum(p.numel() for p in value.parameters()) or None
-        except Exception:
-            pass
     display({{"{_TYPE}": {{n: models[n] for n in models if n[0] != "_"}}}}, raw=True)
 _evalib_ask()
 """
@@ -78,8 +76,8 @@ class Execution(NamedTuple):
 
 def run_submission(submission: Submission, *, timeout: float) -> Execution:
     """Run code cells in order in a temporary folder, up to the first error or for `timeout` s."""
-    if not 0 < timeout <= _LONGEST:
-        raise ValueError(f"expected a timeout above 0, up to {_LONGEST:,} seconds, got {timeout}")
+    if not 0 < timeout <= 1_000_000:  # eleven days
+        raise ValueError(f"expected a timeout above 0, up to 1,000,000 seconds, got {timeout}")
     from nbformat import v4
 
     start = time.monotonic()
@@ -130,10 +128,15 @@ def _kernel(notebook: Any, home: Path, deadline: float) -> Iterator[Any]:
     """A client of a running kernel, of which no process stays behind."""
     from nbclient import NotebookClient
 
-    logger = logging.Logger("evalib", logging.CRITICAL)
-    client: Any = NotebookClient(notebook, kernel_name="python3", log=logger)
-    add = client.output  # below, a loop that prints without end must not fill the memory
-    client.output = lambda outs, *message: add(outs, *message) if _fits(outs) else None
+    log = logging.Logger("evalib", logging.CRITICAL)
+    client: Any = NotebookClient(notebook, kernel_name="python3", log=log)
+    add = client.output
+
+    def add_what_fits(outputs: Any, *message: Any) -> Any:  # a loop may print without end
+        length = sum(len(output.get("text", "")) for output in outputs[-500:])
+        return add(outputs, *message) if length < MOST_OUTPUT else None
+
+    client.output = add_what_fits
     client.timeout_func = lambda _: max(0.1, deadline - time.monotonic())
     client.interrupt_on_timeout, client.store_widget_state = True, False
     client.error_on_timeout = {"ename": "TimeoutError", "evalue": "", "traceback": []}
@@ -146,7 +149,7 @@ def _kernel(notebook: Any, home: Path, deadline: float) -> Iterator[Any]:
         values = [str(home / folder), environment.get(name, "")]
         environment[name] = os.pathsep.join(filter(None, values))
     # What the kernel's processes write by themselves must not come among our own output.
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
     try:
         client.start_new_kernel(cwd=str(home / "work"), env=environment, **quiet)
         client.start_new_kernel_client()
@@ -157,10 +160,6 @@ def _kernel(notebook: Any, home: Path, deadline: float) -> Iterator[Any]:
         end_processes(home)
         if client.kc is not None:
             client.kc.stop_channels()
-
-
-def _fits(outs: Any) -> bool:
-    return sum(len(output.get("text", "")) for output in outs[-500:]) < MOST_OUTPUT
 
 
 @contextlib.contextmanager
@@ -176,9 +175,8 @@ def _folder(notebook: Path) -> Iterator[Path]:
         for program in (*_INSTALLERS, *(f"pip3.{minor}" for minor in range(8, 16))):
             (home / "bin" / program).write_text(_PROGRAM.format(log=log))
             (home / "bin" / program).chmod(0o755)
-        for module in ("pip", "ensurepip"):
-            for file in ("__init__.py", "__main__.py"):
-                (home / "modules" / module / file).write_text(_MODULE.format(bin=str(home / "bin")))
+        for module, file in product(("pip", "ensurepip"), ("__init__.py", "__main__.py")):
+            (home / "modules" / module / file).write_text(_MODULE.format(bin=str(home / "bin")))
         (startup / "refuse.py").write_text(_MAGICS)
         yield home
 

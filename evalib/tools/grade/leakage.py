@@ -10,9 +10,7 @@ from evalib.tools.grade.dataflow import Call, Flow
 from evalib.tools.grade.outputs import Score, history_key
 from evalib.tools.grade.read import Submission, called, calls_in, dotted, names_in, printable
 
-# The rule, what was found, and the cells where it is.
-Finding = tuple[str, str, tuple[int, ...]]
-
+Finding = tuple[str, str, tuple[int, ...]]  # the rule, what was found, the cells where it is
 _WATCHERS = {"ModelCheckpoint": "keeps the weights that do best",
              "EarlyStopping": "ends the training when it goes best",
              "ReduceLROnPlateau": "sets the learning rate by how it goes"}  # fmt: skip
@@ -27,11 +25,8 @@ _IN_VALIDATION = re.compile(r"val_(?:acc|accuracy): (\d\.\d{1,20})")
 # After its first epoch no fresh network has these accuracies, in training and on test images.
 _SURELY_TRAINED = {_IN_TRAINING: 0.99, _IN_VALIDATION: 0.9915}
 # A callback that looks at the validation after an epoch, and acts on it.
-_CHOOSES = re.compile(
-    r"(?s)(?=.*def on_epoch_end\()(?=.*(?:['\"]val_|\.evaluate\b))"
-    r".*\.(?:stop_training|save|save_weights|get_weights)\b"
-)
-_TOLERANCE = 0.0006  # between two scores of the same weights: a log is rounded
+_CHOOSES = re.compile(r"(?s)(?=.*def on_epoch_end\()(?=.*(?:['\"]val_|\.evaluate\b))"
+                      r".*\.(?:stop_training|save|save_weights|get_weights)\b")  # fmt: skip
 
 
 def find_leakage(submission: Submission, flow: Flow, score: Score) -> list[Finding]:
@@ -40,10 +35,8 @@ def find_leakage(submission: Submission, flow: Flow, score: Score) -> list[Findi
         own = flow.model_at(score.model, score.place)
         fits = [f for f in fits if f.functions or flow.model_at(f.receiver, f) == own] or fits
     found = chain(
-        _choices_on_test_images(flow, fits),
-        _best_epochs(flow, fits, score),
-        _repeated_fits(flow, fits),
-        _trained_before(submission, flow, fits),
+        *(_choices_on_test_images(flow, fits), _best_epochs(flow, fits, score)),
+        *(_repeated_fits(flow, fits), _trained_before(submission, flow, fits)),
         _another_training(submission, flow, fits, score),
         _images_in_the_wrong_place(flow, fits, score),
     )
@@ -84,10 +77,10 @@ def _choices_on_test_images(flow: Flow, fits: Sequence[Call]) -> Iterator[Findin
 
 
 def _best_epochs(flow: Flow, fits: Sequence[Call], score: Score) -> Iterator[Finding]:
-    if score.source.startswith("the best") and score.cell is not None:
+    if score.source.startswith("the best") and score.cell:
         yield "best epoch", "the score is called the best of several", (score.cell,)
     others = {fit.node for fit in flow.fits} - {fit.node for fit in fits}
-    drawing = [c for c in flow.calls if c.receiver.split(".")[0].split("[")[0] in _DRAWING]
+    drawing = [call for call in flow.calls if call.receiver.split(".")[0] in _DRAWING]
     drawn = {inner for call in drawing for inner in calls_in(call.node)}
     for call in flow.named(*_EXTREMES):
         values = [getattr(call.node.func, "value", None), *call.node.args[:1]]
@@ -104,8 +97,8 @@ def _best_epochs(flow: Flow, fits: Sequence[Call], score: Score) -> Iterator[Fin
 def _repeated_fits(flow: Flow, fits: Sequence[Call]) -> Iterator[Finding]:
     by_model: dict[tuple[str, int], list[Call]] = {}
     for fit in fits:
-        bound = flow.last_binding(fit.receiver, fit)
         if fit.receiver:
+            bound = flow.last_binding(fit.receiver, fit)
             by_model.setdefault((fit.receiver, bound[0].order if bound else 0), []).append(fit)
         if not _is_fresh(flow, fit):
             what = f"`{fit.receiver}` is fitted in a loop: it has more epochs than each fit says"
@@ -134,12 +127,11 @@ def _is_fresh(flow: Flow, fit: Call) -> bool:
 
 def _is_set_back(flow: Flow, fit: Call, since: int, loop: ast.AST | None = None) -> bool:
     """Whether a model gets its first weights back between a place, or a loop's start, and a fit."""
-    start, end = (
-        bisect_right(flow.calls, n, key=lambda c: c.order) for n in (since, fit.order - 1)
-    )
+    orders = (since, fit.order - 1)
+    start, end = (bisect_right(flow.calls, n, key=lambda c: c.order) for n in orders)
     for call in (c for c in flow.calls[start:end] if loop is None or loop in c.around):
-        values = (call.receiver, *map(dotted, call.node.args[:3]))
-        resets = re.match("re_?set|re_?init", call.name) and fit.receiver in values
+        names = (call.receiver, *map(dotted, call.node.args[:3]))
+        resets = re.match("re_?set|re_?init", call.name) and fit.receiver in names
         if resets or (call.receiver == fit.receiver and _is_start(flow, call)):
             return True
     return False
@@ -174,7 +166,6 @@ def _trained_before(submission: Submission, flow: Flow, fits: Sequence[Call]) ->
 def _another_training(
     submission: Submission, flow: Flow, fits: Sequence[Call], score: Score
 ) -> Iterator[Finding]:
-    """A score on images that the training has shown another accuracy of."""
     evaluated = score.evaluated
     before = [fit for fit in fits if evaluated and fit.order < evaluated.order]
     if evaluated is None or score.value is None or not before:
@@ -188,8 +179,8 @@ def _another_training(
     shown = [float(value) for value in _IN_VALIDATION.findall(text)]
     restored = [c for c in flow.named(*_RESTORES) if fit.order < c.order < evaluated.order]
     restored += [c for c in flow.named("EarlyStopping") if c.argument("restore_best_weights")]
-    near = [v for v in (shown if restored else shown[-1:]) if abs(v - score.value) <= _TOLERANCE]
-    if shown and not near:
+    ends = shown if restored else shown[-1:]
+    if shown and not any(abs(end - score.value) <= 0.0006 for end in ends):  # a log is rounded
         what = f"the score is {score.value:.6g}, and the training shown ends at {shown[-1]:.6g} on "
         yield "one training", f"{what}the same images: they are of two runs", (fit.cell,)
 
@@ -197,11 +188,10 @@ def _another_training(
 def _images_in_the_wrong_place(flow: Flow, fits: Sequence[Call], score: Score) -> Iterator[Finding]:
     for fit in fits:
         if "test" in flow.images(fit):
-            what = f"`{fit.receiver or 'the model'}` is trained on test images"
-            yield "test images", what, (fit.cell,)
-    for call in flow.calls:  # functions of the notebook's own, as PyTorch needs them
-        trains = call.name in flow.functions and call.name.startswith("train")
-        if trains and flow.labels_of(call.node.args, call) == {"test"}:
+            name = fit.receiver or "the model"
+            yield "test images", f"`{name}` is trained on test images", (fit.cell,)
+    for call in flow.named(*(name for name in flow.functions if name.startswith("train"))):
+        if flow.labels_of(call.node.args, call) == {"test"}:  # as PyTorch needs it
             yield "test images", f"`{call.name}` is called with test images", (call.cell,)
     if evaluated := score.evaluated:
         images, first = flow.images(evaluated), [*map(ast.dump, evaluated.node.args[:1])]

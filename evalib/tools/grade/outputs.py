@@ -4,8 +4,8 @@ import ast
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from evalib.tools.grade.dataflow import Call, Flow, Place
 from evalib.tools.grade.read import Cell, Submission, call_name, called, calls_in, dotted, names_in
@@ -37,8 +37,7 @@ _COUNTED = re.compile(
 _INTEGER = re.compile(r"(?<![\w.,])\d[\d,]{0,15}(?!\w|[.,]\d)")
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(NamedTuple):
     value: float | None = None  # between 0 and 1; None where no number is found
     cell: int | None = None  # that shows it
     model: str | None = None  # the name of its model, where that is seen
@@ -50,23 +49,17 @@ class Score:
     reason: str = "no cell shows a score"  # for no value
 
 
-@dataclass(frozen=True)
-class Parameters:
-    """A number of parameters, moving statistics included: whose it is, and how it was found."""
-
-    count: int | None
+class Parameters(NamedTuple):
+    count: int | None  # type: ignore[assignment]  # moving statistics included
     model: str | None
     cell: int | None
     source: str
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Share:
-    """A number in a line of output as a share of 1, and the words before it in lower case."""
-
-    label: str
-    value: float
+class Share(NamedTuple):
+    label: str  # the words before it in its line, in lower case
+    value: float  # as a share of 1
     step: float = 0.0
     images: int = 0  # of which it is a share, where it is shown so
 
@@ -80,7 +73,6 @@ class Share:
 
 
 def find_score(submission: Submission, flow: Flow) -> Score:
-    """Find the score of the model that a submission ends in: of `evaluate`, else as printed."""
     cells = {cell.number: cell for cell in submission.written}
     printed = _from_evaluate(cells, flow)
     last = next(reversed(flow.fits), None)
@@ -109,25 +101,22 @@ def _from_evaluate(cells: Mapping[int, Cell], flow: Flow) -> Score | None:
         calls = {call for origin in origins for call in calls_in(origin)}
         evaluated = next((call for call in flow.named(*_EVALUATES) if call.node in calls), None)
         models = (name for o in origins for name in names_in(o) if name in flow.models)
-        model, metrics = (
-            evaluated.receiver if evaluated else next(models, None),
-            _metrics(flow, evaluated),
-        )
+        model = evaluated.receiver if evaluated else next(models, None)
+        metrics = _metrics(flow, evaluated)
         score = Score(None, place.cell, model, evaluated=evaluated, place=place)
         if metrics == []:
-            return replace(score, reason="what is shown is a loss: compile has no metrics")
+            return score._replace(reason="what is shown is a loss: compile has no metrics")
         own = [item[0].node for item in shown]
-        others = _words(
-            p.node for p, _ in flow.prints if p.cell == cell.number and p.node not in own
-        )
+        here = [p.node for p, _ in flow.prints if p.cell == cell.number]
+        others = _words(node for node in here if node not in own)
         shares = _shares(cell, metrics, others)
         if not shares and _is_direct(expression):  # beside the bar of `evaluate` itself
             shares = _drawn(cell)
         constants = (getattr(node, "value", 0) for o in origins for node in ast.walk(o))
         typed = not calls and any(isinstance(value, float) for value in constants)
         for share in shares[-1:]:
-            return replace(score, value=share.value, step=share.step, typed=typed)
-        return replace(score, reason="no accuracy is shown")
+            return score._replace(value=share.value, step=share.step, typed=typed)
+        return score._replace(reason="no accuracy is shown")
     for call in reversed(flow.named(*_EVALUATES)):  # whose value no cell shows
         for share in _drawn(cells[call.cell])[-1:] if call.cell in cells else ():
             return Score(share.value, call.cell, call.receiver, evaluated=call, place=call)
@@ -157,9 +146,8 @@ def _elsewhere(cells: Mapping[int, Cell], flow: Flow) -> Iterator[Score]:
             lists = _HISTORY.findall(text) or _LIST.findall(text)
             shares = list(_read(lists[-1])) if lists else _shares(cells[place.cell], None)
             model = next((f.receiver for f in reversed(flow.fits) if f.order < place.order), None)
-            for share in shares[-1:]:
-                source = "the printed history"
-                yield Score(share.value, place.cell, model, source, share.step, place=place)
+            parts = (place.cell, model, "the printed history")
+            yield from (Score(s.value, *parts, s.step, place=place) for s in shares[-1:])
     for number, cell in [*cells.items()][::-1]:
         for value in _VALIDATED.findall(cell.text())[-1:]:
             fit = next((fit for fit in reversed(flow.fits) if fit.cell == number), None)
@@ -190,9 +178,8 @@ def _shares(cell: Cell, metrics: Sequence[str] | None, others: tuple[str, ...] =
     text = _LIST.sub(accuracy, re.sub(r":\s{0,9}\n", ": ", "\n".join(_lines(cell))))
     lines = [line for line in text.split("\n") if not line.lstrip().startswith(others or "\0")]
     shares = [share for line in lines for share in _read(line) if share.is_accuracy]
-    if any("acc" in share.label for share in shares):  # then what is called a score is the loss
-        shares = [s for s in shares if "acc" in s.label or "score" not in s.label]
-    return shares
+    named = any("acc" in share.label for share in shares)  # then what is called a score is the loss
+    return [s for s in shares if not named or "acc" in s.label or "score" not in s.label]
 
 
 def _drawn(cell: Cell) -> list[Share]:
@@ -201,7 +188,7 @@ def _drawn(cell: Cell) -> list[Share]:
 
 
 def _read(line: str) -> Iterator[Share]:
-    """The shares of 1 in a line. Whole numbers belong to the words before the next share."""
+    """The shares in a line. Whole numbers belong to the words before the next one."""
     line = re.sub(r"(?:np\.)?float\d{0,3}\(([^()]{0,40})\)", r"\1", line)
     start = 0
     for hit in _NUMBER.finditer(line):
@@ -238,7 +225,6 @@ def _words(prints: Iterable[ast.AST]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def history_key(expression: ast.expr, pattern: str) -> str | None:
-    """Find the first key of a history in an expression that matches a pattern."""
     keys = [node.slice for node in ast.walk(expression) if isinstance(node, ast.Subscript)]
     keys += [arg for c in calls_in(expression) if call_name(c) == "get" for arg in c.args[:1]]
     texts = (str(key.value) for key in keys if isinstance(key, ast.Constant))
@@ -260,18 +246,18 @@ def find_parameters(submission: Submission, flow: Flow, score: Score) -> Paramet
     if own and place:
         others = sorted({p.cell for p in found if p.cell and p.cell != own[-1].cell})
         also = f"; also shown: cell {', '.join(map(str, others))}" if others else ""
-        return replace(own[-1], reason=f"`{model}` is the model that was scored{also}")
+        return own[-1]._replace(reason=f"`{model}` is the model that was scored{also}")
     before = [p for p in found if score.cell is None or (p.cell or 0) <= score.cell]
     why = f"no summary is known to be of the scored model `{model}`"
     why = why if model else "which model was scored is not seen"
-    return replace((before or found)[-1], reason=f"the last one before the score, for {why}")
+    return (before or found)[-1]._replace(reason=f"the last one before the score, for {why}")
 
 
 def choose_model(
     models: Mapping[str, int | None], flow: Flow, score: Score, shown: Parameters
 ) -> Parameters:
     """Take the scored model's parameters from what a kernel held at the end, or what it showed."""
-    shown = replace(shown, source=shown.source.replace("the stored", "this run's"))
+    shown = shown._replace(source=shown.source.replace("the stored", "this run's"))
     built = {name: count for name, count in models.items() if count is not None}
     name, source = score.model, "the executed model"
     replaced = name and score.place and flow.next_binding(name, score.place)
@@ -289,15 +275,13 @@ def choose_model(
 def _counts(cell: Cell, flow: Flow) -> Iterator[Parameters]:
     text, number = cell.text(), cell.number
     described = []  # the model of `model.summary()`, or of torchsummary's `summary(model, shape)`
-    for call in flow.named("summary"):
+    for call in (call for call in flow.named("summary") if call.cell == number):
         of_function = call.node.args and re.match("torch|$", call.receiver)
-        name = dotted(call.node.args[0]) if of_function else call.receiver
-        described += [name] if call.cell == number else []
+        described.append(dotted(call.node.args[0]) if of_function else call.receiver)
     parts = _TOTAL.split(text)[1:]  # each total and what follows it
     totals = list(zip(parts[::2], parts[1::2], strict=True))
     for index, (total, rest) in enumerate(totals):
-        of_optimizer = _OF_OPTIMIZER.findall(rest[:600])[:1]
-        count = _integer(total) - sum(map(_integer, of_optimizer))
+        count = _integer(total) - sum(map(_integer, _OF_OPTIMIZER.findall(rest[:600])[:1]))
         model = described[index] if len(described) == len(totals) else None
         model = described[0] if len(set(described)) == 1 else model
         yield Parameters(count, model or None, number, "the stored summary")

@@ -20,7 +20,8 @@ MAX_OUTPUT = 200_000  # characters kept of one output: half from its beginning, 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 MAX_SOURCE = 100_000  # characters of a cell that are analyzed
 _DEEPEST = 200  # levels of a syntax tree: written by hand it has twenty, and we go down in steps
-_MIN_LETTERS = 3  # of a comment: "# CNN" says something, "# --" and "# 26" do not
+# Of a comment: words, the course's own ones, what is commented out, no word.
+_WORTH = ("real", "template", "code", "empty")
 _LONGEST_STATEMENT = 12  # lines of commented-out code that are parsed together
 _PYTHON_MAGICS = {"capture", "prun", "py", "pypy", "python", "python3", "time", "timeit"}
 _PROGRAM_MAGICS = {"bash", "file", "perl", "ruby", "script", "sh", "writefile"}
@@ -29,15 +30,14 @@ _LIBRARIES = {"cv2", "keras", "matplotlib", "np", "numpy", "pandas", "PIL", "plt
               *sys.stdlib_module_names}  # fmt: skip
 # Comments and titles of the course's own notebook: they are not the student's.
 _TEMPLATE = {
-    "import libraries and modules", "load pre-shuffled mnist data into train and test sets",
-    "convert 1-dimensional class arrays to 10-dimensional class matrices",
-    "util function to convert a tensor into a valid image", "clip to [0, 1]",
-    "normalize tensor: center on 0., ensure std is 0.1", "convert to rgb array",
-    "build a loss function that maximizes the activation",
-    "of the nth filter of the layer considered", "normalization trick: we normalize the gradient",
+    "convert 1-dimensional class arrays to 10-dimensional class matrices", "convert to rgb array",
+    "this function returns the loss and grads given the input picture", "clip to [0, 1]",
     "compute the gradient of the input picture wrt this loss", "run gradient ascent for 20 steps",
-    "this function returns the loss and grads given the input picture",
-    "step size for gradient ascent",
+    "load pre-shuffled mnist data into train and test sets", "step size for gradient ascent",
+    "util function to convert a tensor into a valid image", "import libraries and modules",
+    "build a loss function that maximizes the activation",
+    "normalize tensor: center on 0., ensure std is 0.1",
+    "normalization trick: we normalize the gradient", "of the nth filter of the layer considered",
 }  # fmt: skip
 _MAGIC = re.compile(r"%{1,2}[A-Za-z]|[!?]")  # a line of `% score[1])` goes on with the one above
 _LINK = re.compile(r"\bhttps?://\S+")
@@ -54,10 +54,8 @@ _CODE = (ast.Call, ast.Assign, ast.AugAssign, ast.ImportFrom, ast.FunctionDef, a
 
 
 class Output(NamedTuple):
-    """What a cell showed, without color codes; each drawing of a progress bar is a line."""
-
     kind: str  # "stdout", "stderr", "result" (of `display` or as a last value) or "error"
-    text: str  # of an error its name, too
+    text: str  # without color codes; each drawing of a progress bar is a line
 
 
 @dataclass(frozen=True)
@@ -74,18 +72,15 @@ class Cell:
         return not self.source.strip()
 
     def text(self, *kinds: str) -> str:
-        """The text of all outputs of these kinds, by default of all but errors."""
         kinds = kinds or ("stdout", "stderr", "result")
         return "\n".join(output.text for output in self.outputs if output.kind in kinds)
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A notebook's code cells in their order, and the text cells after the last of them."""
-
     path: Path
-    cells: tuple[Cell, ...]
-    after: str = ""
+    cells: tuple[Cell, ...]  # of code, in their order
+    after: str = ""  # the text cells after the last of them
 
     @property
     def written(self) -> list[Cell]:
@@ -96,8 +91,7 @@ def read_file(path: str | Path) -> Submission:
     """Read a notebook; ValueError where it is none or too large, OSError where it is closed."""
     path = Path(path)
     if not path.is_file():
-        kind = "no plain file" if path.exists() else "no file"
-        raise ValueError(f"expected a notebook, found {kind} at {printable(str(path), 400)}")
+        raise ValueError(f"expected a notebook, found no file at {printable(str(path), 400)}")
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     name = printable(path.name)
@@ -106,8 +100,8 @@ def read_file(path: str | Path) -> Submission:
     try:
         *cells, last = _code_cells(json.loads(data))
     except (ValueError, RecursionError) as error:
-        reason = printable(str(error)) if isinstance(error, ValueError) else "nested too deeply"
-        raise ValueError(f"expected {name} to be a notebook, which is JSON: {reason}") from None
+        reason = f"expected {name} to be a notebook, which is JSON: {printable(str(error))}"
+        raise ValueError(reason) from None
     if sum(len(cell.source) for cell in cells) > MAX_CODE:
         raise ValueError(f"expected {name} to have at most {MAX_CODE:,} characters of code")
     return Submission(path, tuple(cells), last.before)
@@ -121,7 +115,6 @@ def printable(text: str, length: int = 100) -> str:
 
 
 def read_output(content: Any) -> Output | None:
-    """Read one output as notebooks store it; None where it shows no text."""
     content = _of(dict, content)
     kind = content.get("output_type")
     if kind == "stream":
@@ -140,8 +133,7 @@ def _code_cells(content: Any) -> Iterator[Cell]:
     items = _of(dict, content).get("cells")
     if not isinstance(items, list):
         raise ValueError("it has no list of cells")
-    number = 1
-    texts: list[str] = []
+    number, texts = 1, list[str]()
     for place, item in enumerate((_of(dict, item) for item in items), start=1):
         kind, source, count = (item.get(k) for k in ("cell_type", "source", "execution_count"))
         source = _joined(source)
@@ -176,9 +168,7 @@ def _clean(text: Any) -> str:
 
 
 class Parsed(NamedTuple):
-    """A cell's source without magics, and its syntax tree where it is Python."""
-
-    text: str
+    text: str  # without magics
     tree: ast.Module | None = None
     note: str | None = None  # what kept it from being read as Python 3
     is_python: bool = True  # False where a cell magic hands it to another language
@@ -209,18 +199,13 @@ def parse(source: str) -> Parsed:
 
 
 def comment_kind(source: str) -> str:
-    """What comments are worth: "real" says something in words, "template" is the course's.
-
-    "code" is commented out, "empty" has no word, "string" is a text in quotes; or there is "none".
-    """
+    """What comments are worth: "real" says something, "string" is a text in quotes; or "none"."""
     kinds = {_kind(block) for block in _comments(source)}
-    tree = parse(source).tree
-    for node in ast.walk(tree) if tree else ():
+    for node in ast.walk(tree) if (tree := parse(source).tree) else ():
         if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             says = _says_something(ast.get_docstring(node) or "")
             kinds |= {"string" if node is tree else "real"} if says else set()
-    worth = ("real", "template", "code", "empty", "string")
-    return next((kind for kind in worth if kind in kinds), "none")
+    return next((kind for kind in (*_WORTH, "string") if kind in kinds), "none")
 
 
 def explains(text: str) -> bool:
@@ -253,7 +238,7 @@ def _comments(source: str) -> list[list[str]]:
 
 
 def _kind(block: Sequence[str]) -> str:
-    """Whether a block says something in words, "real", or only "template", "code" or nothing."""
+    """One of `_WORTH` for a block of comments."""
     lines = [re.sub(r"^\s*@(?:title|markdown)\b", "", line) for line in block]
     kinds = {"empty"}
     start = 0
@@ -271,11 +256,12 @@ def _kind(block: Sequence[str]) -> str:
                 return "real"
             kinds.add("code")
         start = end
-    return next(kind for kind in ("template", "code", "empty") if kind in kinds)
+    return next(kind for kind in _WORTH if kind in kinds)
 
 
 def _says_something(text: str) -> bool:
-    return sum(letter.isalpha() for letter in _LINK.sub("", text)) >= _MIN_LETTERS
+    # "# CNN" says something, "# --" and "# 26" do not.
+    return sum(letter.isalpha() for letter in _LINK.sub("", text)) >= 3
 
 
 def _is_code(lines: Sequence[str]) -> bool:
@@ -303,8 +289,7 @@ def _without_magics(lines: Sequence[str]) -> Iterator[str]:
     """The lines with `pass` in place of magics, shell commands and questions for help."""
     goes_on = False
     for line in lines:
-        content = line.strip()
-        indent = line[: len(line) - len(line.lstrip())]
+        content, indent = line.strip(), line[: len(line) - len(line.lstrip())]
         assigned = re.match(r"([\w., ]{1,80}?) {0,4}= {0,4}[!%]", content)
         is_magic = bool(_MAGIC.match(content) or re.fullmatch(r"[\w.]+\?\??", content))
         taken = f"{indent}{assigned[1]} = None" if assigned else line

@@ -3,11 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalib.tools.grade.dataflow import Flow
 from evalib.tools.grade.execute import Execution, run_submission
@@ -54,8 +53,7 @@ _TODAY = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     rule: str
     status: str  # "pass", "warn", "fail" or "cannot tell"
     found: str
@@ -65,8 +63,7 @@ class Check:
     expected: str = ""
 
 
-@dataclass(frozen=True)
-class Grade:
+class Grade(NamedTuple):
     notebook: str  # the file's name
     executed: bool
     parameters: Parameters
@@ -84,16 +81,12 @@ class Grade:
         return tuple(check for check in self.checks if check.status == WARN)
 
     def as_dict(self) -> dict[str, Any]:
-        """The same in dictionaries, lists, texts and numbers, as JSON can hold them."""
         return {
-            "notebook": self.notebook,
-            "executed": self.executed,
-            "status": self.status,
-            "passed": self.status == "passed",
-            "warnings": len(self.warnings),
-            "parameters": asdict(self.parameters),
+            **{"notebook": self.notebook, "executed": self.executed, "status": self.status},
+            **{"passed": self.status == "passed", "warnings": len(self.warnings)},
+            "parameters": self.parameters._asdict(),
             "score": {n: getattr(self.score, n) for n in ("value", "cell", "model", "source")},
-            "checks": [asdict(check) for check in self.checks],
+            "checks": [check._asdict() for check in self.checks],
         }
 
 
@@ -120,22 +113,21 @@ def grade_notebook(
     ]
     shown = find_score(stored, flow)
     values = {"score": shown.value, "parameters": find_parameters(stored, flow, shown).count}
-    limits = {"parameters": parameters_below, "score": score_above}
-    done = []
+    limits, done = {"parameters": parameters_below, "score": score_above}, []
     for check in checks:
         if run and run.end != "finished" and check.rule in values and check.status == CANNOT_TELL:
             ended = "time was up" if run.end == "timeout" else "the run ended"
             value, found = values[check.rule], f"not reached, {ended} in cell {run.cell}"
             found += f"; the stored outputs show {value:,.6g}" if value is not None else ""
-            check = replace(check, found=found, cells=(), repair="")
+            check = check._replace(found=found, cells=(), repair="")
         expected, repair = RULES[check.rule]
         repair = (repair if check.status != PASS else "") if check.repair is None else check.repair
-        done.append(replace(check, expected=expected.format(limits.get(check.rule)), repair=repair))
+        expected = expected.format(limits.get(check.rule))
+        done.append(check._replace(expected=expected, repair=repair))
     return Grade(printable(stored.path.name), run is not None, parameters, score, tuple(done))
 
 
 def format_grade(grade: Grade) -> str:
-    """Lay out a grade as text: a heading, a line for each rule, and what it comes to."""
     how = "executed in a fresh kernel" if grade.executed else "read, not executed"
     lines = [f"{grade.notebook}: {how}"]
     for check in grade.checks:
@@ -146,10 +138,10 @@ def format_grade(grade: Grade) -> str:
         line += f"; expected: {check.expected}" if check.status != PASS else ""
         lines.append(line + (f". {check.repair}" if check.repair else ""))
     count = Counter(check.status for check in grade.checks)
-    parts = [grade.status + f": {count[FAIL]} of {len(grade.checks)} rules" * bool(count[FAIL])]
-    parts += [f"{count[CANNOT_TELL]} cannot be told"] * bool(count[CANNOT_TELL])
-    parts += [f"{count[WARN]} warning{'s' * (count[WARN] != 1)}"]
-    return "\n".join([*lines, ", ".join(parts)])
+    end = grade.status + f": {count[FAIL]} of {len(grade.checks)} rules" * bool(count[FAIL])
+    end += f", {count[CANNOT_TELL]} cannot be told" * bool(count[CANNOT_TELL])
+    end += f", {count[WARN]} warning{'s' * (count[WARN] != 1)}"
+    return "\n".join([*lines, end])
 
 
 def _check_comments(submission: Submission) -> Check:
@@ -240,14 +232,14 @@ def _judge_counts(submission: Submission) -> Check:
         late = "" if missing[0] > last[0] else ": the next count is too low"
         return Check("order", FAIL, f"did not run{late}", tuple(missing))
     for numbers in (back or [jump for jump in jumps if jump[0]])[:1]:
-        found = "{} has count {} and cell {} after it {}".format(*numbers)
-        again = f"the kernel was not fresh, or cells ran again: cell {found}"
-        found = f"cell {found}: they ran in another order" if back else again
+        found = "cell {} has count {} and cell {} after it {}".format(*numbers)
+        again = f"the kernel was not fresh, or cells ran again: {found}"
+        found = f"{found}: they ran in another order" if back else again
         return Check("order", FAIL, found, numbers[::2])
     if not known:
-        ran = any(cell.outputs or cell.count == 0 for cell in cells)
-        found = "no cell has a count or an output: it did not run, or its outputs were cleared"
-        found = "no execution count was kept" if ran else found
+        found = "no execution count was kept"
+        if not any(cell.outputs or cell.count == 0 for cell in cells):
+            found = "no cell has a count or an output: it did not run, or its outputs were cleared"
         return Check("order", CANNOT_TELL, found, repair="Use --execute to find out")
     emptied = ", ".join(str(cell.number) for cell in cells if cell.is_empty)
     note = f"; cell {emptied} ran, and is empty now" if emptied else ""
@@ -290,7 +282,6 @@ def _old_calls(submission: Submission) -> list[str]:
 def _warnings(
     submission: Submission, run: Execution | None, findings: Sequence[Finding]
 ) -> Iterator[Check]:
-    """A check for each rule that nothing was found about, and one for each finding."""
     for rule in ("choice", "best epoch", "one training", "passes", "test images"):
         own = [(what, cells) for broken, what, cells in findings if broken == rule]
         yield from (Check(rule, WARN, *finding, len(own)) for finding in own)

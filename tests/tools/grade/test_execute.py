@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from evalib.tools.grade.execute import run_submission
 from evalib.tools.grade.read import read_file
 from evalib.tools.grade.rules import CANNOT_TELL, FAIL, PASS, WARN, Grade, grade_notebook
 from tests.tools.grade.made import Cells, checks, summary_of, write
+from tests.tools.notebook_calls import is_running, numbers_in, wait_for_end
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups of POSIX")
 
@@ -37,13 +37,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     yield folder
     assert list(folder.iterdir()) == []
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(folder) in str(p.info)]
-
-
-def is_alive(number: int) -> bool:
-    try:
-        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def cells(*sources: str) -> Cells:
@@ -191,13 +184,11 @@ def test_no_process_stays_behind(path: Path, tmp_path: Path, end: str, source: s
     assert (run.end, run.cell, len(numbers)) == (end, 3, 2)
     if end == "kernel died":  # then one without its mark, and without a parent, is not found
         os.kill(numbers.pop("session"), signal.SIGKILL)
-    assert not any(map(is_alive, numbers.values()))
+    assert not any(map(is_running, numbers.values()))
     assert end != "timeout" or run.submission.cells[2].text() == "so far\n"
 
 
-def test_when_the_time_is_up_the_models_are_still_asked(
-    path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_when_the_time_is_up_the_models_are_still_asked(path, capsys):
     write(path, cells(MODEL, f"{WAIT}\nscore = model.evaluate(0, 0)\nprint(score)"))
     assert main(["grade", str(path), "--execute", "--timeout", "10", "--json"]) == 3
     marks = json.loads(capsys.readouterr().out)
@@ -211,9 +202,7 @@ def test_when_the_time_is_up_the_models_are_still_asked(
         assert "expected a timeout above 0" in capsys.readouterr().err
 
 
-def test_too_much_output_does_not_fill_the_memory(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_much_output_does_not_fill_the_memory(path, monkeypatch):
     monkeypatch.setattr("evalib.tools.grade.execute.MOST_OUTPUT", 500_000)
     write(
         path, cells("# floods\nfor _ in range(20):\n    print('x' * 100_000, flush=True)\nprint(0)")
@@ -223,9 +212,7 @@ def test_too_much_output_does_not_fill_the_memory(
 
 
 @pytest.mark.parametrize(("way", "others"), [(signal.SIGINT, 1), (signal.SIGKILL, 0)])
-def test_an_end_from_outside(
-    path: Path, tmp_path: Path, temporary: Path, way: int, others: int
-) -> None:
+def test_an_end_from_outside(path, tmp_path, temporary, way, others):
     running = tmp_path / "running"
     wait = f"# waits\nimport os\nopen({str(running)!r}, 'w').write(str(os.getpid()))\n"
     write(path, cells(wait + WAIT))
@@ -238,15 +225,10 @@ def test_an_end_from_outside(
         # Where the tests themselves run in the background, an interrupt would be ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 120
-    while not (running.exists() and running.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    kernels = numbers_in(running)
     process.send_signal(way)
     _, errors = process.communicate(timeout=60)
-    kernel = int(running.read_text())
-    while is_alive(kernel) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not is_alive(kernel)
+    wait_for_end(kernels)
     if way == signal.SIGINT:
         assert (process.returncode, errors) == (130, "evalib: interrupted\n")
     for left in temporary.iterdir() if way == signal.SIGKILL else ():

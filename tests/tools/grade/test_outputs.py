@@ -45,9 +45,7 @@ ERRORS = "# of errors\nrate = 100 - 100 * score[1]\n"
         (ERRORS + "print(rate)", "0.55\n", None),
     ],
 )  # fmt: skip
-def test_ways_to_show_a_score(
-    path: Path, source: str, shown: made.Shown, value: float | None
-) -> None:
+def test_ways_to_show_a_score(path, source, shown, value):
     grade = grade_notebook(write(path, changed(print=(source, shown))))
     assert grade.score.value == (value and pytest.approx(value, abs=1e-6))
     assert grade.score.model == "model"
@@ -136,9 +134,7 @@ def test_of_several_models_the_scored_one_s_is_taken(path: Path) -> None:
         ("", None, None),
     ],
 )  # fmt: skip
-def test_which_number_is_the_printed_count(
-    path: Path, source: str, shown: made.Shown, count: int | None
-) -> None:
+def test_which_number_is_the_printed_count(path, source, shown, count):
     cells = changed(model=(made.MODEL.replace("model.summary()", source), shown))
     grade = grade_notebook(write(path, cells))
     assert grade.parameters.count == count

@@ -69,9 +69,8 @@ def test_kinds_of_comments(source: str, kind: str) -> None:
 
 
 def test_comments_are_listed_by_what_they_lack(path: Path) -> None:
-    cells = changed(
-        compile="model.compile(metrics=['acc'])", print="print(score) #", fit="#\nx = 1"
-    )
+    bare = {"compile": "model.compile(metrics=['acc'])", "print": "print(score) #"}
+    cells = changed(**bare, fit="#\nx = 1")
     check = assert_only(grade_notebook(write(path, cells)), FAIL, "comments")
     assert check.found == "no comment (4), a comment without words (5, 7)"
     assert (check.cells, check.number) == ((4, 5, 7), 3)
@@ -91,7 +90,7 @@ def test_error_outputs(path: Path) -> None:
     ("content", "message"),
     [
         (b"not JSON", "is JSON"), (b"\xff\xfe\x00", "is JSON"), (b"9" * 5000, "is JSON"),
-        (b"[" * 200_000, "nested too deeply"), (b"[]", "no list of cells"),
+        (b"[" * 200_000, "is JSON"), (b"[]", "no list of cells"),
         (b'{"cells": 3}', "no list of cells"), (b'{"cells": [3]}', "item 1 is no cell"),
         (b" " * (50 * 2**20 + 1), "at most 50 MB, it has more"),
         (json.dumps({"cells": [{"cell_type": "code", "source": "x = 1\n" * 90_000}]}).encode(),
@@ -100,9 +99,7 @@ def test_error_outputs(path: Path) -> None:
     ],
     ids=lambda value: str(value)[:20],
 )  # fmt: skip
-def test_what_is_no_notebook_is_refused(
-    path: Path, content: bytes | None, message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_no_notebook_is_refused(path, content, message, capsys):
     if content is not None:
         path.write_bytes(content)
     assert main(["grade", str(path)]) == 2
