@@ -19,10 +19,7 @@ _ASSERTION = re.compile(r"^\s*(assert\b|[\w.]*\bassert_\w+\()", re.MULTILINE)
 
 
 def read_claims(folder: Path) -> dict[str, Any]:
-    """The tables of a checkout's list; a claim also has its `verdict` and its `cells`.
-
-    Of a cell: notebook, stored execution count, heading above. A ValueError lists each mistake.
-    """
+    """The tables of a list; a claim also has `verdict` and `cells`. A ValueError has all faults."""
     try:
         listed = tomllib.loads((folder / LIST).read_text(encoding="utf-8"))
     except ValueError as error:

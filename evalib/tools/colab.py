@@ -53,7 +53,6 @@ def read_repository(folder: Path) -> str:
 def set_repository(url: str, folder: Path) -> list[Path]:
     """Write a repository's address everywhere it stands; return the files that changed.
 
-    They keep the time of their last change, by which `make sync` knows what was edited last.
     Raises a ValueError before it writes: no address on GitHub, or none to replace.
     """
     repository = normalize_repository(url)
@@ -66,7 +65,7 @@ def set_repository(url: str, folder: Path) -> list[Path]:
         raise ValueError(f'expected one line Repository = "..." in {project}, found {count}')
     changed = [path for path in old if new[path] != old[path]]
     for path in changed:
-        times = path.stat()
+        times = path.stat()  # by which `make sync` knows what was edited last
         write_atomically(path, new[path])
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     return changed

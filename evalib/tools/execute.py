@@ -75,7 +75,6 @@ def _note_reply(cell: nbformat.NotebookNode, cell_index: int, execute_reply: Any
 
 
 def _judge(executed: nbformat.NotebookNode, broken_off: str) -> dict[str, Any]:
-    """Find the cell that failed, if any, and those that wrote to stderr, by papermill's marks."""
     code = [cell for cell in executed.cells if cell.cell_type == "code"]
     code = [cell for cell in code if not has_tag(cell, "injected-parameters")]
     # Its exceptions tell less: one comes for a cell tagged `raises-exception` too, none for

@@ -30,8 +30,7 @@ def kernel_environment(
 ) -> dict[str, str]:
     """All variables of a process that starts kernels, or trains; `home` lasts as long as it does.
 
-    Jupyter tools find one kernel `python3`: this Python, with the evalib of a folder.
-    `KERAS_BACKEND` and `PYTHONPATH` are kept, and what Keras has downloaded is found.
+    Jupyter finds one kernel, this Python with the evalib of a folder; Keras finds its downloads.
     """
     home = home.resolve()
     kernel, keras = home / "jupyter" / "kernels" / KERNEL["name"], home / "keras"

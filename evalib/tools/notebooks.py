@@ -16,8 +16,7 @@ def select_notebooks(
 ) -> tuple[Path, list[Path], list[Path]]:
     """Find the folder of notebooks, all in it and in `further/` below it, and those asked for.
 
-    Without a folder it is `notebooks` of this checkout, or beside evalib, or just here. A name is
-    a file, a stem, a number ("5", "05") or an unambiguous beginning; without one all are meant.
+    A name is a file, a stem, a number ("5", "05") or a beginning; without one all are meant.
     """
     here, beside = Path.cwd() / "notebooks", OWN_FOLDER / "notebooks"
     in_checkout = (Path.cwd() / "evalib" / "__init__.py").is_file()
@@ -67,10 +66,7 @@ def evalib_beside(notebook: Path) -> Path:
 
 
 def digest_of(notebook: Path, output_folder: Path, *others: object) -> str:
-    """Digest all that decides how a notebook comes out: its cells, evalib, results, and `others`.
-
-    Copies in the output folder are none of the results in `outputs/`, which notebooks read.
-    """
+    """Digest what decides how a notebook comes out: cells, evalib, results (no copies), others."""
     folder = evalib_beside(notebook)
     package, results = folder / "evalib", folder / "outputs"
     own = {output_folder} - {*package.parents, package, *results.parents, results}

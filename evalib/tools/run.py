@@ -38,15 +38,13 @@ _THREADS = ("TF_NUM_INTRAOP", "TF_NUM_INTEROP", "OMP_NUM", "OPENBLAS_NUM", "MKL_
 
 @dataclasses.dataclass(frozen=True)
 class NotebookRun:
-    """What became of one notebook; code cells are counted from 1."""
-
     name: str  # without .ipynb
     device: str  # "cpu" or a GPU's name
     passed: bool = False
     seconds: float = 0.0
     executed_cells: int = 0  # that ran to their end
     total_cells: int = 0  # that are to be run
-    failing_cell: int | None = None
+    failing_cell: int | None = None  # counted among code cells, from 1
     error: str | None = None
     output: str | None = None  # the executed copy
     warnings: Sequence[str] = ()
@@ -80,8 +78,7 @@ def run_notebooks(
 ) -> list[NotebookRun]:  # fmt: skip
     """Execute notebooks; a failure does not stop the others. Options are those of `evalib run`.
 
-    What ends this call, be it an interrupt, a signal or a full disk (`UnwritableError`), ends all
-    that runs, and leaves finished copies and the report as they are.
+    What ends this call, a full disk too, ends all that runs, and leaves finished copies and report.
     """
     folder, every, selected = select_notebooks(names, notebooks)
     output = (out or folder.parent / "outputs" / "executed").resolve()

@@ -32,10 +32,9 @@ def run_sweep(
 ) -> dict[str, Record]:  # fmt: skip
     """Run what has no record yet, write each record as `KEY.json`, then the summary of all.
 
-    `scheduler` is a cluster's address; without one, `workers` are started here. They call `run`
-    with an experiment's values, by default its training. Returns each experiment's record by its
-    key, in order; a failed one has `error` for its scores. Raises a ValueError for less than one
-    worker, a RuntimeError where the folder is in use or the cluster is lost, missing or another.
+    Without a cluster's address, `workers` are started here; `run` gets an experiment's values.
+    Returns the records by key; a failed one has `error` for its scores. Raises a RuntimeError
+    where the folder is in use, or the cluster is lost, missing or another.
     """
     if workers < 1:
         raise ValueError(f"expected at least 1 worker, got {workers}")

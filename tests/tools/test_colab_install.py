@@ -17,8 +17,6 @@ from tests.colab.stand_in import ADDRESS, NOTEBOOKS, distributions, first_cell, 
 
 
 class Colab(NamedTuple):
-    """An environment without evalib, an empty folder to work in, a repository to install from."""
-
     folder: Path
     python: Path
     clone: Path

@@ -46,6 +46,7 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\n[ \"$*\" = '{wanted}' ] && echo '{known}'\n")
     program.chmod(0o755)
+    gpu_details.cache_clear()
     return program
 
 

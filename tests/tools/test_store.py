@@ -75,7 +75,7 @@ def test_outputs_are_not_stored_where_they_do_not_belong(tmp_path: Path) -> None
     assert [path.read_bytes() for path in (failing, paired)] == before
     assert not any(cell.outputs for cell in cells_of(itself))
     # The script is still ahead: this time nothing runs at all.
-    with pytest.raises(ValueError, match=r"c: the notebook and its script in src/ differ.*sync"):
+    with pytest.raises(ValueError, match=r"c: notebook and script in src/ differ.*sync"):
         run_notebooks(store_outputs=True, notebooks=folder)
 
 

@@ -71,7 +71,6 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module", autouse=True)
 def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Modules that workers can import."""
     folder = tmp_path_factory.mktemp("code")
     (folder / "fake_runs.py").write_text(FAKES)
     (folder / "driver.py").write_text(DRIVER)
@@ -84,7 +83,6 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder for the traces of runs."""
     (tmp_path / "starts").mkdir()
     return tmp_path / "starts"
 
@@ -112,7 +110,6 @@ def run(sweep: Sweep, folder: Path, **options: Any) -> list[dict[str, Any]]:
 
 
 def start(sweep: Sweep, folder: Path, scheduler: str | None = None) -> Any:
-    """A sweep in a process of its own."""
     parts = [sweep.name, sweep.experiments, sweep.varied, sweep.made_by]
     arguments = json.dumps([str(folder), scheduler, parts])
     return start_process([sys.executable, "-m", "driver", arguments])
@@ -126,7 +123,6 @@ def start_process(command: list[str], **options: Any) -> Any:
 
 
 def starts(place: Path) -> dict[int, int]:
-    """How often each seed's run began."""
     return dict(Counter(int(file.name.split("-")[0]) for file in place.glob("*-*-*")))
 
 

@@ -27,8 +27,7 @@ from evalib.tools.grade.read import parse, printable, read_file
 from evalib.tools.grade.rules import RULES, grade_notebook
 from evalib.tools.terminal import signs_of_life
 
-# Path, status, reason, digest, warnings, and of each rule its status and its number; where they
-# were made just now also "grade", as JSON takes it, and "lines" of code.
+# What a CSV file has; one that was made just now also has "grade", for JSON, and "lines" of code.
 Row = dict[str, Any]
 Options = Mapping[str, Any]
 _STATUSES = ("passed", "failed", "needs a look", "unreadable")
@@ -41,7 +40,6 @@ _TEMPLATE = {"deprocess_image", "vis_img_in_filter"}  # functions of the course'
 
 
 def find_notebooks(paths: Iterable[Path]) -> list[Path]:
-    """List notebooks, those in folders too, each once."""
     found: dict[Path, None] = {}
     for path in paths:
         inside = sorted(path.rglob("*.ipynb")) if path.is_dir() else [path]

@@ -1,8 +1,4 @@
-"""Where the images and the models of a notebook come from and go, read from its source.
-
-Values carry labels: "train" and "test" for images of `load_data()` and all that is made from them,
-"part" for a piece. Where a name's origin is not seen, its own wording decides.
-"""
+"""Where the images and the models of a notebook come from and go, read from its source."""
 
 import ast
 import bisect
@@ -13,6 +9,8 @@ from typing import Any
 
 from evalib.tools.grade.read import Cell, call_name, called, dotted, names_in, parse
 
+# "train" and "test" for images of `load_data()` and all that is made from them, "part" for a piece.
+# Where a name's origin is not seen, its own wording decides.
 Labels = frozenset[str]
 Nodes = tuple[ast.AST, ...]
 Binding = tuple["Place", ast.expr | None]  # where a name gets a value, and from what if it is seen

@@ -44,8 +44,7 @@ for _name in ("pip", "conda", "mamba", "micromamba", "uv"):
     get_ipython().register_magic_function(
         lambda line, _name=_name: __import__("pip").main([line], _name) or None, "line", _name)
 """
-# For an installer that is reached nevertheless, as `python -I -m pip` reaches pip.
-_GUARDS = {"PIP_DRY_RUN": "1", "CONDA_DRY_RUN": "1", "UV_OFFLINE": "1"}
+_GUARDS = {"PIP_DRY_RUN": "1", "CONDA_DRY_RUN": "1", "UV_OFFLINE": "1"}  # for `python -I -m pip`
 _TYPE = "application/vnd.evalib.models+json"
 # Runs in the kernel at the end. A class is known by its name, so that nothing is imported.
 _ASK = f"""
@@ -125,7 +124,6 @@ def _run(nodes: list[Any], home: Path, deadline: float) -> tuple[str, int, dict[
 
 @contextlib.contextmanager
 def _kernel(notebook: Any, home: Path, deadline: float) -> Iterator[Any]:
-    """A client of a running kernel, of which no process stays behind."""
     from nbclient import NotebookClient
 
     log = logging.Logger("evalib", logging.CRITICAL)
@@ -182,7 +180,6 @@ def _folder(notebook: Path) -> Iterator[Path]:
 
 
 def end_children(process: psutil.Process) -> None:
-    """Kill all that a process has started, which may be a kernel: its run ends by that."""
     for child in process.children(recursive=True):
         with contextlib.suppress(psutil.Error):
             child.kill()

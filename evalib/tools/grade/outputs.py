@@ -11,7 +11,6 @@ from evalib.tools.grade.dataflow import Call, Flow, Place
 from evalib.tools.grade.read import Cell, Submission, call_name, called, calls_in, dotted, names_in
 
 # Every repetition in a pattern has a bound: a hostile output must not keep it busy.
-_LEAST = 0.9  # a smaller number that is not called an accuracy may be a loss, or errors in percent
 _EVALUATES = ("evaluate", "evaluate_generator")
 _NO_SCORES = {"fit", "fit_generator", "predict", "print", "summary", "compile"}
 # Progress bars and logs of epochs: their numbers are not the score.
@@ -67,9 +66,9 @@ class Share(NamedTuple):
     def is_accuracy(self) -> bool:
         named, of_test = "acc" in self.label, re.search("test|val", self.label)
         of_train = "train" in self.label or self.images in (50_000, 60_000)
-        loss = not named and re.search("loss|err", self.label)
-        likely = (0 if named else _LEAST) <= self.value <= 1
-        return likely and not loss and not (of_train and not of_test)
+        if (of_train and not of_test) or (not named and re.search("loss|err", self.label)):
+            return False
+        return (0 if named else 0.9) <= self.value <= 1  # less may be errors in percent
 
 
 def find_score(submission: Submission, flow: Flow) -> Score:
@@ -138,7 +137,6 @@ def _metrics(flow: Flow, evaluated: Call | None) -> list[str] | None:
 
 
 def _elsewhere(cells: Mapping[int, Cell], flow: Flow) -> Iterator[Score]:
-    """Scores that do not come from `evaluate`: of a history, of `fit`'s log, and in words."""
     for place, expression in reversed(flow.prints):
         keys = (history_key(origin, _KEY) for origin, _ in flow.origins(expression, place))
         if place.cell in cells and (dotted(expression).endswith(".history") or any(keys)):
@@ -305,7 +303,6 @@ def _counts(cell: Cell, flow: Flow) -> Iterator[Parameters]:
 
 
 def _counted(flow: Flow, expression: ast.expr, place: Place) -> list[str]:
-    """The models whose `count_params()` or `parameters()` a shown value comes from."""
     if "print" in called(expression):
         return []  # a cell's last value: what is printed there is listed by itself
     calls = (call for origin, _ in flow.origins(expression, place) for call in calls_in(origin))

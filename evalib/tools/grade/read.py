@@ -19,10 +19,8 @@ MAX_CODE = 500_000  # characters in all cells; a long notebook has fifty thousan
 MAX_OUTPUT = 200_000  # characters kept of one output: half from its beginning, half from its end
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 MAX_SOURCE = 100_000  # characters of a cell that are analyzed
-_DEEPEST = 200  # levels of a syntax tree: written by hand it has twenty, and we go down in steps
 # Of a comment: words, the course's own ones, what is commented out, no word.
 _WORTH = ("real", "template", "code", "empty")
-_LONGEST_STATEMENT = 12  # lines of commented-out code that are parsed together
 _PYTHON_MAGICS = {"capture", "prun", "py", "pypy", "python", "python3", "time", "timeit"}
 _PROGRAM_MAGICS = {"bash", "file", "perl", "ruby", "script", "sh", "writefile"}
 _LIBRARIES = {"cv2", "keras", "matplotlib", "np", "numpy", "pandas", "PIL", "plt", "pylab", "scipy",
@@ -67,10 +65,6 @@ class Cell:
     tags: tuple[str, ...] = ()
     before: str = ""  # the text cells between this code cell and the one before it
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.source.strip()
-
     def text(self, *kinds: str) -> str:
         kinds = kinds or ("stdout", "stderr", "result")
         return "\n".join(output.text for output in self.outputs if output.kind in kinds)
@@ -84,7 +78,7 @@ class Submission:
 
     @property
     def written(self) -> list[Cell]:
-        return [cell for cell in self.cells if not cell.is_empty]
+        return [cell for cell in self.cells if cell.source.strip()]
 
 
 def read_file(path: str | Path) -> Submission:
@@ -92,13 +86,11 @@ def read_file(path: str | Path) -> Submission:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"expected a notebook, found no file at {printable(str(path), 400)}")
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
     name = printable(path.name)
-    if len(data) > MAX_BYTES:
+    if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"expected {name} to have at most {MAX_BYTES >> 20} MB, it has more")
     try:
-        *cells, last = _code_cells(json.loads(data))
+        *cells, last = _code_cells(json.loads(path.read_bytes()))
     except (ValueError, RecursionError) as error:
         reason = f"expected {name} to be a notebook, which is JSON: {printable(str(error))}"
         raise ValueError(reason) from None
@@ -192,7 +184,7 @@ def parse(source: str) -> Parsed:
     for text in (source, blanked, textwrap.dedent(blanked)):
         if tree := _tree(text):
             level: list[ast.AST] = [tree]
-            for _ in range(_DEEPEST):
+            for _ in range(200):  # written by hand it has twenty
                 level = [child for node in level for child in ast.iter_child_nodes(node)]
             return Parsed(text, note="is nested too deeply") if level else Parsed(text, tree)
     return Parsed(blanked, note="is not valid Python 3")
@@ -238,7 +230,6 @@ def _comments(source: str) -> list[list[str]]:
 
 
 def _kind(block: Sequence[str]) -> str:
-    """One of `_WORTH` for a block of comments."""
     lines = [re.sub(r"^\s*@(?:title|markdown)\b", "", line) for line in block]
     kinds = {"empty"}
     start = 0
@@ -250,7 +241,7 @@ def _kind(block: Sequence[str]) -> str:
         elif _COMMAND.match(line):
             kinds.add("code")
         elif _says_something(line) and not _DIRECTIVE.match(line):
-            ends = range(end, min(start + _LONGEST_STATEMENT, len(lines)) + 1)
+            ends = range(end, min(start + 12, len(lines)) + 1)
             end = next((end for end in ends if _is_code(lines[start:end])), 0)
             if not end:
                 return "real"
@@ -286,7 +277,6 @@ def _tree(text: str) -> ast.Module | None:
 
 
 def _without_magics(lines: Sequence[str]) -> Iterator[str]:
-    """The lines with `pass` in place of magics, shell commands and questions for help."""
     goes_on = False
     for line in lines:
         content, indent = line.strip(), line[: len(line) - len(line.lstrip())]
@@ -298,7 +288,6 @@ def _without_magics(lines: Sequence[str]) -> Iterator[str]:
 
 
 def call_name(node: ast.Call) -> str:
-    """The last part of a called name: "fit" of `model.fit(...)`."""
     return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
 
 

@@ -206,7 +206,7 @@ def _check_order(submission: Submission, run: Execution | None, timeout: float) 
 
 def _judge_counts(submission: Submission) -> Check:
     """Judge the order by execution counts. Colab writes 0 or null where a cell has no output."""
-    cells = [cell for cell in submission.cells if not cell.is_empty or cell.count]
+    cells = [cell for cell in submission.cells if cell.source.strip() or cell.count]
     known = [(cell.number, cell.count) for cell in cells if cell.count]
     back, missing, jumps, waiting = [], list[int](), [], list[int]()
     last, free, drops = (0, 0), 0, False
@@ -241,7 +241,7 @@ def _judge_counts(submission: Submission) -> Check:
         if not any(cell.outputs or cell.count == 0 for cell in cells):
             found = "no cell has a count or an output: it did not run, or its outputs were cleared"
         return Check("order", CANNOT_TELL, found, repair="Use --execute to find out")
-    emptied = ", ".join(str(cell.number) for cell in cells if cell.is_empty)
+    emptied = ", ".join(str(cell.number) for cell in cells if not cell.source.strip())
     note = f"; cell {emptied} ran, and is empty now" if emptied else ""
     if jumps:
         found = "in their order, without a gap, but from a kernel that was not fresh (first count "
