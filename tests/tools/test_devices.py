@@ -31,7 +31,6 @@ class config:
 """,
 }
 
-
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the driver is a shell script")
 
 
