@@ -1,6 +1,5 @@
 """The receptive field of a layer: numbers for each axis, and the region that each output sees."""
 
-import collections
 import dataclasses
 from collections.abc import Sequence
 from fractions import Fraction
@@ -22,10 +21,10 @@ class ReceptiveField:
         stride: how far the fields of two neighboring output pixels lie apart; a fraction behind
             upsampling, 0 where the field is global, `None` where they do not lie evenly.
         padding: how far the first output pixel's field reaches past the top left corner; `None`
-            where that depends on an input size that is not known, or the stride is `None`.
+            where the stride is, or where the input's size decides and is not known.
         is_global: whether every output sees the whole input, but for a rest smaller than a stride
             that windows leave over at the border.
-        note: where branches meet on the way that do not see the same places; empty if none do.
+        note: where branches met that do not see the same places; empty if none did.
         maps: the exact field along each axis of the input.
     """
 
@@ -38,24 +37,18 @@ class ReceptiveField:
 
     @classmethod
     def from_maps(cls, maps: Sequence[AxisMap], note: str = "") -> "ReceptiveField":
-        axes = [each.depends_on() for each in maps]
-        taken = collections.Counter(axis for on in axes for axis in on)
-        even = [
-            not on or (on == [each.axis] and taken[on[0]] == 1 and each.step != 0)
-            for each, on in zip(maps, axes, strict=True)
-        ]
-        strides = [abs(each.stride) for each in maps]
-        whole = [s.numerator if s.denominator == 1 else s for s in strides]
-        starts = [each.endless[0][abs(each.endless[0]) < FAR] for each in maps]
-        paddings = [-int(each[0]) if each.size else 0 for each in starts]
-        return cls(
-            size=tuple(each.extent for each in maps),
-            stride=tuple(s if e else None for s, e in zip(whole, even, strict=True)),
-            padding=tuple(p if e else None for p, e in zip(paddings, even, strict=True)),
-            is_global=all(each.sees_all for each in maps),
-            note=note,
-            maps=tuple(maps),
-        )
+        taken = [axis for each in maps for axis in each.depends_on()]
+        strides: list[Stride | None] = []
+        paddings: list[int | None] = []
+        for each in maps:
+            on, stride = each.depends_on(), abs(each.stride)
+            even = not on or (on == [each.axis] and taken.count(on[0]) == 1 and each.step != 0)
+            seen = each.endless[0][abs(each.endless[0]) < FAR]
+            number = stride.numerator if stride.denominator == 1 else stride
+            strides.append(number if even else None)
+            paddings.append((-int(seen[0]) if seen.size else 0) if even else None)
+        sizes, whole = tuple(each.extent for each in maps), all(each.sees_all for each in maps)
+        return cls(sizes, tuple(strides), tuple(paddings), whole, note, tuple(maps))
 
     @property
     def aligned(self) -> bool:
@@ -69,12 +62,12 @@ class ReceptiveField:
         """The part of the input that one output pixel sees, cut off at the border.
 
         Args:
-            index: the output pixel, such as `(row, column)`, counted from 0: one number for each
-                axis of the input, or for each axis of the output on which the field depends.
+            index: the output pixel, such as `(row, column)`, counted from 0: a number for each axis
+                of the input, or of the output where the field depends on it.
 
         Returns:
             A slice for each axis, as in `image[field.region((3, 4))]`; empty where it sees nothing.
-            If the input's size is not known, only what lies before the first pixel is cut off.
+            An input of unknown size is only cut off before its first pixel.
 
         Raises:
             ValueError: there is no such output, or it is not known where its field lies.
@@ -117,16 +110,14 @@ class ReceptiveField:
         elif len(index) == len(axes):
             places = dict(zip(axes, index, strict=True))
         else:
-            expected = f"expected {len(self.size)} numbers, one for each axis"
-            raise ValueError(f"{expected}, got {tuple(index)}")
+            raise ValueError(f"expected {len(self.size)} numbers, got {tuple(index)}")
         intervals = []
         for each in self.maps:
             bounds, here = each.endless, dict(places)
             for axis in each.depends_on():
                 size = each.clipped.shape[axis] if each.clipped.size else FAR
-                if not 0 <= here[axis] < size:
-                    expected = f"expected an output from 0 to {size} (exclusive)"
-                    raise ValueError(f"{expected}, got {here[axis]}")
+                if not 0 <= (got := here[axis]) < size:
+                    raise ValueError(f"expected an output from 0 to {size} (exclusive), got {got}")
             if clip and each.clipped.size:
                 bounds = each.clipped
             elif each.axis is not None:

@@ -2,9 +2,8 @@
 
 Far from the border every network that slides windows is periodic: the position `period` further on
 sees the same, `step` input pixels further on (Araujo, Norris and Sim, *Computing Receptive Fields
-of Convolutional Neural Networks*, Distill 2019, carried on to fractional strides). Near the border
-windows hang over, and what lies beyond it is not seen. An interval of pixels is stored as its first
-pixel and *minus* its last one, so that one minimum joins intervals.
+of Convolutional Neural Networks*, Distill 2019, carried on to fractional strides). An interval of
+pixels is stored as its first pixel and *minus* its last one, so that one minimum joins intervals.
 """
 
 import dataclasses
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+Shape = tuple[Any, ...]  # of a tensor: numbers, and `None` for the batch
 FAR = 1 << 30  # both numbers are FAR where nothing is seen, and -FAR where everything is
 _LONGEST_PERIOD, _LONGEST_SEARCH, _MOST_VALUES = 1 << 16, 512, 1 << 24
 _RADIUS = {"nearest": 0, "bilinear": 1, "bicubic": 2, "lanczos3": 3, "lanczos5": 5}
@@ -32,20 +32,13 @@ class Window:
     size: int
     dilation: int = 1
 
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError("its window is larger than what it reads")
-
 
 @dataclasses.dataclass(frozen=True)
 class AxisMap:
-    """What the positions of a tensor see of one axis of the model's input. Both arrays have the
-    shape `(2, ...)` with a dimension for each axis of the tensor after the batch, of length 1 where
-    the field does not depend on that axis.
-
-    `endless` (int64) is what is seen as if the input went on forever: along `axis` one period,
-    along all others each position; `clipped` (int32) is what each position really sees.
-    """
+    """What the positions of a tensor see of one axis of the model's input: `endless` (int64) as if
+    the input went on forever, one period along `axis`, and `clipped` (int32) really. Both have the
+    shape `(2, ...)` with a dimension for each of the tensor's axes after the batch, of length 1
+    where the field does not depend on that axis."""
 
     pixels: int  # of the input along its axis
     endless: np.ndarray
@@ -97,19 +90,16 @@ class AxisMap:
         return np.where(abs(bounds) < FAR, bounds + np.stack([further, -further]), bounds)
 
     def slide(self, axis: int, window: Window, border: Window | None = None) -> "AxisMap":
-        """Move a window along an axis; positions before the first and after the last do not
-        exist, or are others, as the window `border` says."""
-        if axis not in self.depends_on():
-            return self
-        clipped = _slid(_inside(self.clipped, axis), axis, border or window)
-        repeats = self.period // math.gcd(window.step, self.period)
+        """Move a window along an axis on which the field depends. Beyond its ends there is
+        nothing, or what the window `border` reads instead."""
+        border, repeats = border or window, self.period // math.gcd(window.step, self.period)
+        clipped = _slid(_inside(self.clipped, axis), axis, border)
         outputs = repeats * len(window.starts)
         if axis != self.axis or outputs > _LONGEST_PERIOD:
-            endless = self.as_listed(axis).endless
-            size = max(endless.shape[axis], self.clipped.shape[axis])
-            endless = endless.repeat(size // endless.shape[axis], axis)
-            slid = _slid(_inside(endless, axis), axis, border or window)
-            return self.as_listed(axis)._with(slid, clipped)
+            listed = self.as_listed(axis)
+            missing = 1 if listed.endless.shape[axis] > 1 else self.clipped.shape[axis]
+            endless = _slid(_inside(listed.endless.repeat(missing, axis), axis), axis, border)
+            return listed._with(endless, clipped)
         endless = _slid(self.at, axis, dataclasses.replace(window, size=outputs))
         step = self.step * repeats * window.step // self.period
         slack = max(self.slack, -(-abs(step) // outputs))
@@ -117,8 +107,6 @@ class AxisMap:
 
     def gather(self, axis: int) -> "AxisMap":
         """Let every output see all positions along an axis, of which one is left."""
-        if axis not in self.depends_on():
-            return self
         listed = self.as_listed(axis)
         endless, clipped = (b.min(axis, keepdims=True) for b in (listed.endless, listed.clipped))
         if self.clipped.shape[axis] == 1:  # One position stays what it is, with its stride.
@@ -126,9 +114,6 @@ class AxisMap:
         return listed._with(endless, clipped)
 
     def accumulate(self, axis: int) -> "AxisMap":
-        """Let every position along an axis also see what those before it see."""
-        if axis not in self.depends_on():
-            return self
         clipped = np.minimum.accumulate(self.clipped, axis)
         if axis != self.axis or self.step <= 0:
             listed = self.as_listed(axis)
@@ -137,23 +122,20 @@ class AxisMap:
         endless[0] = -FAR
         return self._with(endless, clipped)
 
-    def as_listed(self, axis: int) -> "AxisMap":
-        """The same with every position along an axis listed, in place of a period."""
+    def as_listed(self, axis: int) -> "AxisMap":  # every position, in place of a period
         if axis != self.axis:
             return self
         endless = self.at(np.arange(self.clipped.shape[axis]))
         return dataclasses.replace(self, endless=endless, step=0, axis=None)
 
     def move(self, change: Callable[[np.ndarray], np.ndarray]) -> "AxisMap":
-        """Follow an operation that adds, removes or reorders axes, as NumPy does it."""
         axis = moved_axis(self.axis, self.endless.ndim, change)
         endless, clipped = change(self.endless), change(self.clipped)
         return dataclasses.replace(self, endless=endless, clipped=clipped, axis=axis)
 
     def reshape(self, old: Sequence[int], new: Sequence[int]) -> "AxisMap":
-        """Follow a reshape of the tensor; both shapes count the batch."""
         changing = set(self.depends_on())
-        touched = [block for block in blocks(old, new) if changing & set(block[0])]
+        touched = [block for block in blocks(old, new) if changing & {*block[0]}]
         home = next((block for block in touched if self.axis in block[0]), None)
         if self.axis is not None and (home is None or len(home[0]) + len(home[1]) > 2):
             return self.as_listed(self.axis).reshape(old, new)
@@ -174,8 +156,7 @@ class AxisMap:
         """With other fields, and without the axes along which nothing changes."""
         changed = dataclasses.replace(self, **numbers)
         axis, step = changed.axis, changed.step
-        still = step == 0 or (abs(endless) >= FAR).all()
-        if axis and still and _constant(axis, endless, clipped):
+        if (step == 0 or (abs(endless) >= FAR).all()) and _constant(axis, endless, clipped):
             axis, step = None, 0
         for each in range(1, endless.ndim):
             if each != axis and _constant(each, endless, clipped):
@@ -185,8 +166,8 @@ class AxisMap:
             unseen = np.stack([clipped[0], self.pixels - 1 + clipped[1]])
             whole = (unseen < self.slack).all(axis=0) & (clipped[0] < FAR)
             endless = np.where(whole, -FAR, endless)
-        fields: Any = {"endless": endless, "clipped": clipped, "axis": axis, "step": step}
-        changed = dataclasses.replace(changed, **fields)
+        arrays: Any = {"endless": endless, "clipped": clipped}
+        changed = dataclasses.replace(changed, axis=axis, step=step, **arrays)
         listed = changed.depends_on()
         return changed.evenly(*listed) if axis is None and len(listed) == 1 else changed
 
@@ -203,8 +184,8 @@ class AxisMap:
             if _repeats(known, sample, period) and _repeats(known, places, period):
                 step = int(known[0, period] - known[0, 0])
                 shape = [period if n == axis else 1 for n in range(1, self.endless.ndim)]
-                endless = known[:, :period].reshape(2, *shape)
-                even = dataclasses.replace(self, endless=endless, step=step, axis=axis)
+                first = known[:, :period].reshape(2, *shape)
+                even = dataclasses.replace(self, endless=first, step=step, axis=axis)
                 return dataclasses.replace(even, endless=even.at(np.arange(period) - seeing[0]))
         return self
 
@@ -252,13 +233,12 @@ def blocks(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list
 
 
 def moved_axis(axis: int | None, rank: int, change: Callable[..., np.ndarray]) -> int | None:
-    """Where an operation of NumPy puts an axis of a tensor."""
     lengths = change(np.empty([2] + [3 if n == axis else 1 for n in range(1, rank)])).shape
     return lengths.index(3) if 3 in lengths else None
 
 
-def _constant(axis: int, *arrays: np.ndarray) -> bool:
-    return all(b.shape[axis] == 1 or (b == b.take([0], axis)).all() for b in arrays)
+def _constant(axis: Any, *arrays: np.ndarray) -> bool:
+    return bool(axis) and all(b.shape[axis] == 1 or not np.ptp(b, axis).any() for b in arrays)
 
 
 def _repeats(bounds: np.ndarray, places: np.ndarray, period: int) -> bool:
@@ -270,8 +250,6 @@ def _repeats(bounds: np.ndarray, places: np.ndarray, period: int) -> bool:
 
 
 def _inside(bounds: np.ndarray, axis: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Read positions along an axis, of which those outside see nothing."""
-
     def read(positions: np.ndarray) -> np.ndarray:
         size = bounds.shape[axis]
         values = bounds.take(positions.clip(0, size - 1), axis)
@@ -285,23 +263,16 @@ def _slid(read: Callable[[np.ndarray], np.ndarray], axis: int, window: Window) -
     """What the outputs of a window see, if `read` tells what positions along the axis see."""
     periods, phases = np.divmod(np.arange(window.size), len(window.starts))
     starts = periods * window.step + np.asarray(window.starts)[phases]
-    counts = np.asarray(window.counts)[phases]
-    parts, order = [], []
-    for count in np.unique(counts):
-        chosen = np.flatnonzero(counts == count)
-        first = starts[chosen].min()
-        last = starts[chosen].max() + (max(count, 1) - 1) * window.dilation
-        values, span = np.moveaxis(read(np.arange(first, last + 1)), axis, 0), 1
-        while span < count:  # The least of so many values: windows double in each step.
-            more = min(span, count - span)
-            values = np.minimum(values[: -more * window.dilation], values[more * window.dilation :])
-            span += more
-        values = values[starts[chosen] - first]
-        parts.append(values if count else np.full_like(values, FAR))
-        order.append(chosen)
-    if len(parts) > 1:
-        parts = [np.concatenate(parts)[np.argsort(np.concatenate(order))]]
-    return np.moveaxis(parts[0], 0, axis)
+    counts, span = np.asarray(window.counts)[phases], 1
+    first, last = starts.min(), (starts + (counts.clip(1) - 1) * window.dilation).max()
+    values, starts = np.moveaxis(read(np.arange(first, last + 1)), axis, 0), starts - first
+    found = np.full((window.size, *values.shape[1:]), FAR, values.dtype)
+    while span <= counts.max():  # The least of so many values, which double in each round.
+        taken, further = counts & span > 0, span * window.dilation
+        found[taken] = np.minimum(found[taken], values[starts[taken]])
+        values = np.minimum(values[:-further], values[further:])
+        starts, span = starts + taken * further, 2 * span
+    return np.moveaxis(found, 0, axis)
 
 
 def sliding(size: int, kernel: int, stride: int, dilation: int, padding: str | int) -> Window:
@@ -359,8 +330,7 @@ def resized(size: int, outputs: int, interpolation: str, antialias: bool = False
     return Window(first, last - first + 1, top, outputs)
 
 
-def shifted(size: int, before: int, after: int) -> Window:
-    """Positions added before and after the others; negative numbers take some away."""
+def shifted(size: int, before: int, after: int) -> Window:  # negative numbers crop
     return Window([-before], [1], 1, size + before + after)
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from evalib.networks.graph import Call, run_through_graph, tensors
 from evalib.receptive_fields import inputs, layer_rules  # noqa: F401 -- rules are found by name
 from evalib.receptive_fields.arithmetic import ReceptiveField
+from evalib.receptive_fields.axis_maps import Shape
 from evalib.receptive_fields.rules import SizeError, follow
 from evalib.receptive_fields.table import ReceptiveFieldTable, make_row
-from evalib.receptive_fields.tensor_fields import Operand, Shape, TensorField, UnknownFieldError
+from evalib.receptive_fields.tensor_fields import Operand, TensorField, UnknownFieldError
 
 Answer = ReceptiveField | UnknownFieldError | None
 # A tensor's name, its call, the shapes of that call's first input and output, what it sees.
@@ -40,19 +41,11 @@ def receptive_field(
         strict: whether branches that do not align are an error.
 
     Returns:
-        Size, stride and padding in input pixels, one number for each axis.
+        Size, stride and padding in input pixels, a number for each axis.
 
     Raises:
-        ValueError: the model has no graph; the layer or the input is not in it; the field is not
-            known, with the reason (see `register_layer` and `measure_receptive_field`); or
-            branches do not align, with `strict`.
-
-    Example:
-        >>> from keras import Input, Sequential, layers
-        >>> model = Sequential([Input((28, 28, 1)), layers.Conv2D(8, 3), layers.MaxPooling2D(2)])
-        >>> field = receptive_field(model)
-        >>> field.size, field.stride
-        ((4, 4), (2, 2))
+        ValueError: the model has no graph, or no such layer or input; the field is not known (see
+            `register_layer`, `measure_receptive_field`); or branches do not align, with `strict`.
     """
     entries, name = _followed(model, source, strict), layer or "the output"
     named, count = [(entry[0], entry[3]) for entry in entries], len(model.outputs)
@@ -61,9 +54,8 @@ def receptive_field(
         if isinstance(answer, UnknownFieldError):
             raise answer
         if answer != answers[0]:
-            several = ", ".join(map(str, answers))
-            text = f"expected a layer with one receptive field, got {name} with several: {several}"
-            raise ValueError(text)
+            several = f"got {name} with several: {', '.join(map(str, answers))}"
+            raise ValueError(f"expected a layer with one receptive field, {several}")
     if answers[0] is None:
         raise ValueError(f"{name} does not depend on the input {source or ''}")
     _warn(answers)
@@ -84,17 +76,15 @@ def receptive_field_table(
     rows: list[Any] = []
     counted: set[int] = set()
     origins: dict[str, str] = {}
-    entries = _followed(model, source, strict)
-    for name, call, shapes, answer in entries:
+    for name, call, shapes, answer in (entries := _followed(model, source, strict)):
         if call is None:
             continue
         reason = str(answer) if isinstance(answer, UnknownFieldError) else ""
         origin = origins.setdefault(reason, name)
         reason = reason if not reason or origin == name else f"it reads {origin!r}"
         field = answer if isinstance(answer, ReceptiveField) else None
-        rows.append(make_row(call, shapes, field, reason, id(call.layer) in counted))
-        counted.add(id(call.layer))
-    _warn([answer for _, call, _, answer in entries if call])
+        rows.append(make_row(call, shapes, field, reason, counted))
+    _warn([entry[3] for entry in entries if entry[1]])
     return ReceptiveFieldTable(tuple(rows))
 
 
@@ -102,17 +92,18 @@ def _followed(model: keras.Model, source: str | None, strict: bool) -> list[Entr
     """The entries of a walk through the model, or of several if its size is not known."""
     if not any(None in tensor.shape[1:] for tensor in tensors(model, "inputs")):
         return _walk(model, source, strict, 0)
-    tried: list[list[Entry]] = []
+    first: list[Entry] = []
     for sizes in _SIZES:
+        entries: list[Entry] = []
         walks = [_walk(model, source, strict, size) for size in sizes]
-        tried.append([])
         for several in zip(*walks, strict=True):
-            name, call, *_ = several[0]
-            shapes = [_same(each) for each in zip(*(entry[2] for entry in several), strict=True)]
-            tried[-1].append((name, call, shapes, _agreed([entry[3] for entry in several])))
-        if not any(isinstance(entry[3], SizeError) for entry in tried[-1]):
-            return tried[-1]
-    return tried[0]
+            names, calls, shapes, answers = zip(*several, strict=True)
+            known = [_same(each) for each in zip(*shapes, strict=True)]
+            entries.append((names[0], calls[0], known, _agreed(answers)))
+        if not any(isinstance(entry[3], SizeError) for entry in entries):
+            return entries
+        first = first or entries
+    return first
 
 
 def _walk(model: keras.Model, source: str | None, strict: bool, size: int) -> list[Entry]:
@@ -120,9 +111,8 @@ def _walk(model: keras.Model, source: str | None, strict: bool, size: int) -> li
     count, chosen = len(tensors(model, "inputs")), inputs.choose_sources(model, source)
     axes = [inputs.position_axes(model, n) if n in chosen else None for n in range(count)]
     operands = [inputs.source_operand(t, size, a) for t, a in zip(model.inputs, axes, strict=True)]
-    entries: list[Entry] = []
-    for tensor, operand in zip(model.inputs, operands, strict=True):
-        entries.append((tensor.name, None, [], _answer(operand)))
+    ends = zip(model.inputs, operands, strict=True)
+    entries: list[Entry] = [(tensor.name, None, [], _answer(each)) for tensor, each in ends]
 
     def visit(call: Call, given: list[Operand]) -> list[Operand]:
         results = follow(call, given)
@@ -130,8 +120,8 @@ def _walk(model: keras.Model, source: str | None, strict: bool, size: int) -> li
         for number, result in enumerate(results):
             field: Any = result.field
             if isinstance(field, TensorField) and field.note not in ("", *before):
-                ends = " and ".join(f"'{t._keras_history.operation.name}'" for t in call.inputs)
-                note = f"{call.name!r} joins branches that do not align, {ends}: {field.note}"
+                paths = " and ".join(f"'{t._keras_history.operation.name}'" for t in call.inputs)
+                note = f"{call.name!r} joins branches that do not align, {paths}: {field.note}"
                 known = dataclasses.replace(field, note=note)
                 field = UnknownFieldError(note) if strict else known
                 results[number] = dataclasses.replace(result, field=field)
@@ -147,8 +137,7 @@ def _walk(model: keras.Model, source: str | None, strict: bool, size: int) -> li
 
 def _answer(operand: Operand) -> Answer:
     """What is said of a tensor: all its channels together are one position."""
-    field = operand.field
-    if not isinstance(field, TensorField):
+    if not isinstance(field := operand.field, TensorField):
         return field
     whole = field if field.channel is None else field.gather([field.channel])
     return ReceptiveField.from_maps(whole.maps, field.note)
@@ -160,17 +149,14 @@ def _agreed(answers: Sequence[Answer]) -> Answer:
         if not isinstance(answer, ReceptiveField):
             return answer
     fields = [answer for answer in answers if isinstance(answer, ReceptiveField)]
-    sizes: list[int | None] = []
-    maps = []
+    sizes, maps = [], []
     for axis, first in enumerate(fields[0].maps):
         here = [field.maps[axis] for field in fields]
-        extents, pixels = [each.extent for each in here], [each.pixels for each in here]
-        differ = extents[0] != extents[1]
-        all_seen = all(n >= size for n, size in zip(extents, pixels, strict=True))
-        if differ and not all_seen and not all(each.sees_all for each in here):
+        extents, differ = [each.extent for each in here], here[0].extent != here[1].extent
+        if differ and not all(each.sees_all or each.extent >= each.pixels for each in here):
             return UnknownFieldError("its extent depends on the input's size, which is not known")
         sizes.append(None if differ else max(extents))
-        if len(set(pixels)) > 1:
+        if len({each.pixels for each in here}) > 1:
             clipped = np.empty([2] + [0] * (first.clipped.ndim - 1), np.int32)
             first = dataclasses.replace(first, clipped=clipped)
         maps.append(first)

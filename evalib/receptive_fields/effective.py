@@ -1,8 +1,5 @@
-"""The effective receptive field: how much each input pixel moves one output pixel.
-
-Luo, Li, Urtasun and Zemel, *Understanding the Effective Receptive Field in Deep Convolutional
-Neural Networks*, NIPS 2016.
-"""
+"""The effective receptive field: how much each input pixel moves one output pixel (Luo, Li, Urtasun
+and Zemel, *Understanding the Effective Receptive Field in Deep CNNs*, NIPS 2016)."""
 
 import dataclasses
 import math
@@ -26,7 +23,7 @@ def effective_field(
 
     Args:
         model: a functional or Sequential model that takes one image.
-        layer: its name; its output has the shape `(batch, height, width, channels)`.
+        layer: the name of one whose output has the shape `(batch, height, width, channels)`.
         images: shape `(n, height, width, channels)`, in the range that the model takes.
         index: the output's row and column, by default `(height // 2, width // 2)`.
 
@@ -49,14 +46,14 @@ def effective_field(
         height, width = values.shape[1:3]
         row, column = index or (height // 2, width // 2)
         if not (0 <= row < height and 0 <= column < width):
-            extent = f"{height}x{width} positions of {layer!r}"
-            raise ValueError(f"expected an index in the {extent}, got {index}")
+            where = f"{height}x{width} positions of {layer!r}"
+            raise ValueError(f"expected an index in the {where}, got {index}")
         return values[:, row, column]
 
     gradient = input_gradient(keras.Model(model.inputs[0], output), images, output=middle)
     field = np.abs(gradient).mean(axis=(0, 3), dtype="float64")
-    if not 0 < field.max() < np.inf:
-        found = f"at most {field.max():g}: a ReLU may shut {layer!r} in every image"
+    if not 0 < (most := field.max()) < np.inf:
+        found = f"at most {most:g}: a ReLU may shut {layer!r} in every image"
         raise ValueError(f"expected a finite gradient above zero, got {found}")
     return (field / field.max()).astype("float32")
 
@@ -76,16 +73,15 @@ def effective_size(field: np.ndarray, share: float = CENTER_SHARE) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class GaussianFit:
-    """A bell beside a field: `sigma`, the standard deviations along height and width in pixels,
-    and `r_squared`, the share of the field's variance that the bell explains, at most 1."""
+    """A bell's standard deviations along height and width in pixels, and the share of a field's
+    variance that it explains, at most 1."""
 
     sigma: tuple[float, float]
     r_squared: float
 
 
 def gaussian_fit(field: np.ndarray) -> GaussianFit:
-    """Fit a bell by moments, along the image's axes: its center and widths are those of the field
-    taken as weights. Its height is fitted by least squares.
+    """Fit a bell along the image's axes by the field's moments, and its height by least squares.
 
     Raises:
         ValueError: `field` is not `(height, width)` and not negative, or lies on one line.
@@ -93,13 +89,13 @@ def gaussian_fit(field: np.ndarray) -> GaussianFit:
     _check_field(field)
     weights = np.asarray(field, "float64")
     curves, sigmas = [], []
-    for marginal in (weights.sum(axis=1), weights.sum(axis=0)):
-        places = np.arange(len(marginal))
-        from_center = places - np.average(places, weights=marginal)
-        sigmas.append(math.sqrt(np.average(from_center**2, weights=marginal)))
+    for axis in (1, 0):
+        marginal = weights.sum(axis)
+        places = np.arange(len(marginal)) - np.average(np.arange(len(marginal)), weights=marginal)
+        sigmas.append(math.sqrt(np.average(places**2, weights=marginal)))
         if sigmas[-1] == 0:
             raise ValueError("expected a field that extends along both axes, got a line")
-        curves.append(np.exp(-0.5 * (from_center / sigmas[-1]) ** 2))
+        curves.append(np.exp(-0.5 * (places / sigmas[-1]) ** 2))
     bell = np.outer(*curves)
     bell *= (bell * weights).sum() / np.square(bell).sum()
     unexplained = np.square(weights - bell).sum() / np.square(weights - weights.mean()).sum()

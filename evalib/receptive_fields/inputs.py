@@ -1,5 +1,6 @@
 """Which input and which layer of a model a question is about, and where positions lie in it."""
 
+import contextlib
 import difflib
 import re
 from collections.abc import Mapping, Sequence
@@ -13,29 +14,27 @@ from evalib.receptive_fields.rules import follow
 from evalib.receptive_fields.tensor_fields import Operand, TensorField, channels_first
 
 Value = TypeVar("Value")
-_ANY_SIZE = 256  # stands for an unknown size where the answer does not depend on it
 
 
 def choose_sources(model: keras.Model, source: str | None) -> list[int]:
     """The numbers of the inputs that count as the image: the one named, or all of highest rank."""
     names = [tensor.name for tensor in model.inputs]
     listed = ", ".join(names)
-    if source is not None:
-        if source not in names:
-            raise ValueError(f"expected one of the inputs {listed}, got {source!r}")
+    if source in names:
         return [names.index(source)]
+    if source is not None:
+        raise ValueError(f"expected one of the inputs {listed}, got {source!r}")
     ranks = [len(tensor.shape) for tensor in model.inputs]
     images = [number for number, rank in enumerate(ranks) if rank == max(ranks)]
     sizes = [[model.inputs[n].shape[a] for a in position_axes(model, n)] for n in images]
     if any(size != sizes[0] for size in sizes):
-        expected = f"the inputs of {model.name!r} differ in size"
-        raise ValueError(f"{expected}: name one with source=, of {listed}")
+        raise ValueError(f"expected source=, one of the inputs {listed}, which differ in size")
     return images
 
 
 def source_operand(tensor: keras.KerasTensor, size: int, axes: Sequence[int] | None) -> Operand:
-    """An input of a model, of this size if its own is not known. Each pixel sees itself, along
-    these axes of positions; `None` for an input that is not looked back to."""
+    """An input of a model, of this size if its own is not known. Each pixel sees itself along these
+    axes of positions; `None` for an input that is not looked back to."""
     shape = (None, *(size if length is None else length for length in tensor.shape[1:]))
     if axes is None:
         return Operand(shape, None, tensor.dtype)
@@ -43,10 +42,6 @@ def source_operand(tensor: keras.KerasTensor, size: int, axes: Sequence[int] | N
     maps = tuple(AxisMap.identity(axis, shape) for axis in axes)
     channel = others[-1] if others else 1 if len(shape) == 2 else None
     return Operand(shape, TensorField(maps, channel), tensor.dtype)
-
-
-class _FoundError(Exception):
-    """Ends a walk through a graph."""
 
 
 def position_axes(model: keras.Model, number: int) -> tuple[int, ...]:
@@ -57,27 +52,27 @@ def position_axes(model: keras.Model, number: int) -> tuple[int, ...]:
     """
     rank = len(model.inputs[number].shape)
     channel = 1 if keras.config.image_data_format() == "channels_first" and rank > 3 else rank - 1
-    mixed = [channel]
+    found: list[list[int]] = []
 
     def visit(call: Call, operands: list[Operand]) -> list[Operand]:
         field, axis = operands[0].field, channel_axis_of(call.layer, len(operands[0].shape))
         if axis is not None and isinstance(field, TensorField):
             on = [each.depends_on() for each in field.maps]
-            mixed[:] = [n for n, axes in enumerate(on, start=1) if axes in ([], [axis])]
-            raise _FoundError
+            found.append([n for n, axes in enumerate(on, start=1) if axes in ([], [axis])])
+            raise StopIteration
         return follow(call, operands)
 
     if rank <= 2:
         return tuple(range(1, rank))
     operands = [
-        source_operand(each, _ANY_SIZE, range(1, len(each.shape)) if n == number else None)
+        source_operand(each, 256, range(1, len(each.shape)) if n == number else None)
         for n, each in enumerate(model.inputs)
     ]
-    try:
-        if has_graph(model):
+    if has_graph(model):
+        with contextlib.suppress(StopIteration):
             run_through_graph(model, operands, visit)
-    except _FoundError:
-        channel = channel if channel in mixed else mixed[-1] if mixed else 0
+    for mixed in found:
+        channel = channel if channel in mixed else [0, *mixed][-1]
     return tuple(axis for axis in range(1, rank) if axis != channel)
 
 
@@ -95,16 +90,14 @@ def channel_axis_of(layer: Any, rank: int) -> int | None:
 def choose_layer(
     layer: str | None, found: Mapping[str, Value], outputs: Sequence[tuple[str, Value]]
 ) -> list[Value]:
-    """What was found for a layer, once for each of its calls, or for the model's output. "conv"
-    finds "outer/conv" and "conv#2", too."""
+    """What was found for each call of a layer ("conv" finds "outer/conv#2", too), or the output."""
     if layer is None and len(outputs) > 1:
         names = ", ".join(name for name, _ in outputs)
         raise ValueError(f"the model has several outputs: name one with layer=, of {names}")
-    if layer is None:
-        return [outputs[0][1]]
-    values = [value for name, value in found.items() if layer == name]
+    if layer is None or layer in found:
+        return [outputs[0][1] if layer is None else found[layer]]
     short = re.compile(rf"(.*/)?{re.escape(layer)}(#\d+)?")
-    values = values or [value for name, value in found.items() if short.fullmatch(name)]
+    values = [value for name, value in found.items() if short.fullmatch(name)]
     if not values:
         names = ", ".join(difflib.get_close_matches(layer, found, 3, 0.4) or [*found][:8])
         raise ValueError(f"expected the name of a layer such as {names}; got {layer!r}")

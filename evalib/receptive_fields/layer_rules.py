@@ -25,12 +25,18 @@ rule(
 rule("GroupNormalization AutoContrast Equalization")(
     lambda call: call.field.gather(range(1, len(call.shape)))
 )
+rule(
+    "LayerNormalization RMSNormalization UnitNormalization Softmax",
+    "Softmax LogSoftmax Sparsemax Normalize LayerNorm RMSNorm Sort Argsort",
+)(lambda call: call.field.gather(n % len(call.shape) for n in each(call.option("axis", -1))))
 rule("Dense")(lambda call: call.field.mix_channels(len(call.shape) - 1))
 rule("EinsumDense")(lambda call: tensor_fields.einsum(call.operands, call.layer.equation))
 rule("Embedding")(lambda call: call.field.insert(len(call.shape)).with_channel(len(call.shape)))
 rule("RepeatVector")(lambda call: call.field.insert(1).with_channel(2))
 rule("Permute")(lambda call: call.field.transpose([0, *call.layer.dims]))
-rule("Reshape", "Reshape Ravel")(lambda call: call.field.reshape(call.shape, call.shapes[0]))
+rule("Reshape", "Reshape Ravel ExpandDims Squeeze")(
+    lambda call: call.field.reshape(call.shape, call.shapes[0])
+)
 rule("Concatenate", "Concatenate")(
     lambda call: tensor_fields.end_to_end(call.operands, call.axis())
 )
@@ -40,8 +46,7 @@ rule("SpectralNormalization")(lambda call: evaluate(call.layer.layer, call.opera
 @rule("Conv* DepthwiseConv* SeparableConv*", "Conv DepthwiseConv SeparableConv ExtractPatches")
 def convolution(call: LayerCall) -> TensorField:
     layer, size = call.layer, call.shape[call.channel]
-    kernel = getattr(layer, "kernel_size", getattr(layer, "size", None))
-    groups = getattr(layer, "groups", 1)
+    kernel, groups = call.option("kernel_size", call.option("size")), call.option("groups", 1)
     if kernel is None:  # An operation reads its kernel.
         *kernel, channels, _ = call.args[1].shape
         groups = 1 if call.kind == "SeparableConv" else size // channels
@@ -53,7 +58,7 @@ def convolution(call: LayerCall) -> TensorField:
 @rule("Conv*Transpose", "ConvTranspose")
 def transposed_convolution(call: LayerCall) -> TensorField:
     layer, mixed = call.layer, call.field.mix_channels(call.channel)
-    kernel = getattr(layer, "kernel_size", None) or tuple(call.argument("kernel").shape[:-2])
+    kernel = call.option("kernel_size") or tuple(call.argument("kernel").shape[:-2])
     options = (kernel, layer.strides, layer.dilation_rate, layer.padding, layer.output_padding)
     return slide(call, mixed, *options, window=axis_maps.transposed)
 
@@ -64,15 +69,8 @@ def pooling(call: LayerCall) -> TensorField:
     return slide(call, call.field, size, strides or size, 1, call.layer.padding)
 
 
-@rule("GlobalAveragePooling* GlobalMaxPooling*")
-def global_pooling(call: LayerCall) -> TensorField:
-    change = call.field.gather if call.layer.keepdims else call.field.remove
-    return change(call.positions)
-
-
 @rule("ZeroPadding* Cropping* CenterCrop RandomCrop", "CropImages PadImages")
 def padding_or_cropping(call: LayerCall) -> TensorField:
-    """How many positions come before the others, or go, and what is left of the change behind."""
     more = [call.shapes[0][axis] - call.shape[axis] for axis in call.positions]
     name, sign = ("cropping", -1) if "Crop" in call.kind else ("padding", 1)
     if call.kind in ("CenterCrop", "RandomCrop"):
@@ -96,23 +94,14 @@ def padding_or_cropping(call: LayerCall) -> TensorField:
     "Resize AdaptiveMaxPool AdaptiveAveragePool",
 )
 def resizing(call: LayerCall) -> TensorField:
-    layer, outputs = call.layer, [call.shapes[0][axis] for axis in call.positions]
-    if any(getattr(layer, f"{kind}_to_aspect_ratio", False) for kind in ("crop", "pad")):
+    outputs = [call.shapes[0][axis] for axis in call.positions]
+    if any(call.option(f"{kind}_to_aspect_ratio") for kind in ("crop", "pad")):
         raise UnknownFieldError("resizing that keeps the aspect ratio is not known")
     default = "area" if call.kind.startswith("Adaptive") else "nearest"
-    options = (getattr(layer, "interpolation", default), getattr(layer, "antialias", False))
+    options = (call.option("interpolation", default), call.option("antialias", False))
     # A sub-pixel layer makes each square of outputs from the channels of one pixel.
     field = call.field.mix_channels(call.channel) if call.kind == "SubPixel" else call.field
     return slide(call, field, outputs, *options, window=axis_maps.resized)
-
-
-@rule(
-    "LayerNormalization RMSNormalization UnitNormalization Softmax",
-    "Softmax LogSoftmax Sparsemax Normalize LayerNorm RMSNorm Sort Argsort",
-)
-def over_its_axes(call: LayerCall) -> TensorField:
-    """Each value depends on all others along the axes that are named."""
-    return call.field.gather(n % len(call.shape) for n in each(getattr(call.layer, "axis", -1)))
 
 
 @rule("Flatten")
@@ -126,14 +115,12 @@ def flatten(call: LayerCall) -> TensorField:
 
 @rule("Dot")
 def dot(call: LayerCall) -> TensorField:
-    """Products over one axis of each input; axis 0 is the batch."""
     sides = ["abcdefgh"[: len(call.operands[0].shape)], "aijklmno"[: len(call.operands[1].shape)]]
     first, second = (side[n] for side, n in zip(sides, each(call.layer.axes, 2), strict=True))
     output = sides[0].replace(first, "") + sides[1][1:].replace(second, "")
     output += "z" * (len(call.shapes[0]) - len(output))
-    return tensor_fields.einsum(
-        call.operands, f"{sides[0]},{sides[1].replace(second, first)}->{output}"
-    )
+    sides[1] = sides[1].replace(second, first)
+    return tensor_fields.einsum(call.operands, f"{sides[0]},{sides[1]}->{output}")
 
 
 @rule("TimeDistributed")
@@ -158,7 +145,8 @@ def time_distributed(call: LayerCall) -> TensorField:
 def conv_lstm(call: LayerCall) -> list[TensorField]:
     """With each frame the state is convolved once more: what it sees spreads with time."""
     layer, cell, steps = call.layer, call.layer.cell, np.arange(call.shape[1])
-    shape, states = (None, 1, *call.shapes[0][2 - len(call.shape) :]), []
+    states: list[TensorField] = []
+    shape = (None, 1, *call.shapes[0][2 - len(call.shape) :])
     options = (cell.strides, cell.dilation_rate, cell.padding)
     frames = slide(call, call.field.mix_channels(call.channel), cell.kernel_size, *options)
     state_call = LayerCall(layer, (Operand(shape, frames),), {}, ())
@@ -175,7 +163,6 @@ def conv_lstm(call: LayerCall) -> list[TensorField]:
 
 @rule("LSTM GRU SimpleRNN RNN")
 def recurrent(call: LayerCall) -> list[TensorField]:
-    """A step sees all steps before it."""
     layer, field = call.layer, call.field.gather([2])
     for cell in getattr(layer.cell, "cells", [layer.cell]):
         if type(cell).__name__ not in _CELLS or not type(cell).__module__.startswith("keras."):
@@ -204,25 +191,15 @@ def bidirectional(call: LayerCall) -> TensorField:
     return dataclasses.replace(joined, note=call.field.note)
 
 
-@rule("MultiHeadAttention GroupedQueryAttention")
-def multi_head_attention(call: LayerCall) -> TensorField:
-    query, value, key = (call.argument(name) for name in ("query", "value", "key"))
-    mask, key = call.argument("attention_mask"), key or value
-    call.check_only(query, key, value, mask)
-    axes = getattr(call.layer, "_attention_axes", None) or (1,)
-    return tensor_fields.attention(
-        [query, key, value], axes, call.argument("use_causal_mask"), mask
-    )
+@rule("MultiHeadAttention GroupedQueryAttention Attention AdditiveAttention", "DotProductAttention")
+def attention(call: LayerCall) -> TensorField:
+    given = call.argument("inputs") or map(call.argument, ("query", "value", "key"))
+    masks = [call.argument(name) for name in ("bias", "mask", "attention_mask")]
+    causal = call.option("is_causal") or call.argument("use_causal_mask")
+    axes, operands = call.option("_attention_axes") or (1,), [o for o in given if o is not None]
+    return tensor_fields.attention(call, operands, axes, causal, masks)
 
 
-@rule("Attention AdditiveAttention")
-def dot_attention(call: LayerCall) -> TensorField:
-    call.check_only(call.argument("inputs"), call.argument("mask"))
-    causal = call.argument("use_causal_mask")
-    return tensor_fields.attention(call.argument("inputs"), (1,), causal, call.argument("mask"))
-
-
-# ---- operations
 # Value by value; several inputs are merged position by position.
 rule(
     operations="Absolute Add Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh BitwiseAnd "
@@ -245,22 +222,21 @@ rule(operations="Cumsum Cumprod")(lambda call: call.field.accumulate(call.axis()
 
 
 @rule(
-    operations="Mean Sum Max Min Amax Amin Prod Std Var Logsumexp Any All CountNonzero Average "
-    "Median Argmax Argmin Norm Moments"
+    "GlobalAveragePooling* GlobalMaxPooling*",
+    "Mean Sum Max Min Amax Amin Prod Std Var Logsumexp Any All CountNonzero Average Median Argmax "
+    "Argmin Norm Moments",
 )
 def reduction(call: LayerCall) -> list[TensorField]:
-    """Over the axes that are named, or over all."""
-    axis = getattr(call.layer, "axes", getattr(call.layer, "axis", None))
-    axes = [0] if axis is None else [n % len(call.shape) for n in each(axis)]
+    named = call.positions if "Global" in call.kind else call.option("axes", call.option("axis", 0))
+    axes = [n % len(call.shape) for n in each(0 if named is None else named)]
     if 0 in axes:
         raise UnknownFieldError("it reduces the batch")
-    change = call.field.gather if getattr(call.layer, "keepdims", False) else call.field.remove
+    change = call.field.gather if call.option("keepdims") else call.field.remove
     return [change(axes)] * len(call.shapes)
 
 
 @rule(operations="Glu")
 def gated(call: LayerCall) -> TensorField:
-    """The first half along an axis is multiplied by a function of the second."""
     axis, half = call.axis(), call.shapes[0][call.axis()]
     parts = [call.field.select(axis, np.arange(half) + start) for start in (0, half)]
     return dataclasses.replace(tensor_fields.join(parts), note=call.field.note)
@@ -305,26 +281,23 @@ def indexing(call: LayerCall) -> TensorField:
 
 @rule(operations="Flip Roll Repeat Take Tile")
 def rearrangement(call: LayerCall) -> TensorField:
-    """Positions in another order: the operation is done with their numbers."""
     layer, field, rank, index = call.layer, call.field, len(call.shape), np.zeros(1)
-    tiles = ([1] * rank + [*each(getattr(layer, "repeats", 1))])[-rank:]
+    tiles = ([1] * rank + [*each(call.option("repeats", 1))])[-rank:]
     tiled = tuple(axis for axis, count in enumerate(tiles) if count > 1)
     axes = tiled if call.kind == "Tile" else each(layer.axis)
-    for axis, amount in zip(axes, each(getattr(layer, "shift", 0), len(axes)), strict=True):
+    for axis, shift in zip(axes, each(call.option("shift", 0), len(axes)), strict=True):
         if axis is None or axis % rank == 0:
             raise UnknownFieldError("it works on the batch")
-        index, shift = np.arange(call.shape[axis]), None
+        index = np.arange(call.shape[axis])
         if call.kind == "Take":
             index = index[np.asarray(call.args[1])]
-        elif call.kind == "Roll":  # Away from the seam all move alike.
-            index, half = np.roll(index, amount), len(index) // 2
-            shift = (amount + half) % len(index) - half
-        elif call.kind == "Flip":
-            index = index[::-1]
+        elif call.kind == "Repeat":
+            index = np.repeat(index, layer.repeats)
+        elif call.kind == "Tile":
+            index = np.tile(index, tiles[axis])
         else:
-            repeat = np.tile if call.kind == "Tile" else np.repeat
-            index = repeat(index, tiles[axis] if call.kind == "Tile" else layer.repeats)
-        field = field.select(axis % rank, np.ravel(index), shift)
+            index = np.roll(index, shift) if call.kind == "Roll" else index[::-1]
+        field = field.select(axis % rank, np.ravel(index))
     return field.remove(axis % rank for axis in axes) if index.ndim == 0 else field
 
 
@@ -350,7 +323,6 @@ def stack(call: LayerCall) -> TensorField:
 
 @rule(operations="Transpose Moveaxis Swapaxes")
 def transpose(call: LayerCall) -> TensorField:
-    """The axes of an array whose lengths are their own numbers are moved by NumPy."""
     layer, name = call.layer, call.kind.lower()
     names = {"moveaxis": ("source", "destination"), "swapaxes": ("axis1", "axis2")}
     options = [getattr(layer, option) for option in names.get(name, ["axes"])]
@@ -360,32 +332,13 @@ def transpose(call: LayerCall) -> TensorField:
     return call.field.transpose(order)
 
 
-@rule(operations="ExpandDims Squeeze")
-def one_more_or_less(call: LayerCall) -> TensorField:
-    if call.kind == "Squeeze":
-        ones = tuple(n for n, size in enumerate(call.shape) if size == 1)
-        axes = ones if call.layer.axis is None else each(call.layer.axis)
-        return call.field.remove(n % len(call.shape) for n in axes)
-    axes = tuple(n % len(call.shapes[0]) for n in each(call.layer.axis))
-    return call.field.move(lambda b: np.expand_dims(b, axes))
-
-
 @rule(operations="Matmul Dot Tensordot Einsum")
 def products(call: LayerCall) -> TensorField:
     terms, ranks = list(call.args), [len(term.shape) for term in call.args]
     if call.kind == "Einsum":
         return tensor_fields.einsum(terms, call.layer.subscripts)
-    if not isinstance(terms[1], Operand) and ranks[1] == 2 and getattr(call.layer, "axes", 1) == 1:
+    if not isinstance(terms[1], Operand) and ranks[1] == 2 and call.option("axes", 1) == 1:
         return tensor_fields.einsum(terms, "...a,ab->...b")
     if call.kind != "Matmul" or min(ranks) < 2:
         raise UnknownFieldError("this product of tensors is not known")
     return tensor_fields.einsum(terms, "...ab,...bc->...ac")
-
-
-@rule(operations="DotProductAttention")
-def dot_product_attention(call: LayerCall) -> TensorField:
-    query, key, value, mask = (call.argument(n) for n in ("query", "key", "value", "mask"))
-    call.check_only(query, key, value, mask)
-    if call.argument("bias") is not None:
-        raise UnknownFieldError("attention with a bias is not known")
-    return tensor_fields.attention([query, key, value], (1,), call.layer.is_causal, mask)

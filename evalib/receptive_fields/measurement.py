@@ -1,9 +1,8 @@
 """Receptive fields by experiment: change a row of pixels, and look which outputs change.
 
-A trained network would fool such an experiment: weights may be zero, an influence may be too small
-to see, a maximum may hide a change, a ReLU may be off, a sigmoid saturated. So only *what* has
-changed goes from layer to layer. Each layer runs twice with random weights and values of its own,
-in float64 where it can: once with changed values clearly larger, once clearly smaller.
+A trained network would fool it: weights may be zero, a maximum may hide a change, a ReLU be off.
+So only *what* has changed goes from layer to layer. Each layer runs twice with random weights and
+values of its own, in float64 where it can: with changed values clearly larger, and clearly smaller.
 """
 
 import dataclasses
@@ -32,11 +31,8 @@ def measure_receptive_field(
     """Find by experiment which input pixels change an output pixel, whatever the layers are.
 
     The model's weights stay as they are: its layers run with others. Within one layer an influence
-    below rounding stays unseen, so recurrent layers are refused.
-
-    Args:
-        model: a Sequential or functional model with an input of known size.
-        layer, source: as for `receptive_field`.
+    below rounding stays unseen, so recurrent layers are refused. The arguments are those of
+    `receptive_field`; the input's size must be known.
 
     Returns:
         The field of the middle output pixel, without what would lie past the border, and the
@@ -88,9 +84,10 @@ def _target(model: keras.Model, layer: str | None) -> tuple[Call, dict[str, Call
         calls[call.name], before[call.name] = call, {call.name}.union(*sources)
         return [before[call.name]] * len(call.outputs)
 
-    results = run_through_graph(model, [set()] * len(model.inputs), visit)
-    names = [tensor._keras_history.operation.name for tensor in model.outputs]
-    needed = inputs.choose_layer(layer, before, list(zip(names, results, strict=True)))[-1]
+    nothing: list[set[str]] = [set()] * len(model.inputs)
+    results = run_through_graph(model, nothing, visit)
+    ends = [tensor._keras_history.operation.name for tensor in model.outputs]
+    needed = inputs.choose_layer(layer, before, [*zip(ends, results, strict=True)])[-1]
     target = next(name for name, each in before.items() if each == needed)
     return calls[target], {name: calls[name] for name in needed}
 
@@ -104,29 +101,27 @@ def _changes(call: Call, values: list[np.ndarray], in_dtype: Any) -> list[np.nda
     for dtype in ("float64", "float32"):
         try:
             layer = in_dtype(call.layer, dtype)
-            up, down = (_changes_one_way(call, layer, values, dtype, sign) for sign in (1, -1))
-            return [one | other for one, other in zip(up, down, strict=True)]
+            ways = [_changes_one_way(call, layer, values, dtype, sign) for sign in (1, -1)]
+            return [one | other for one, other in zip(*ways, strict=True)]
         except Exception as error:  # some layers and backends know no float64
             reason = str(error).strip().splitlines()[0]
     raise ValueError(f"expected layers that can run alone, but {call.name!r} cannot: {reason}")
 
 
 def _changes_one_way(
-    call: Call, layer: Any, values: list[np.ndarray], dtype: str, sign: int
+    call: Call, layer: Any, values: Any, dtype: str, sign: int
 ) -> list[np.ndarray]:
-    """The same with weights and values that depend on nothing but the sign."""
     random, pairs = np.random.default_rng(1 + sign), zip(values, call.inputs, strict=True)
     fresh = {id(t): _fresh(changed, t.dtype, dtype, random, sign) for changed, t in pairs}
+    fresh = keras.tree.map_structure(keras.ops.convert_to_tensor, fresh)
     args, kwargs = keras.tree.map_structure(lambda v: fresh.get(id(v), v), call.arguments)
-    if layer is call.layer and isinstance(layer, keras.layers.Layer):  # Its own weights stay.
+    if isinstance(layer, keras.layers.Layer):  # Its own weights stay.
+        if not layer.built:
+            layer(*args, **kwargs)
         variables = layer.trainable_variables, layer.non_trainable_variables
         weights = [[_random_weight(each, random) for each in some] for some in variables]
         results = layer.stateless_call(*weights, *args, **kwargs)[0]
     else:
-        if not getattr(layer, "built", True):
-            layer(*args, **kwargs)
-        for variable in getattr(layer, "variables", ()):
-            variable.assign(_random_weight(variable, random))
         results = layer(*args, **kwargs)
     return [_differs(keras.ops.convert_to_numpy(result)) for result in keras.tree.flatten(results)]
 
@@ -134,10 +129,10 @@ def _changes_one_way(
 def _in_dtype(layer: Any, dtype: str) -> Any:
     """A copy in this dtype of a layer of Keras or evalib; others as they are."""
     known = type(layer).__module__.split(".")[0] in ("keras", "evalib")
-    own = isinstance(layer, keras.layers.Lambda) or not isinstance(layer, keras.layers.Layer)
+    if not known or isinstance(layer, keras.layers.Lambda) or not hasattr(layer, "weights"):
+        return layer
     try:
-        copied = known and not own and {**layer.get_config(), "dtype": dtype}
-        return type(layer).from_config(copied) if copied else layer
+        return type(layer).from_config({**layer.get_config(), "dtype": dtype})
     except (TypeError, ValueError, NotImplementedError):
         return layer
 
@@ -151,16 +146,13 @@ def _random_weight(variable: keras.Variable, random: np.random.Generator) -> Any
 
 
 def _poked(tensor: Any, pokes: Sequence[tuple[int, int]], chosen: bool) -> np.ndarray:
-    """Which values of an input are changed: all at one place of one axis for each poke."""
     changed = np.zeros((len(pokes), *tensor.shape[1:]), bool)
     for number, (axis, place) in enumerate(pokes if chosen else ()):
         np.moveaxis(changed, axis, 1)[number, place] = True
     return changed
 
 
-def _fresh(
-    changed: np.ndarray, kind: str, dtype: str, random: np.random.Generator, sign: int
-) -> np.ndarray:
+def _fresh(changed: np.ndarray, kind: str, dtype: str, random: Any, sign: int) -> np.ndarray:
     """A first image of random values, then one for each poke, moved where it is changed."""
     if not keras.backend.is_float_dtype(kind):  # one number or another: a class, a token, a choice
         first = np.full((1, *changed.shape[1:]), sign > 0)
@@ -174,8 +166,6 @@ def _differs(results: np.ndarray) -> np.ndarray:
     """Where the others differ from the first by more than rounding can do."""
     if not np.issubdtype(results.dtype, np.inexact):
         return np.asarray(results[1:] != results[:1])
-    if str(results.dtype) not in _ROUNDING:
-        raise ValueError(f"its results are {results.dtype}")
     tolerance = _ROUNDING[str(results.dtype)] * np.abs(results[:1]).max(initial=0)
     return ~(np.abs(results[1:] - results[:1]) <= tolerance)  # NaN counts as a change
 

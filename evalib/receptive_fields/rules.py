@@ -1,8 +1,5 @@
-"""Which rule turns what a layer's inputs see into what its outputs see.
-
-The number of positions that a rule predicts is compared with the real shape of the output; a
-mismatch means that the field is unknown.
-"""
+"""Which rule turns what a layer's inputs see into what its outputs see, and whether the number of
+positions that it predicts is the real one: if not, the field is unknown."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -12,14 +9,8 @@ import keras
 import numpy as np
 
 from evalib.networks.graph import Call, has_graph, run_through_graph
-from evalib.receptive_fields import axis_maps
-from evalib.receptive_fields.tensor_fields import (
-    LayerCall,
-    Operand,
-    Shape,
-    TensorField,
-    UnknownFieldError,
-)
+from evalib.receptive_fields.axis_maps import Shape, sliding
+from evalib.receptive_fields.tensor_fields import LayerCall, Operand, TensorField, UnknownFieldError
 
 Rule = Callable[[LayerCall], Any]  # a field, or a list of one for each output
 
@@ -28,12 +19,12 @@ OPERATION_RULES: dict[str, Rule] = {}
 _registered: dict[Any, Rule] = {}
 
 # What a class may override and still compute what its parent computes.
-_HARMLESS = {"build", "get_config", "from_config", "compute_output_shape", "compute_output_spec"}
-_HARMLESS |= {"compute_mask", "get_build_config", "build_from_config"}
+_HARMLESS = {"build", "get_config", "from_config", "get_build_config", "build_from_config"}
+_HARMLESS |= {"compute_mask", "compute_output_shape", "compute_output_spec"}
 
 
 class SizeError(UnknownFieldError):
-    """A layer that does not fit an input of the size that was tried."""
+    """A layer does not fit an input of the size that was tried."""
 
 
 def rule(layers: str = "", operations: str = "") -> Callable[[Rule], Rule]:
@@ -58,14 +49,12 @@ def register_layer(
 ) -> None:
     """Tell what a layer reads that is not known here, such as a `Lambda` or one of your own.
 
-    Numbers are for all axes, or one for each. If the layer turns out to have another number of
-    outputs, its field is unknown all the same.
+    Numbers are for all axes, or one for each; what does not fit the output's shape is not believed.
 
     Args:
         kind: a class, for all of its layers, or a single layer.
         kernel: the window's extent: 1 if each pixel is read alone, `None` if all are.
-        stride, dilation: in positions.
-        padding: "valid", "same", or the number of positions put before and after.
+        stride, padding, dilation: in positions; the padding before and after, or "valid", "same".
 
     Raises:
         ValueError: a number is out of range, or the padding is none of these.
@@ -94,10 +83,7 @@ def each(value: Any, count: int | None = None) -> tuple[Any, ...]:
     return values
 
 
-def slide(
-    call: LayerCall, field: TensorField, *options: Any, window: Any = axis_maps.sliding
-) -> TensorField:
-    """Slide a window along all positions of a field, with options for all axes or for each."""
+def slide(call: LayerCall, field: TensorField, *options: Any, window: Any = sliding) -> TensorField:
     columns = [each(option, len(call.positions)) for option in options]
     rows = zip(call.positions, *columns, strict=True)
     return field.slide({axis: window(call.shape[axis], *numbers) for axis, *numbers in rows})
@@ -120,22 +106,19 @@ def follow(call: Call, operands: Sequence[Operand]) -> list[Operand]:
     field may be an `UnknownFieldError`, which is handed on."""
     known = dict(zip(map(id, call.inputs), operands, strict=True))
     args, kwargs = keras.tree.map_structure(lambda v: known.get(id(v), v), call.arguments)
-    shapes = [tuple(tensor.shape) for tensor in call.outputs]
+    shapes, findings = [tuple(tensor.shape) for tensor in call.outputs], [None] * len(call.outputs)
     fields: list[Any] = [operand.field for operand in operands]
-    errors = [field for field in fields if isinstance(field, UnknownFieldError)]
+    error = next((field for field in fields if isinstance(field, UnknownFieldError)), None)
     as_built = [tuple(t.shape[1:]) for t in call.inputs] == [o.shape[1:] for o in operands]
-    findings: list[Any] = [None] * len(shapes)
     try:
         if not as_built or any(None in shape[1:] for shape in shapes):
             shapes = _real_shapes(call.layer, args, kwargs)
-        if any(fields) and not errors:
+        if any(fields) and not error:
             findings = _apply(LayerCall(call.layer, args, kwargs, shapes))
-    except SizeError as error:
-        errors.append(error)
-    return [
-        Operand(shape, errors[0] if errors else finding, tensor.dtype)  # type: ignore[arg-type]
-        for shape, finding, tensor in zip(shapes, findings, call.outputs, strict=True)
-    ]
+    except SizeError as size_error:
+        error = error or size_error
+    rows = zip(shapes, findings, call.outputs, strict=True)
+    return [Operand(shape, error or finding, t.dtype) for shape, finding, t in rows]  # type: ignore[arg-type]
 
 
 def _apply(call: LayerCall) -> list[Any]:
@@ -146,11 +129,9 @@ def _apply(call: LayerCall) -> list[Any]:
         fields = result if isinstance(result, list) else [_activated(call.layer, result)]
         for field, shape in zip(fields, call.shapes, strict=False):
             _check_positions(field, shape)
-    except UnknownFieldError as error:
-        return [UnknownFieldError(f"layer {name!r}: {error}")] * count
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        reason = f"layer {name!r} of class {call.kind} cannot be followed: {error}"
-        return [UnknownFieldError(reason)] * count
+        which = "" if isinstance(error, UnknownFieldError) else f" of class {call.kind}"
+        return [UnknownFieldError(f"layer {name!r}{which}: {error}")] * count
     rest = UnknownFieldError(f"layer {name!r}: only its first output is known")
     return [*fields, *[rest] * (count - len(fields))]
 
@@ -206,23 +187,22 @@ def _activated(layer: Any, field: TensorField) -> TensorField:
     libraries = ("keras", "evalib", "tensorflow", "jax", "torch")
     if function is None or str(getattr(function, "__module__", "")).split(".")[0] in libraries:
         return field
-    # A function of somebody's own is tried: each of a few values may change its own result only.
-    count, sides = 3 ** (field.rank - 1), [3] * (field.rank - 1)
-    moved = np.random.default_rng(0).normal(size=count) * (1 - 4 * np.eye(count + 1, count))
-    results = function(keras.ops.convert_to_tensor(moved.reshape(count + 1, *sides)))
-    results = keras.ops.convert_to_numpy(results).reshape(count + 1, -1)
-    changed = results[:-1] != results[-1]
-    if changed.shape != (count, count) or (changed & ~np.eye(count, dtype=bool)).any():
+    # A function of somebody's own is tried: values alone must give what they give together.
+    together = np.random.default_rng(0).normal(size=[1] + [3] * (field.rank - 1))
+    given = map(
+        keras.ops.convert_to_tensor, (together, together.reshape(-1, *[1] * (field.rank - 1)))
+    )
+    together, alone = (keras.ops.convert_to_numpy(function(each)).ravel() for each in given)
+    if alone.shape != together.shape or not np.allclose(alone, together):
         raise UnknownFieldError(f"its activation {name!r} does not work value by value")
     return field
 
 
 def _check_positions(field: TensorField | None, shape: Shape) -> None:
-    """Compare the positions that a rule predicts with the real ones."""
     for found in field.maps if field else ():
-        rank = found.endless.ndim
-        if rank != len(shape):
-            raise UnknownFieldError(f"expected {rank} axes, but it gives {len(shape)}")
+        if found.endless.ndim != len(shape):
+            text = f"expected {found.endless.ndim} axes, but it gives {len(shape)}"
+            raise UnknownFieldError(text)
         for axis in found.depends_on():
             size = found.clipped.shape[axis]
             size = size if axis == found.axis else max(size, found.endless.shape[axis])

@@ -16,9 +16,9 @@ Numbers = tuple[Any, ...]
 class LayerRow:
     """One call of a layer, `outer/inner` inside a nested model; `None` for what it does not have.
 
-    Shapes are without the batch; the window has a number for each axis. The weights are in the
-    course's notation, such as "(3x3x3)x32"; a layer that was listed before has 0 parameters. The
-    field is `None` if an output pixel sees nothing, or if it is not known, for this reason.
+    Shapes are without the batch. The weights are in the course's notation, such as "(3x3x3)x32"; a
+    layer that was listed before has 0 parameters. The field is `None` if an output pixel sees
+    nothing, or if it is not known, for this reason.
     """
 
     name: str
@@ -42,7 +42,7 @@ class LayerRow:
         return " | ".join([shapes[0], self.weights or action, shapes[1], seen])
 
     def cells(self) -> tuple[str, ...]:
-        """The row as texts, one for each of `ReceptiveFieldTable.HEADINGS`."""
+        """The row as texts, as in `ReceptiveFieldTable.HEADINGS`."""
         field, own = self.receptive_field, (self.kernel, self.stride, self.dilation)
         seen = (None, None) if field is None or field.is_global else (field.stride, field.padding)
         window, output = map(format_shape, own), format_shape(self.output_shape)
@@ -104,16 +104,17 @@ class ReceptiveFieldTable:
             if sum(widths) <= width + 2:
                 break
         text = []
-        for line in lines:
-            cut = (_cut(cell, w - 2).ljust(w) for cell, w in zip(line, widths, strict=True))
-            text.append("".join(cut).rstrip())
+        for line in lines:  # Of a name that is too long, what is in the middle is left out.
+            fits, half = widths[0] - 2, (widths[0] - 2) // 2
+            if len(line[0]) > fits:
+                line[0] = f"{line[0][: fits - half - 1]}…{line[0][-half:]}"
+            text.append("".join(map(str.ljust, line, widths)).rstrip())
         reasons: dict[str, list[str]] = {}
         for row in self.rows:
             reasons.setdefault(row.reason, []).append(row.name)
-        reasons.pop("", None)
         notes = []
         for reason, (first, *more) in reasons.items():
-            notes.append(f"? {first}{f' and {len(more)} more' * bool(more)}: {reason}")
+            notes += [f"? {first}{f' and {len(more)} more' * bool(more)}: {reason}"] * bool(reason)
         if any(row.receptive_field and row.receptive_field.note for row in self.rows):
             notes.append("* branches that do not align have met: the extent of them all")
         for note in notes:
@@ -130,11 +131,8 @@ class ReceptiveFieldTable:
         return f"<table><thead>{line('th', self.HEADINGS)}</thead><tbody>{body}</tbody></table>"
 
 
-def make_row(
-    call: Call, shapes: Sequence[Numbers], field: ReceptiveField | None, reason: str, counted: bool
-) -> LayerRow:
-    """The row of a call whose first input and output have these shapes, with the batch. An earlier
-    row may have counted its parameters."""
+def make_row(call: Call, shapes: Any, field: Any, reason: str, counted: set[int]) -> LayerRow:
+    """The row of a call; shapes are those of its first input and output, with the batch."""
     layer, axes = call.layer, len(shapes[1]) - 2
     kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
 
@@ -144,12 +142,12 @@ def make_row(
         return tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
 
     strides, dilation = getattr(layer, "strides", None), getattr(layer, "dilation_rate", 1)
-    uncounted = counted or not hasattr(layer, "count_params")
     ends = tuple(shapes[0][1:]), tuple(shapes[1][1:])
     window = numbers(kernel), numbers(strides or kernel), numbers(dilation)
-    parameters = 0 if uncounted else layer.count_params()
+    count = 0 if id(layer) in counted else getattr(layer, "count_params", lambda: 0)()
+    counted.add(id(layer))
     name, kind = call.name, type(layer).__name__
-    return LayerRow(name, kind, *ends, *window, _weights(layer), parameters, field, reason)
+    return LayerRow(name, kind, *ends, *window, _weights(layer), count, field, reason)
 
 
 def format_shape(sizes: Sequence[Any] | None) -> str:
@@ -169,15 +167,9 @@ def _weights(layer: Any) -> str:
     if hasattr(layer, "pointwise_kernel"):
         spread = kernels(layer.depthwise_kernel.shape, True)
         return f"{spread} + {kernels(layer.pointwise_kernel.shape, False)}"
-    if getattr(layer, "kernel", None) is None or not hasattr(layer, "kernel_size"):
+    shape = getattr(getattr(layer, "kernel", None), "shape", ())
+    if not shape or not hasattr(layer, "kernel_size"):
         return ""
     if "Transpose" in kind:
-        *window, given, read = layer.kernel.shape
-        return f"{kernels((*window, read, given), False)} transposed"
-    return kernels(layer.kernel.shape, "Depthwise" in kind)
-
-
-def _cut(text: str, width: int) -> str:
-    """A text that is no longer than this: what is too much in its middle is left out."""
-    half = width // 2
-    return text if len(text) <= width else f"{text[: width - half - 1]}…{text[-half:]}"
+        return f"{kernels((*shape[:-2], shape[-1], shape[-2]), False)} transposed"
+    return kernels(shape, "Depthwise" in kind)

@@ -12,10 +12,9 @@ import keras
 import numpy as np
 
 from evalib.receptive_fields import axis_maps
-from evalib.receptive_fields.axis_maps import FAR, AxisMap, Window
+from evalib.receptive_fields.axis_maps import FAR, AxisMap, Shape, Window
 
 _MOST_LISTED = 1 << 22
-Shape = tuple[Any, ...]  # of numbers; `None` for the batch
 
 
 class UnknownFieldError(ValueError):
@@ -24,8 +23,8 @@ class UnknownFieldError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class TensorField:
-    """What a tensor sees: along each axis of the input that holds positions; the tensor's axis of
-    channels, which together are one position; and where branches met that do not align, if any."""
+    """What a tensor sees along each of the input's axes of positions, its own axis of channels,
+    which together are one position, and where branches met that do not align, if any."""
 
     maps: tuple[AxisMap, ...]
     channel: int | None
@@ -38,51 +37,42 @@ class TensorField:
     def each(self, change: Callable[[AxisMap], AxisMap]) -> "TensorField":
         return dataclasses.replace(self, maps=tuple(map(change, self.maps)))
 
+    def along(self, axis: int, change: Callable[..., AxisMap], *arguments: Any) -> "TensorField":
+        return self.each(lambda m: change(m, axis, *arguments) if axis in m.depends_on() else m)
+
     def slide(self, moves: Mapping[int, Window]) -> "TensorField":
-        """Move a window along each of these axes of the tensor."""
-        return self.each(
-            lambda each: functools.reduce(lambda old, move: old.slide(*move), moves.items(), each)
-        )
+        return functools.reduce(lambda f, a: f.along(a, AxisMap.slide, moves[a]), moves, self)
 
     def gather(self, axes: Iterable[int]) -> "TensorField":
-        """Let each output see all positions along these axes, which stay."""
-        listed = list(axes)
-        return self.each(lambda each: functools.reduce(AxisMap.gather, listed, each))
+        return functools.reduce(lambda field, a: field.along(a, AxisMap.gather), axes, self)
 
     def accumulate(self, axis: int) -> "TensorField":
-        return self.each(lambda each: each.accumulate(axis))
+        return self.along(axis, AxisMap.accumulate)
 
     def with_channel(self, axis: int | None) -> "TensorField":
         return dataclasses.replace(self, channel=axis)
 
     def move(self, change: Callable[[np.ndarray], np.ndarray]) -> "TensorField":
-        """Follow an operation that adds, removes or reorders axes, as NumPy does it."""
         channel = axis_maps.moved_axis(self.channel, self.rank, change)
         return self.each(lambda each: each.move(change)).with_channel(channel)
 
     def remove(self, axes: Iterable[int]) -> "TensorField":
-        """Gather these axes and take them from the tensor."""
         removed = tuple(axes)
         field = self.with_channel(None if self.channel in removed else self.channel)
         return field.gather(removed).move(lambda b: b.squeeze(removed))
 
     def insert(self, axis: int, count: int = 1) -> "TensorField":
-        """Give the tensor so many new axes of length 1 at this place."""
         return self.move(lambda b: np.expand_dims(b, tuple(range(axis, axis + count))))
 
     def transpose(self, order: Sequence[int]) -> "TensorField":
         return self.move(lambda b: b.transpose(order))
 
     def select(self, axis: int, index: Any, shift: int | None = None) -> "TensorField":
-        """Take positions along an axis in the order of an index. Away from the border it may be
-        that all are shifted alike."""
+        """Take positions in the order of an index; `shift` if away from the border all move so."""
         border = axis_maps.chosen(np.asarray(index, np.int64))
         window = border if shift is None else Window([-shift], [1], 1, border.size)
-
-        def selected(each: AxisMap) -> AxisMap:
-            return (each if window.step else each.as_listed(axis)).slide(axis, window, border)
-
-        return self.each(selected)
+        field = self if window.step else self.along(axis, AxisMap.as_listed)
+        return field.along(axis, AxisMap.slide, window, border)
 
     def reshape(self, old: Shape, new: Shape) -> "TensorField":
         """Follow a reshape; channels that are joined with positions, or split, are the last."""
@@ -97,12 +87,12 @@ class TensorField:
     def mix_channels(
         self, axis: int, groups: int = 1, size: int = 1, outputs: int = 1
     ) -> "TensorField":
-        """Let each of so many output channels read the channels of its group."""
         if groups == 1:
             return self.gather([axis]).with_channel(axis)
         starts = np.arange(outputs) // max(outputs // groups, 1) * (size // groups)
         window = Window(starts, np.full(outputs, size // groups), 0, outputs)
-        return self.each(lambda each: each.as_listed(axis).slide(axis, window)).with_channel(axis)
+        listed = self.along(axis, AxisMap.as_listed)
+        return listed.along(axis, AxisMap.slide, window).with_channel(axis)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,9 +105,8 @@ class Operand:
 
 
 class LayerCall:
-    """What a rule needs to know of one call of a layer or an operation: its arguments, with an
-    `Operand` in place of each tensor of the graph, and the shapes of the tensors that it gives.
-    Its `channel` and `positions` are axes of the first tensor."""
+    """One call of a layer or an operation: its arguments, with an `Operand` in place of each tensor
+    of the graph, the shapes that it gives, and its first tensor's axes of channels and pixels."""
 
     def __init__(self, layer: Any, args: Any, kwargs: Any, shapes: Sequence[Shape]) -> None:
         self.layer, self.args, self.kwargs, self.shapes = layer, args, kwargs, shapes
@@ -138,9 +127,11 @@ class LayerCall:
         return self.operands[0].field
 
     def argument(self, name: str) -> Any:
-        """An argument of the call by its name, `None` if it is not given."""
         bound = inspect.signature(self.layer.call).bind(*self.args, **self.kwargs)
         return bound.arguments.get(name)
+
+    def option(self, name: str, default: Any = None) -> Any:
+        return getattr(self.layer, name, default)
 
     def check_only(self, *known: Any) -> None:
         """Refuse the call if it reads the source through other arguments than these."""
@@ -149,7 +140,6 @@ class LayerCall:
             raise UnknownFieldError("it reads the source through an argument that is not followed")
 
     def axis(self, more: int = 0) -> int:
-        """The axis that an operation names, counted from the front; of a tensor with `more`."""
         if self.layer.axis is None:
             raise UnknownFieldError("it works on all axes at once, the batch among them")
         return int(self.layer.axis % (len(self.shape) + more))
@@ -181,7 +171,6 @@ def merge(call: LayerCall) -> TensorField:
 
 
 def end_to_end(operands: Sequence[Operand], axis: int) -> TensorField:
-    """Tensors joined along an axis, of channels or of positions."""
     fields = [operand.field for operand in operands if operand.field is not None]
     sizes, first = [operand.shape[axis] for operand in operands], fields[0]
     along = [each.clipped.size // each.clipped.shape[axis] for f in fields for each in f.maps]
@@ -220,22 +209,18 @@ def einsum(terms: Sequence[Any], equation: str) -> TensorField:
     return join(fields)
 
 
-def attention(
-    operands: Sequence[Operand], axes: Sequence[int], causal: bool | None, mask: Any
-) -> TensorField:
+def attention(call: LayerCall, operands: Any, axes: Any, causal: Any, masks: Any) -> TensorField:
     """A query sees itself, and the keys and values along some axes that a mask lets it see."""
+    call.check_only(operands)
     query, *others = operands
-    last = len(query.shape) - 1
-    masks = [one for one in keras.tree.flatten(mask) if one is not None]
-    if any(not isinstance(one, Operand) or one.field for one in masks):
+    if any(m is not None and not isinstance(m, Operand) for m in keras.tree.flatten(masks)):
         raise UnknownFieldError("attention with a mask of its own is not known")
     if causal and (tuple(axes) != (1,) or query.shape[1] != others[0].shape[1]):
         raise UnknownFieldError("a causal mask is known for one axis and as many keys as queries")
-    fields = [query.field.gather([last])] if query.field else []
+    fields = [query.field] if query.field else []
     for field in {id(other.field): other.field for other in others if other.field}.values():
-        mixed = field.gather([last])
-        fields.append(mixed.accumulate(1) if causal else mixed.gather(axes))
-    return join(fields)
+        fields.append(field.accumulate(1) if causal else field.gather(axes))
+    return join([field.gather([len(query.shape) - 1]) for field in fields])
 
 
 def _misaligned(maps: Sequence[AxisMap]) -> str:
@@ -245,16 +230,14 @@ def _misaligned(maps: Sequence[AxisMap]) -> str:
     strides = sorted({each.stride for each in even})
     if len(strides) > 1:
         return f"their strides differ: {', '.join(map(str, strides))}"
-    centers = sorted({_center(each) for each in even})
+    found = set()
+    for each in even:  # The middle of what the first position sees, on average over a period.
+        bounds = np.moveaxis(each.endless, each.axis or 0, -1)
+        middles = (bounds[0] - bounds[1]) / 2 - np.arange(each.period) * float(each.stride)
+        found.add(float(middles[bounds[0] < FAR].mean()))
+    centers = sorted(found)
     # Half a step is what padding "same" has to round by: the nearest position still matches.
     if centers and centers[-1] - centers[0] > abs(strides[0]) / 2:
         differ = ", ".join(f"{center:g}" for center in centers)
         return f"the centers of what their first positions see differ: {differ}"
     return ""
-
-
-def _center(each: AxisMap) -> float:
-    """The middle of what the first position sees, on average over a period."""
-    bounds = np.moveaxis(each.endless, each.axis or 0, -1)
-    centers = (bounds[0] - bounds[1]) / 2 - np.arange(each.period) * float(each.stride)
-    return float(centers[bounds[0] < FAR].mean())

@@ -29,7 +29,6 @@ Exit status: 0, or 2 if the model or an option was refused."""
 
 
 def add_rf(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the subcommand."""
     parser = subparsers.add_parser(
         "rf",
         help="print the receptive field of every layer of a model",
@@ -80,8 +79,7 @@ def _rf(arguments: argparse.Namespace) -> int:
     options: dict[str, Any] = {"include_top": False} if arguments.no_top else {}
     options |= {"input_shape": arguments.input_shape} if arguments.input_shape else {}
     model = load_or_build(arguments.model, values=bool(arguments.picture), **options)
-    with warnings.catch_warnings(record=True) as noted:
-        warnings.simplefilter("always", UserWarning)
+    with warnings.catch_warnings(record=True, action="always") as noted:
         answer = _answer(model, arguments)
     try:
         print(answer, flush=True)
@@ -103,10 +101,9 @@ def _answer(model: Any, arguments: argparse.Namespace) -> str:
             rows = choose_layer(name, {row.name: row for row in table}, [])
             table = fields.ReceptiveFieldTable(tuple(rows))
         return _written(table, arguments.form)
-    if arguments.measure:
-        field = fields.measure_receptive_field(model, name, **asked)
-    else:
-        field = fields.receptive_field(model, name, strict=arguments.strict, **asked)
+    asked |= {} if arguments.measure else {"strict": arguments.strict}
+    find = fields.measure_receptive_field if arguments.measure else fields.receptive_field
+    field = find(model, name, **asked)
     text, position = f"{name or 'output'}: {field}", arguments.output_position
     if not field.is_global:
         text += f", stride {shape(field.stride)}, padding {shape(field.padding)}"
@@ -121,12 +118,10 @@ def _written(table: Any, form: str | None) -> str:
     if form == "json":
         return json.dumps(records, indent=1)
     if form == "csv":
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
-        writer.writeheader()
-        for record in records:
-            lists = {k: fields.format_shape(v) for k, v in record.items() if isinstance(v, list)}
-            writer.writerow(record | lists)
+        writer = csv.writer(text := io.StringIO(), lineterminator="\n")
+        writer.writerow(records[0])
+        for values in (record.values() for record in records):
+            writer.writerow(fields.format_shape(v) if isinstance(v, list) else v for v in values)
         return text.getvalue().rstrip()
     if form == "markdown":
         cells = [[cell.replace("|", "\\|") for cell in row.cells()] for row in table]
@@ -153,10 +148,9 @@ def _draw(model: Any, field: Any, arguments: argparse.Namespace) -> Path:
     index = arguments.output_position or tuple(size // 2 for size in output[1:3])
     rows, columns = field.region(index)
     influence = fields.effective_field(model, arguments.layer, pixels, index=index)
-    figure = Figure(figsize=(9, 4.8), layout="constrained")
-    axes = figure.subplots(1, 2)
+    axes = (figure := Figure(figsize=(9, 4.8), layout="constrained")).subplots(1, 2)
     axes[0].imshow(picture, cmap="gray")
-    axes[1].imshow(influence, cmap="viridis")
+    axes[1].imshow(influence)
     box = (rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start)
     for one, title in zip(axes, ("what it can see", "how much each pixel moves it"), strict=True):
         hide_axes(one, f"{arguments.layer}: {title}")

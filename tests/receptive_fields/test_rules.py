@@ -167,8 +167,8 @@ def test_images(name):
 def test_branches_with_mirrored_borders_may_not_align(rows, aligned):
     image = keras.Input((9, 9, 1))
     mirrored = ops.pad(image, [[0, 0], [rows, 2 - rows], [1, 1], [0, 0]], "reflect")
-    for one in (conv(padding="valid")(mirrored), ops.roll(conv()(image), 1 - rows, 1)):
-        assert receptive_field(keras.Model(image, image + one)).aligned is aligned
+    model = keras.Model(image, image + conv(padding="valid")(mirrored))
+    assert receptive_field(model).aligned is aligned
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "area"])
@@ -219,22 +219,19 @@ def test_sequences(name):
     check_regions(model, field)
 
 
+MEMORY = {"padding": "same", "return_sequences": True}
 FILMS = {
     "each frame alone": lambda i: layers.TimeDistributed(layers.Conv2D(1, 3))(
         layers.Conv3D(1, (3, 1, 1), padding="same")(i)
     ),
-    "convolutional memory": lambda i: layers.ConvLSTM2D(
-        2, 3, padding="same", return_sequences=True
-    )(i),
+    "convolutional memory": lambda i: layers.ConvLSTM2D(2, 3, **MEMORY)(i),
     "its last state": lambda i: layers.ConvLSTM2D(2, 3, strides=2)(i),
-    "both ways": lambda i: layers.Bidirectional(
-        layers.ConvLSTM2D(2, 3, padding="same", return_sequences=True)
-    )(i),
+    "both ways": lambda i: layers.Bidirectional(layers.ConvLSTM2D(2, 3, **MEMORY))(i),
     "memory of rows": lambda i: layers.ConvLSTM1D(2, 3, return_sequences=True, go_backwards=True)(
         layers.Reshape((3, 6, 5))(i)
     ),
     "frames after a memory": lambda i: layers.TimeDistributed(layers.Conv2D(1, 3, strides=2))(
-        layers.ConvLSTM2D(2, (3, 1), padding="same", return_sequences=True)(i)
+        layers.ConvLSTM2D(2, (3, 1), **MEMORY)(i)
     ),
     "a model for each frame": lambda i: layers.TimeDistributed(
         keras.Sequential([keras.Input((6, 5, 1)), layers.Conv2D(1, 3), layers.MaxPooling2D(2)])
