@@ -59,7 +59,7 @@ def maximize_activation(
 
     What is raised is the value before the layer's activation function, so that no channel stays
     at zero because a ReLU hides its slope. In a map of values, those below zero count for a tenth;
-    on waves they count in full at the start, and for less with each step. The model runs as in
+    on waves they count in full at the start and for half in the end. The model runs as in
     inference, and neither it nor its weights change.
 
     Args:
@@ -84,7 +84,7 @@ def maximize_activation(
             by default what suits the parameters, which is none for waves.
         negative: drive the mean value down instead.
         diversity: the weight of a penalty on images of one channel that resemble each other in
-            what the layer finds in them, at least 0; about 1 makes them differ.
+            what the layer finds in them, at least 0; 0.4 makes them differ.
         seed: of the noise and of the random movements. The same seed gives the same bits.
 
     Returns:
@@ -305,8 +305,8 @@ class _Ascent(layers.Layer):
         prepared = self.prepare(images)
         below_zero: Any = BELOW_ZERO
         if self.images.periodic:
-            # At first all of the map counts, so that no place is given up before it is tried.
-            below_zero = ops.maximum(BELOW_ZERO, 1 - 1.2 * clock[0, 0])
+            # At first all of the map counts alike: no place is given up before it is tried.
+            below_zero = ops.maximum(0.5, 1 - 1.2 * clock[0, 0])
             moved = crop(self.movement(wrap(prepared), training=True), images.shape)
         else:
             moved = self.movement(prepared, training=True)
