@@ -613,7 +613,7 @@ labels = [f"{word}\n{name}\nsees {fields[name]}" for word, name in rows.items()]
 _ = ev.plots.show_images(drawn, titles, labels=labels, side=112)
 
 # %% [markdown]
-# **Figure 8.** What three channels of five layers look for, and beside each the part of seventeen photographs to which it responds most. *Edges*: lines of one direction, thickness and color. *Textures*: stripes, rings, grain. *Patterns*: scales, bricks, rows of dots. *Parts*: shapes that come once or a few times. *Objects*: here the course promises too much. The last row has the largest and most complex shapes, but only some of them resemble a thing. Photographs of the upper rows are drawn enlarged.
+# **Figure 8.** What three channels of five layers look for, and beside each the part of seventeen photographs to which it responds most. *Edges*: lines of one direction, thickness and color. *Textures*: fine repeating marks, such as rings. *Patterns*: larger units, such as scales, that fit together. *Parts*: several kinds of shapes in one picture, such as rows of eyes or of spikes. *Objects*: the largest and most complex shapes, but few of them resemble a thing. Parts of photographs in the upper rows are drawn enlarged.
 
 # %% tags=["nbval-ignore-output"]
 # Does the ascent work? Compare each channel's response to its own picture and to noise.
