@@ -4,8 +4,10 @@
     python scripts/compare_tf_keras_vis.py
 
 Same network, layer, channels and picture size, each tool with its own defaults: tf-keras-vis steps
-on pixels from 0 to 255, 200 times. Pictures, responses and times go to
-outputs/kernel_visualization/, where the page on activation maximization reads them.
+on pixels from 0 to 255, 200 times. It raises the plain mean of a channel's values; evalib draws
+once for this, once for its own mean, in which values below zero count for a tenth. Pictures,
+responses and times go to outputs/kernel_visualization/, where the page on activation maximization
+reads them.
 """
 
 import time
@@ -25,11 +27,13 @@ LAYER, SIZE, STEPS, AT_ONCE = "block3_conv3", 96, {"evalib": 100, "tf_keras_vis"
 CHANNELS = sorted(np.random.default_rng(0).choice(256, 20, replace=False).tolist())
 
 Draw = Callable[[list[int]], np.ndarray]
+Function = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def by_evalib(trunk: keras.Model) -> Draw:
+def by_evalib(trunk: keras.Model, below_zero: float) -> Draw:
     """Steps on waves, from noise that fades."""
     options = {"size": SIZE, "steps": STEPS["evalib"], "prepare": prepare_for_vgg16}
+    options["below_zero"] = below_zero
     return lambda channels: maximize_activation(trunk, LAYER, channels, **options)
 
 
@@ -69,10 +73,25 @@ def responses(trunk: keras.Model, pictures: np.ndarray) -> dict[str, list[float]
     }
 
 
+def at_equal_contrast(
+    trunk: keras.Model, ours: np.ndarray, theirs: np.ndarray, choose: Function, measure: str
+) -> dict[str, list[float]]:
+    """Each channel's response to both pictures, at the lower or the higher contrast of the two."""
+    contrast = choose(ours.std((1, 2, 3)), theirs.std((1, 2, 3)))
+    return {
+        name: responses(trunk, np.clip(at_contrast(pictures, contrast), 0, 1))[measure]
+        for name, pictures in (("evalib", ours), ("tf_keras_vis", theirs))
+    }
+
+
 def compare() -> None:
     """Draw with both, a few channels at once, and write what came out."""
     trunk, weights = vgg16_backbone("edges")
-    tools = {"evalib": by_evalib(trunk), "tf_keras_vis": by_tf_keras_vis(trunk)}
+    tools = {
+        "evalib": by_evalib(trunk, below_zero=0.1),
+        "evalib, mean": by_evalib(trunk, below_zero=1.0),
+        "tf_keras_vis": by_tf_keras_vis(trunk),
+    }
     pictures: dict[str, np.ndarray] = {}
     seconds: dict[str, list[float]] = {}
     for name, draw in tools.items():
@@ -84,7 +103,6 @@ def compare() -> None:
             print(f"{name:13} {seconds[name][-1]:6.1f} s of processor time", flush=True)
         pictures[name] = np.concatenate(drawn)
     contrast = {name: drawn.std((1, 2, 3)) for name, drawn in pictures.items()}
-    equal = np.minimum(contrast["evalib"], contrast["tf_keras_vis"])
     folder = results_folder() / FOLDER
     write_results(
         folder / "comparison.json",
@@ -94,10 +112,15 @@ def compare() -> None:
             "size": SIZE,
             "steps": STEPS,
             "weights": weights,
-            "responses": {name: responses(trunk, drawn) for name, drawn in pictures.items()},
-            "responses_at_equal_contrast": {
-                name: responses(trunk, at_contrast(drawn, equal))
-                for name, drawn in pictures.items()
+            "at_equal_contrast": {
+                measure: {
+                    which: at_equal_contrast(trunk, pictures[ours], pictures["tf_keras_vis"], *how)
+                    for which, how in (
+                        ("lower", (np.minimum, measure)),
+                        ("higher", (np.maximum, measure)),
+                    )
+                }
+                for measure, ours in (("mean", "evalib, mean"), ("leaky mean", "evalib"))
             },
             "contrast": {
                 name: [round(float(one), 4) for one in values] for name, values in contrast.items()

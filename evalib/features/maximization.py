@@ -51,6 +51,7 @@ def maximize_activation(
     steps: int = 200,
     learning_rate: float | None = None,
     smoothness: float | None = None,
+    below_zero: float = BELOW_ZERO,
     negative: bool = False,
     diversity: float = 0.0,
     seed: int = 0,
@@ -58,9 +59,9 @@ def maximize_activation(
     """Draw, for each channel, an image that drives its mean value up.
 
     What is raised is the value before the layer's activation function, so that no channel stays
-    at zero because a ReLU hides its slope. In a map of values, those below zero count for a tenth;
-    on waves they count in full at the start, and for less with each step. The model runs as in
-    inference, and neither it nor its weights change.
+    at zero because a ReLU hides its slope. In a map of values, those below zero count for a tenth,
+    but on waves they count in full at the start. The model runs as in inference, and neither it nor
+    its weights change.
 
     Args:
         model: a functional or Sequential model that takes one image of any depth.
@@ -82,9 +83,10 @@ def maximize_activation(
             waves about how far a step moves an image, in units of its logits.
         smoothness: the weight of a penalty on differences between neighboring pixels, at least 0;
             by default what suits the parameters, which is none for waves.
+        below_zero: how much values below zero count; 1 raises the plain mean.
         negative: drive the mean value down instead.
         diversity: the weight of a penalty on images of one channel that resemble each other in
-            what the layer finds in them, at least 0; about 1 makes them differ.
+            what the layer finds in them, at least 0; 0.4 makes them differ.
         seed: of the noise and of the random movements. The same seed gives the same bits.
 
     Returns:
@@ -121,6 +123,7 @@ def maximize_activation(
     ascent = _Ascent(images, values, movement, prepare)
     ascent.chosen, ascent.penalty = np.eye(count, dtype="float32")[chosen], penalty
     ascent.sign, ascent.diversity = -1.0 if negative else 1.0, diversity
+    ascent.below_zero = below_zero
     trainer = keras.Sequential([keras.Input((1,), dtype="float32"), ascent])
     # Of the noise that waves start from, the steps leave one part in twenty.
     fading = min(0.5, 3 / steps) if picture is None else 0.0
@@ -284,6 +287,7 @@ class _Ascent(layers.Layer):
     penalty: float
     sign: float
     diversity: float
+    below_zero: float
 
     def __init__(
         self,
@@ -303,10 +307,10 @@ class _Ascent(layers.Layer):
         # Prepared first, then moved: what comes in from beyond the border of pixels is zero, just
         # as the network's own padding is. Waves go on beyond it.
         prepared = self.prepare(images)
-        below_zero: Any = BELOW_ZERO
+        below_zero: Any = self.below_zero
         if self.images.periodic:
-            # At first all of the map counts, so that no place is given up before it is tried.
-            below_zero = ops.maximum(BELOW_ZERO, 1 - 1.2 * clock[0, 0])
+            # At first all of the map counts alike: no place is given up before it is tried.
+            below_zero = ops.maximum(below_zero, 1 - 2.4 * clock[0, 0])
             moved = crop(self.movement(wrap(prepared), training=True), images.shape)
         else:
             moved = self.movement(prepared, training=True)
