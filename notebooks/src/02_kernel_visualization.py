@@ -14,6 +14,7 @@
 # ---
 
 # %% [markdown]
+#
 # %% [markdown]
 # # Kernel visualization: what kernels see, and what networks look for
 #
