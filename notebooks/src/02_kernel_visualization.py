@@ -14,8 +14,6 @@
 # ---
 
 # %% [markdown]
-#
-# %% [markdown]
 # # Kernel visualization: what kernels see, and what networks look for
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/02_kernel_visualization.ipynb)
@@ -463,7 +461,7 @@ assert trunk.count_params() == 14_714_688
 # %% [markdown]
 # ### How do you draw what a channel looks for?
 #
-# **By gradient ascent on the pixels.** In training, the gradient tells how to change the *weights* so that the loss falls. Here the weights stay as they are. The [gradient of the response](../docs/glossary.md#gradient-of-an-image) with respect to the *pixels* tells how to change the picture so that the response rises. The whole method takes ten lines.
+# **By gradient ascent on the pixels.** In training, the gradient tells how to change the *weights* so that the loss falls. Here the weights stay as they are. The [gradient](../docs/glossary.md#gradient) of the response with respect to the *pixels* tells how to change the picture so that the response rises. The whole method takes ten lines.
 
 # %% tags=["nbval-ignore-output"]
 # Gradient ascent in ten lines: change the pixels so that one channel responds more.

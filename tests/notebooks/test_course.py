@@ -1,6 +1,7 @@
 """The notebooks as files: paired, commented, executed in order, without red boxes, small enough."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import jupytext
@@ -28,6 +29,9 @@ def test_each_notebook_has_its_pair_and_its_place_in_the_readme():
     assert rows == [path.stem for path in COURSE]
     links = re.findall(r"\]\(notebooks/further/(\w+)\.ipynb\)", readme)
     assert sorted(links) == [path.stem for path in FURTHER]
+    claims = tomllib.loads((FOLDERS[0] / "claims.toml").read_text(encoding="utf-8"))
+    checked, others = len(claims["claims"]), len(claims["untested"])
+    assert f"[{checked} of the course's {checked + others} statements](docs/claims.md)" in readme
 
 
 @each_notebook
