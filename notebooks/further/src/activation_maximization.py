@@ -149,7 +149,7 @@ for title, picture in {"from strong noise\nthat fades": strong, "from faint nois
 _ = ev.plots.show_images([strong[0], weak[0]], list(found), side=192)
 
 # %% [markdown]
-# **Figure 3.** The same channel, the same number of steps, two starts.
+# **Figure 3.** The same channel, the same number of steps, two starts. A start picture that you give does not fade, and the ascent adds to it until its colors cannot go further. Between the dots it found something else, blue blots and stripes, and stayed with it.
 
 # %%
 # Check that the start matters for this channel.
