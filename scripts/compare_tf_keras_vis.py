@@ -24,6 +24,7 @@ import numpy as np
 
 FOLDER = "kernel_visualization"
 LAYER, SIZE, STEPS, AT_ONCE = "block3_conv3", 96, {"evalib": 100, "tf_keras_vis": 200}, 5
+SHOWN = 10  # of the channels, the pictures that are kept
 CHANNELS = sorted(np.random.default_rng(0).choice(256, 20, replace=False).tolist())
 
 Draw = Callable[[list[int]], np.ndarray]
@@ -130,7 +131,8 @@ def compare() -> None:
             "versions": versions(),
         },
     )
-    levels = {name: np.rint(255 * np.clip(p, 0, 1)).astype("uint8") for name, p in pictures.items()}
+    shown = {name: pictures[name][:SHOWN] for name in ("evalib", "tf_keras_vis")}
+    levels = {name: np.rint(255 * np.clip(p, 0, 1)).astype("uint8") for name, p in shown.items()}
     with atomic_replace(folder / "comparison.npz") as partial, partial.open("wb") as file:
         np.savez_compressed(file, **levels)
 
