@@ -462,7 +462,7 @@ assert trunk.count_params() == 14_714_688
 # %% [markdown]
 # ### How do you draw what a channel looks for?
 #
-# **By gradient ascent on the pixels.** In training, the gradient tells how to change the *weights* so that the loss falls. Here the weights stay as they are. The [gradient of the response](../docs/glossary.md#gradient-of-an-image) with respect to the *pixels* tells how to change the picture so that the response rises. The whole method takes ten lines.
+# **By gradient ascent on the pixels.** In training, the gradient tells how to change the *weights* so that the loss falls. Here the weights stay as they are. The [gradient](../docs/glossary.md#gradient) of the response with respect to the *pixels* tells how to change the picture so that the response rises. The whole method takes ten lines.
 
 # %% tags=["nbval-ignore-output"]
 # Gradient ascent in ten lines: change the pixels so that one channel responds more.
@@ -778,7 +778,7 @@ for wrong in [
 #
 # So far we asked what a channel likes *in general*. Now we ask about *one picture*. The tool is the same gradient, and this time we look at it instead of climbing along it. It answers: if this pixel got a little more ink, how would the seven's logit change? Such a map is called a [*saliency map*](../docs/glossary.md#saliency) ([Simonyan, Vedaldi and Zisserman, 2013](https://arxiv.org/abs/1312.6034)).
 #
-# *Grad-CAM* ([Selvaraju et al., 2017](https://arxiv.org/abs/1610.02391)) does it one floor higher. Take the feature maps of a deep layer. Weight each map with the mean gradient of the logit with respect to it, add them up, and keep what is positive.
+# *Grad-CAM* ([Selvaraju et al., 2017](https://arxiv.org/abs/1610.02391)) does it one floor higher: it makes a [class activation map](../docs/glossary.md#class-activation-map) for any layer. Take the feature maps of a deep layer. Weight each map with the mean gradient of the logit with respect to it, add them up, and keep what is positive.
 
 # %% tags=["nbval-ignore-output"]
 # A saliency map in one line, and Grad-CAM in three.
