@@ -13,7 +13,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]# %% [markdown]
+# %% [markdown]
 # # Activation maximization: how good are the pictures, and against which other tool?
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/further/activation_maximization.ipynb)

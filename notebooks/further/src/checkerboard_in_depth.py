@@ -13,7 +13,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]# %% [markdown]
+# %% [markdown]
 # # The checkerboard in depth: how it is measured, where else it shows, what training does to it
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/further/checkerboard_in_depth.ipynb)

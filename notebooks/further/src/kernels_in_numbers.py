@@ -13,7 +13,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]# %% [markdown]
+# %% [markdown]
 # # Kernels in numbers: what training changes in a kernel
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/further/kernels_in_numbers.ipynb)
