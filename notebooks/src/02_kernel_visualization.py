@@ -267,7 +267,7 @@ print("checked: brick, grass and gravel are told apart much better at 11x11 than
 #
 # The course shows 7x7 kernels before and after. We make both pictures ourselves. A small network gets a window of 32x32 pixels and must say which of 13 photographs it comes from. Its first layer has 32 kernels of 7x7. Brightness and contrast are taken out of each window, and three windows in ten lose their color, so that the network has to use structure.
 #
-# Two things may be new. *Batch normalization* brings each channel to mean 0 and variance 1 over a batch. *Weight decay* shrinks the weights a little in each step, here only those of the first kernels. What the [gradients](../docs/glossary.md#gradient) do not renew fades away.
+# Two things may be new. [*Batch normalization*](../docs/glossary.md#batch-normalization) brings each channel to mean 0 and variance 1 over a batch. *Weight decay* shrinks the weights a little in each step, here only those of the first kernels. What the [gradients](../docs/glossary.md#gradient) do not renew fades away.
 
 # %%
 # Cut windows to learn from, and windows to test on that share no pixel with them.
@@ -432,7 +432,7 @@ socket.setdefaulttimeout(None)
 #
 # **Each layer looks for larger things than the one before: first edges, then textures, then patterns, then parts of objects. Nobody told it to.**
 #
-# We ask the network itself. Start from a picture of noise. Change its pixels, step by step, so that one channel responds more and more strongly. Then look at what came out. This is *activation maximization* ([Erhan et al., 2009](https://www.researchgate.net/publication/265022827_Visualizing_Higher-Layer_Features_of_a_Deep_Network)). Distill's [Feature Visualization](https://distill.pub/2017/feature-visualization/) is the tour to which the course links.
+# We ask the network itself. Start from a picture of noise. Change its pixels, step by step, so that one channel responds more and more strongly. Then look at what came out. This is [*activation maximization*](../docs/glossary.md#activation-maximization) ([Erhan et al., 2009](https://www.researchgate.net/publication/265022827_Visualizing_Higher-Layer_Features_of_a_Deep_Network)). Distill's [Feature Visualization](https://distill.pub/2017/feature-visualization/) is the tour to which the course links.
 #
 # The network is *VGG16* ([Simonyan and Zisserman, 2014](https://arxiv.org/abs/1409.1556)): thirteen 3x3 convolutions in five blocks, trained on ImageNet's thousand classes.
 
@@ -680,7 +680,7 @@ for number, channel in enumerate(several):
 # %% [markdown]
 # ### Objects: what is a digit to a network that can read?
 #
-# **Strokes of the digit, each several times.** The last layer has a channel for each class. Here are the ten classes of the network that answers the S3 assignment ([notebook 05](05_s3_assignment.ipynb)). We raise the [logit](../docs/glossary.md#logit), the value before the softmax, because the softmax would also reward lowering the other classes.
+# **Strokes of the digit, each several times.** The last layer has a channel for each class. Here are the ten classes of the network that answers the S3 assignment ([notebook 05](05_s3_assignment.ipynb)). We raise the [logit](../docs/glossary.md#logit), the value before the softmax, because the [softmax](../docs/glossary.md#softmax) would also reward lowering the other classes.
 
 # %% tags=["nbval-ignore-output"]
 # Load the trained network, and see whether it reads: what it looks for is worth a look then.
@@ -775,9 +775,9 @@ for wrong in [
 #
 # **The gradient of the seven's logit tells it pixel by pixel. Grad-CAM tells it region by region.**
 #
-# So far we asked what a channel likes *in general*. Now we ask about *one picture*. The tool is the same gradient, and this time we look at it instead of climbing along it. It answers: if this pixel got a little more ink, how would the seven's logit change? Such a map is called a *saliency map* ([Simonyan, Vedaldi and Zisserman, 2013](https://arxiv.org/abs/1312.6034)).
+# So far we asked what a channel likes *in general*. Now we ask about *one picture*. The tool is the same gradient, and this time we look at it instead of climbing along it. It answers: if this pixel got a little more ink, how would the seven's logit change? Such a map is called a [*saliency map*](../docs/glossary.md#saliency) ([Simonyan, Vedaldi and Zisserman, 2013](https://arxiv.org/abs/1312.6034)).
 #
-# *Grad-CAM* ([Selvaraju et al., 2017](https://arxiv.org/abs/1610.02391)) does it one floor higher. Take the feature maps of a deep layer. Weight each map with the mean gradient of the logit with respect to it, add them up, and keep what is positive.
+# *Grad-CAM* ([Selvaraju et al., 2017](https://arxiv.org/abs/1610.02391)) does it one floor higher: it makes a [class activation map](../docs/glossary.md#class-activation-map) for any layer. Take the feature maps of a deep layer. Weight each map with the mean gradient of the logit with respect to it, add them up, and keep what is positive.
 
 # %% tags=["nbval-ignore-output"]
 # A saliency map in one line, and Grad-CAM in three.
@@ -1007,7 +1007,7 @@ print("checked: with the middle hidden, at least two thirds of the peaks lose mo
 #
 # **From a layer that enlarges with a stride that does not divide its kernel size: it writes to some pixels more often than to their neighbors. Resize first, then convolve, and the grid is gone.**
 #
-# Start with the symptom. The two networks below learn the same task: make a photograph twice as large (*super-resolution*). They differ in one layer, the one that enlarges. One uses a *transposed convolution* of 3x3 with stride 2, the other a resize followed by a convolution. Both learn with a *feature loss*, as in [Johnson, Alahi and Fei-Fei (2016)](https://arxiv.org/abs/1603.08155), the paper that the course shows: the result is right when VGG16 sees the same features in it as in the true photograph.
+# Start with the symptom. The two networks below learn the same task: make a photograph twice as large (*super-resolution*). They differ in one layer, the one that enlarges. One uses a [*transposed convolution*](../docs/glossary.md#transposed-convolution) of 3x3 with stride 2, the other a resize followed by a convolution. Both learn with a *feature loss*, also called [*perceptual loss*](../docs/glossary.md#perceptual-loss), as in [Johnson, Alahi and Fei-Fei (2016)](https://arxiv.org/abs/1603.08155), the paper that the course shows: the result is right when VGG16 sees the same features in it as in the true photograph.
 
 # %%
 # Two networks that differ in the one layer that enlarges.
