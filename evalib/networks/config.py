@@ -20,17 +20,15 @@ class NetworkConfig:
     Attributes:
         channels: the number of kernels of each convolution, in order.
         kernel_sizes: height and width of the kernels: one number for all, or one each.
-        pool_after: the convolutions, counted from 1, that a 2x2 max pooling follows: before
-            normalization and activation, see `pool_first` of `conv_block`.
+        pool_after: the convolutions, from 1, that a 2x2 max pooling follows, as with `pool_first`.
         convolution: `"full"`, or `"separable"`: a kernel for each channel, then a 1x1 convolution
             (Chollet, *Xception*, 2017). The first convolution is full in both cases.
         padding: `"valid"` or `"same"`.
         normalize: whether batch normalization, in place of a bias, comes before each activation.
         dropout: the share of values that are set to zero after each activation, 0 to below 1.
         activation: a name that Keras knows, as is the `initializer` of all kernels.
-        head: how maps become class scores. `"average"`: a 1x1 convolution to ten maps and their
-            averages. `"convolution"`: a convolution as large as what is left of the image.
-            `"dense"`: averages of the channels, then a dense layer of 32 units and one of ten.
+        head: `"average"`: a 1x1 convolution to ten maps and their averages; `"convolution"`: one as
+            large as the maps; `"dense"`: averages, then dense layers of 32 and of ten units.
     """
 
     channels: Sequence[int] = (16, 24, 24, 24, 20)

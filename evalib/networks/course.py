@@ -79,8 +79,7 @@ def session2_network(input_size: int = 400, width: float = 1.0) -> keras.Model:
     Five 3x3 convolutions of 32 to 512 kernels, a 2x2 max pooling, a convolution to 32 channels and
     four more 3x3 convolutions of 64 to 512 kernels; no padding, each with a bias and ReLU. Where
     the course leaves a kernel size open (`?x?`), it is 1x1, the answer of session 3. `input_size`
-    is the image's height and width, at least 28. `width`, above 0 to 1, scales the channels of
-    every convolution: a sixteenth runs in a notebook.
+    is at least 28 pixels. `width`, above 0 to 1, scales the channels of every convolution.
     """
     first, second = _scale((32, 64, 128, 256, 512), width), _scale((64, 128, 256, 512), width)
     image = _image(input_size, [len(first), len(second)])
@@ -101,14 +100,13 @@ def squeeze_expand_network(
     """The course's squeeze and expand: blocks grow to 512 channels, with a squeeze to 32 between.
 
     One 3x3 convolution to 32 channels stands alone (`first_conv`). Then each convolution block
-    (`block1_conv1`, ...) but the last is followed by a transition block to 32 channels
-    (`transition1_pool`, `transition1_mix`). No padding, each convolution with a bias and ReLU. The
-    lecture's table ends with the first convolution of block 3, at 91x91x64. We complete that block
-    and add the head that the course asks for: a 1x1 convolution to a map for each class, global
-    average pooling and softmax.
+    (`block1_conv1`, ...) but the last is followed by a transition block (`transition1_pool`,
+    `transition1_mix`). No padding, each convolution with a bias and ReLU. The lecture's table ends
+    with the first convolution of block 3, at 91x91x64. We complete that block and add the head:
+    a 1x1 convolution to a map for each class, global average pooling and softmax.
 
-    `input_size`, at least 62 with the course's blocks, and `width` are as in `session2_network`,
-    except for the class maps. `block_widths` are the numbers of kernels of each block, before that.
+    `input_size`, at least 62 here, and `width` are as in `session2_network`, except for the class
+    maps. `block_widths` are the numbers of kernels of each block, before that.
     """
     blocks = [_scale(kernels, width) for kernels in block_widths]
     if not blocks:

@@ -128,13 +128,11 @@ def _folded_weights(layer: Any, norm: layers.BatchNormalization) -> list[np.ndar
 def shift_average(network: keras.Model, reach: int = 1, cross: bool = False) -> keras.Model:
     """Build a network that averages what another one says of an image and of its shifted copies.
 
-    The image is padded with zeros by `reach` pixels, 1 or more, and every view of the image's size
-    is cropped from it: `(2 * reach + 1) ** 2` of them, or with `cross` five, the image and its
-    shifts along one axis. The same network gives the probabilities of each. Their logarithms are
-    averaged, and a softmax follows: a geometric mean.
-
-    The network is Sequential or functional, from images `(batch, height, width, channels)` to a
-    softmax; a ValueError says if not. It is part of the result, so fold it first.
+    The image is padded with zeros by `reach` pixels, 1 or more, and every view of its size is
+    cropped from that: `(2 * reach + 1) ** 2` of them, or with `cross` five, the image and its
+    shifts along one axis. The result is the geometric mean of their probabilities. The network is
+    Sequential or functional, from images `(batch, height, width, channels)` to a softmax, else a
+    ValueError is raised. It is part of the result, so fold it first.
     """
     (reach,) = whole_numbers([reach], "reach")
     last = run_through_graph(network, [None], lambda call, _: [call.layer] * len(call.outputs))

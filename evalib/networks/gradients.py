@@ -22,7 +22,7 @@ def input_gradient(
     `(n, height, width, channels)`, are one batch; a ValueError says if they do not fit. `output`
     picks the values to sum from the model's output. The result is float32, shaped as the images.
     """
-    images = _checked_images(model, images)
+    images = checked_images(model, images)
     for one in getattr(model, "inputs", ()):
         if not keras.backend.is_float_dtype(one.dtype):
             raise ValueError(f"expected a model that takes floats, got one for {one.dtype}")
@@ -44,7 +44,7 @@ def weight_gradients(model: keras.Model, images: Any, labels: Any) -> list[np.nd
     are whole numbers, one per image. A ValueError says if something is not so. The result is
     float32, in nats per unit of weight, in the order and the shapes of `model.trainable_weights`.
     """
-    images, labels = _checked_images(model, images), as_array(labels, "labels")
+    images, labels = checked_images(model, images), as_array(labels, "labels")
     one = ops.convert_to_numpy(ops.cast(model(images[:1], training=False), "float32"))
     if one.ndim != 2 or (one < 0).any() or abs(one.sum() - 1) > 0.01:
         raise ValueError("expected a model that gives probabilities: does it lack a softmax?")
@@ -77,14 +77,14 @@ def _record_gradients(
 
     optimizer = keras.optimizers.SGD(loss_scale_factor=scale)
     optimizer.apply = apply
-    trainer = _Trainer(loss, trained)
+    trainer = Trainer(loss, trained)
     # One batch is not worth compiling; scaling by itself would leave out steps that overflow.
     trainer.compile(optimizer, run_eagerly=True, jit_compile=False, auto_scale_loss=False)
     trainer.train_on_batch(images)
     return recorded
 
 
-class _Trainer(keras.Model):
+class Trainer(keras.Model):
     """Calls a model on real batches only: a symbolic call would add a reader to it for good."""
 
     def __init__(self, loss: Callable[[Any], Any], trained: Any) -> None:
@@ -96,14 +96,12 @@ class _Trainer(keras.Model):
         return images
 
 
-def _checked_images(model: keras.Model, images: Any) -> np.ndarray:
+def checked_images(model: keras.Model, images: Any) -> np.ndarray:
     """Images as an array, or an error where they do not fit the model's one input."""
-    images, inputs = as_array(images, "images"), getattr(model, "inputs", None)
-    if not inputs:  # a model with a call of its own may take anything
-        return images
-    wanted = tuple(inputs[0].shape[1:])
-    fits = [size in (None, came) for size, came in zip(wanted, images.shape[1:], strict=False)]
-    if len(inputs) > 1 or images.ndim != 1 + len(wanted) or not all(fits) or not len(images):
-        one = f"expected a model with one input and images of shape {(None, *wanted)}"
-        raise ValueError(f"{one}, got {len(inputs)} and {images.shape}")
+    images, inputs = as_array(images, "images"), getattr(model, "inputs", None) or []
+    # A model with a call of its own may take anything.
+    wanted = tuple(inputs[0].shape) if inputs else images.shape
+    fits = [size in (None, came) for size, came in zip(wanted[1:], images.shape[1:], strict=False)]
+    if len(inputs) > 1 or len(wanted) != images.ndim or not all(fits) or len(images) == 0:
+        raise ValueError(f"expected images of shape {wanted} for one input, got {images.shape}")
     return images

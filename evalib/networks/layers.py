@@ -38,14 +38,12 @@ def conv_block(
 
     No padding, and no bias: the normalization would subtract it again. Layers are named
     `{name}_conv1`, `{name}_norm1`, `{name}_relu1` and so on. `filters` are the numbers of kernels
-    of each, and `kernel_size - 1` is what each takes from height and width of the symbolic tensor
-    `(batch, height, width, channels)`. If not to `normalize`, convolutions have a bias and their
-    own ReLU, and no layer follows them.
+    of each; the tensor is `(batch, height, width, channels)`. If not to `normalize`, convolutions
+    have a bias and their own ReLU, and no layer follows them.
 
-    `pool_first` puts a 2x2 max pooling, `{name}_pool`, between the first convolution and its
-    normalization, which saves three quarters of the work. Pooling after the ReLU would give the
-    same for fixed statistics and gammas of at least 0, but not in training, which takes those of
-    the pooled values.
+    `pool_first` puts a 2x2 max pooling, `{name}_pool`, before the first normalization, which saves
+    three quarters of the work. Pooling after the ReLU would give the same for fixed statistics and
+    gammas of at least 0, but not in training.
     """
     outputs = inputs
     for number, kernels in enumerate(whole_numbers(filters, "filters"), start=1):
@@ -103,12 +101,9 @@ class RandomAffine(layers.Layer):
     images pass unchanged. Pixels from beyond the border are zero. A layer that is used again draws
     on; its `from_config(get_config())` begins again with the seed (`None`: Keras's global one).
 
-    Args:
-        rotation: the largest angle, in degrees, 0 to 180.
-        scale: the largest relative change of width and of height, drawn separately; 0 to below 1.
-        shear: the largest horizontal slant, in pixels of shift per pixel of height.
-        shift: the largest move along each axis, in pixels.
-        share: the probability that an image is moved, above 0 to 1. The others stay sharp.
+    The bounds are of the angle, in degrees, 0 to 180; of the relative change of width and of
+    height, 0 to below 1; of the horizontal slant, in pixels per pixel of height; and of the move
+    along each axis, in pixels. An image is moved with the probability `share`, above 0 to 1.
     """
 
     compute_output_shape = layers.ReLU.compute_output_shape  # that of the input
@@ -190,7 +185,8 @@ class SReLU(layers.Layer):
 
     (Jin et al., *Deep Learning with S-shaped Rectified Linear Activation Units*, AAAI 2016,
     arXiv:1512.07030). After each step of an optimizer, a `t_right` that fell below `t_left` is put
-    on it, which leaves every gradient as it is. The defaults start as a leaky ReLU of slope 0.2.
+    on it, which leaves every gradient as it is. Each weight has an option such as
+    `t_right_initializer`; the defaults start as a leaky ReLU of slope 0.2.
     The paper keeps that frozen for some epochs, and then sets `t_right` by the large inputs: train
     with `layer.trainable = False`, call `adapt`, and set it to `True`. Along `shared_axes` of the
     input, counted from 1, weights are shared; by default all but the last.
@@ -198,20 +194,11 @@ class SReLU(layers.Layer):
 
     compute_output_shape = layers.ReLU.compute_output_shape  # that of the input
 
-    def __init__(
-        self,
-        *,
-        t_left_initializer: Any = "zeros",
-        a_left_initializer: Any = None,
-        t_right_initializer: Any = "ones",
-        a_right_initializer: Any = "ones",
-        shared_axes: Sequence[int] | None = None,
-        **options: Any,
-    ) -> None:
+    def __init__(self, *, shared_axes: Sequence[int] | None = None, **options: Any) -> None:
+        starts: dict[str, Any] = {"t_right": "ones", "a_right": "ones", "t_left": "zeros"}
+        starts["a_left"] = keras.initializers.Constant(0.2)
+        starts = {name: options.pop(f"{name}_initializer", one) for name, one in starts.items()}
         super().__init__(**options)
-        starts = {"t_right": t_right_initializer, "a_right": a_right_initializer}
-        left = a_left_initializer or keras.initializers.Constant(0.2)
-        starts |= {"t_left": t_left_initializer, "a_left": left}
         self.initializers = {name: keras.initializers.get(one) for name, one in starts.items()}
         self.shared_axes = None if shared_axes is None else [int(axis) for axis in shared_axes]
         self.supports_masking = True
@@ -269,11 +256,9 @@ def s_shaped(x: Any, *, t_left: Any, a_left: Any, t_right: Any, a_right: Any) ->
 class SubPixel(layers.Layer):
     """Turn channels into pixels: each pixel's channels become a square of `factor` by `factor`.
 
-    From `(batch, height, width, channels * factor ** 2)` to
-    `(batch, height * factor, width * factor, channels)`: output channel `c` at row
-    `factor * y + i`, column `factor * x + j` is input channel `(i * factor + j) * channels + c`, as
-    in TensorFlow's depth to space (Shi et al., *Real-Time Single Image and Video Super-Resolution
-    Using an Efficient Sub-Pixel Convolutional Neural Network*, CVPR 2016).
+    From `(batch, height, width, channels * factor ** 2)` to `(batch, height * factor, width *
+    factor, channels)`: output channel `c` at row `factor * y + i`, column `factor * x + j` is input
+    channel `(i * factor + j) * channels + c`, as in TensorFlow (Shi et al., CVPR 2016).
     """
 
     def __init__(self, factor: int = 2, **options: Any) -> None:

@@ -46,13 +46,9 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that rises in a straight line to its peak, then falls almost to zero.
 
     With a straight fall it is the one-cycle policy's triangle (Smith, 2018), the cosine is half a
-    wave (Loshchilov and Hutter, *SGDR*, 2017). Half a step is left, so that no rate is zero.
-
-    Args:
-        peak: the highest rate, finite and above 0.
-        steps: the number of optimizer steps in all, at least 1.
-        warmup_share: the share of the steps before the peak, above 0 and below 1.
-        shape: of the fall: `"linear"`, `"cosine"`, or `"constant"`, which does not fall.
+    wave (Loshchilov and Hutter, *SGDR*, 2017), and `"constant"` does not fall. Half a step is
+    left, so that no rate is zero. The peak is finite and above 0, the steps in all are at least 1,
+    and the share of them before the peak is above 0 and below 1.
     """
 
     def __init__(self, peak: float, steps: int, warmup_share: float, shape: str = "linear") -> None:

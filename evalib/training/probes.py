@@ -22,9 +22,8 @@ def optimizer_path(
 ) -> np.ndarray:
     """Let an optimizer of Keras walk down a surface: two weights whose loss is the height there.
 
-    The optimizer is fresh, for it remembers the weights that it first worked on. The surface gives
-    the height at `(x, y)` and is made of `keras.ops`. There is at least 1 step. Returns the
-    positions, the start first: float32 of shape `(steps + 1, 2)`.
+    The optimizer is fresh, for it remembers its first weights. The surface, made of `keras.ops`,
+    gives the height at `(x, y)`. Returns positions, the start first: float32 `(steps + 1, 2)`.
     """
     if steps < 1:
         raise ValueError(f"expected at least 1 step, got {steps}")
@@ -99,17 +98,16 @@ def track_training(
 ) -> TrackedTraining:
     """Train a network step by step, and look at it now and then.
 
-    A training whose loss is no longer a number goes on to the end. Each batch's loss is that before
-    its step. What does not fit, or is out of range, raises a ValueError.
+    The model is compiled by `compile_classifier`, and left trained. A loss that is no longer a
+    number stops nothing. Each batch's loss is that before its step. What does not fit, or is out
+    of range, raises a ValueError.
 
     Args:
-        model: compiled by `compile_classifier`. It is left trained.
         data: images that the model takes, and their labels.
         marks: after how many steps to look. There are two at least, and the last is the end.
         batch_size: images per step. What is left over at the end of a pass is not used in it.
-        seed: of the order of the images in each pass; `None` keeps that of the data. It does not
-            set the weights.
-        score_on: name to images and labels. They are scored at each mark, as in inference.
+        seed: of the order of the images in each pass alone; `None` keeps that of the data.
+        score_on: name to images and labels, scored at each mark, as in inference.
     """
     looks = tuple(sorted({int(mark) for mark in marks}))
     if len(looks) < 2 or looks[0] < 0:

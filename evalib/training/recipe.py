@@ -129,9 +129,7 @@ def train(
 
     Args:
         model: images to class probabilities; any model of Keras with one input. It is left trained.
-        recipe: how to train it.
-        data: `(x_train, y_train), (x_test, y_test)` as `load_mnist` or `split_validation` gives
-            them. The second pair is only scored.
+        data: `(x_train, y_train), (x_test, y_test)` as of `load_mnist`; the second is only scored.
         seed: of the initial weights, the order of the images and the augmentation.
         verbose: show the progress, in a terminal or a notebook.
         trainer: what is fitted instead of the augmented network, such as one with a teacher.

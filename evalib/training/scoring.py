@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from evalib.data.mnist import prepare_images
 from evalib.filters import as_array
+from evalib.networks.gradients import checked_images
 
 
 def score(model: keras.Model, images: Any, labels: Any) -> tuple[float, float]:
@@ -57,7 +58,7 @@ def estimate_statistics(model: keras.Model, images: Any) -> None:
     same weight, replaces all (Wu and Johnson, *Rethinking "Batch" in BatchNorm*, 2021, section 3).
     No other weight changes, and frozen layers keep their averages.
     """
-    images = _check_images(model, scale_images(images))
+    images = checked_images(model, scale_images(images))
     norms = _normalizations(model)
     own = {id(each) for norm in norms for each in norm.non_trainable_variables}
     others = [(each, ops.copy(each)) for each in model.variables if id(each) not in own]
@@ -101,7 +102,7 @@ def check_fit(
     type, shape `(n,)` or `(n, 1)`. Else, or if the network gives no class probabilities (or, with
     `logits`, no scores), a ValueError is raised. A network that was not built is built.
     """
-    images = _check_images(model, as_array(images, "images"))
+    images = checked_images(model, as_array(images, "images"))
     outputs = as_array(model(images[:8], training=False), "outputs")
     if outputs.ndim != 2 or outputs.shape[1] < 2:
         wanted = "a network that gives probabilities of shape (n, classes) for two classes or more"
@@ -133,15 +134,6 @@ def check_probabilities(values: Any) -> None:
     if len(rows) and (rows.min() < 0 or np.abs(rows.sum(axis=1) - 1).max() > 0.02):
         found = rows[0].round(3).tolist()[:10]
         raise ValueError(f"expected probabilities that sum to 1, got {found}: end with a softmax")
-
-
-def _check_images(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    inputs = getattr(model, "inputs", None) or []
-    wanted = tuple(inputs[0].shape) if inputs else images.shape
-    fits = [size in (None, come) for size, come in zip(wanted[1:], images.shape[1:], strict=False)]
-    if len(inputs) > 1 or len(wanted) != images.ndim or not all(fits) or len(images) == 0:
-        raise ValueError(f"expected images of shape {wanted} for one input, got {images.shape}")
-    return images
 
 
 def _normalizations(model: keras.Model) -> list[layers.BatchNormalization]:

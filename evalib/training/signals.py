@@ -147,11 +147,9 @@ def predict_signals(
     `q[l] = units[l-1] v[l] m[l-1]` and `m[l] = E[f(z)^2]`, where `z` has the variance `q[l]`;
     backward `g[l-1] = units[l] v[l] E[f'(z)^2] g[l]` (Poole et al.; Schoenholz et al.).
 
-    Args:
-        activation: `"linear"`, `"relu"` or `"tanh"`; anything else raises a ValueError.
-        variances: of each layer's kernel, the first layer first.
-        units: how many numbers the first layer reads, then the units of each layer.
-        start: the second moment of what the first layer reads.
+    The activation is one of `activation_moments`. Of each layer in order there are the kernel's
+    variance and the units, before which comes how many numbers the first one reads; `start` is the
+    second moment of these.
     """
     if len(units) != len(variances) + 1:
         wanted = f"{len(variances) + 1} numbers of units for {len(variances)} variances"
