@@ -66,8 +66,8 @@ def apply_kernel(
             "valid": only positions where the kernel fits. The others need kernels of odd sizes.
         convolve: turn the kernel by 180 degrees first, as convolution in mathematics does.
 
-    Returns sums in the image's units, neither clipped nor wrapped: float64 where the image is
-    float64 or an integer of 32 bits and more, else float32. What does not fit raises a ValueError.
+    Returns unclipped sums in the image's units: float64 where the image is float64 or an integer of
+    32 bits and more, else float32. What does not fit raises a ValueError.
     """
     image, kernel = finite_array(image, "an image", (2, 3)), _oriented(kernel, convolve)
     (height, width), (rows, columns) = image.shape[:2], kernel.shape

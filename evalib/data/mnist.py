@@ -45,13 +45,9 @@ def split_validation(
     MNIST's file is in the order of its writers, so both parts hold digits of the same hands: its
     last 10,000 images are a stricter part (see notebook 06).
 
-    Args:
-        images: training images, shape `(n, ...)`. Pandas objects stay pandas objects.
-        labels: one whole number for each, shape `(n,)`, else a ValueError.
-        count: how many images the validation part gets, at least 1 and less than `n`.
-        seed: which images these are.
-
-    Returns `(x_fit, y_fit), (x_validation, y_validation)`, each in the order of the whole.
+    For images `(n, ...)`, labels are whole numbers `(n,)`, and the count is that of the validation
+    part, from 1 to below `n`, else a ValueError. Pandas objects stay pandas objects. Returns
+    `(x_fit, y_fit), (x_validation, y_validation)`, each in the order of the whole.
     """
     classes = as_array(labels, "labels")
     images = images if hasattr(images, "iloc") else as_array(images, "images")

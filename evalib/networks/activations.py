@@ -24,11 +24,10 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 @dataclasses.dataclass(frozen=True)
 class Activation:
-    """One activation function.
+    """An activation function on tensors, and its derivative on float64 arrays.
 
-    The formula is in LaTeX, without dollar signs; where it holds for x < 0 alone, the rest is x.
-    The function maps tensors, the derivative float64 arrays. It jumps at the kinks, where it is
-    the slope on one side. The source is who proposed it for networks, and when.
+    A formula in LaTeX that holds for x < 0 alone leaves the rest as x. The derivative jumps at the
+    kinks, where it is the slope on one side. The source is who proposed it for networks.
     """
 
     title: str

@@ -37,10 +37,9 @@ class LayerCost:
 def layer_costs(model: keras.Model) -> list[LayerCost]:
     """List what each layer of a model costs for one image: one row per call, in the model's order.
 
-    Counted are the products of weights with values in convolutions and dense layers: positions
-    times kernel size, products with the zeros of a padding included. Pooling, activation functions,
-    normalization (which can be folded) and `keras.ops` count as zero. Models inside are opened up.
-    A ValueError says if the model has no graph, or if a size or a layer is not known.
+    Counted are the products of weights with values in convolutions and dense layers, those with the
+    zeros of a padding included; all else is zero. Models inside are opened up. A ValueError says if
+    the model has no graph, or if a size or a layer is not known.
     """
     costs: list[LayerCost] = []
     counted: set[int] = set()

@@ -24,11 +24,10 @@ def fold_normalization(model: keras.Model) -> keras.Model:
     `beta - mean * gamma / sqrt(variance + epsilon)` (Jacob et al., 2018, section 3.2). A max
     pooling may be between the two if no channel is multiplied by a negative number.
 
-    The new functional model gives what the old one, Sequential or functional, gives outside
-    training, up to rounding. A batch normalization stays in it where the layer before is no 2D
-    convolution or dense layer without activation and with its channels last, where something else
-    reads that layer, where one of the two is called twice, or where it normalizes another axis
-    than the last. A ValueError says if a layer cannot be copied, or if there is no graph.
+    The new functional model gives what the old one gives outside training, up to rounding. A batch
+    normalization stays where the layer before is no linear 2D convolution or dense layer with its
+    channels last, where something else reads that layer, where one of the two is called twice, or
+    where it normalizes another axis. What cannot be copied or has no graph raises a ValueError.
     """
     folds = _find_folds(model)
     folded = {id(norm) for norm in folds.values()}

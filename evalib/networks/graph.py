@@ -34,10 +34,9 @@ def run_through_graph(
 ) -> list[Value]:
     """Carry values, one for each, from a model's inputs to its outputs, through models inside it.
 
-    `visit` takes a call and one value for each tensor that it reads, and returns one value for each
-    tensor that it gives. Calls come in the order of the graph, as in the summary, with names that
-    begin with the prefix. A ValueError says if the model has no graph: it is a subclass with a
-    `call` of its own, or has no input shape.
+    `visit` takes a call and one value for each tensor that it reads, and returns one for each that
+    it gives. Calls come in the order of the summary, with names that begin with the prefix. A
+    ValueError says if the model has no graph: it has a `call` of its own, or no input shape.
     """
     known = dict(zip(map(id, tensors(model, "inputs")), values, strict=True))
     for call in _calls_in_order(model, prefix):
@@ -55,13 +54,10 @@ def find_call(
 ) -> tuple[Call, Callable[[Any], list[Any]]]:
     """Find the call of a layer, and how what it reads comes from the model's input.
 
-    The models' graphs alone are followed, so layers may have calls in other models as well, and
-    nothing is added to any layer. The name is that of a layer or a nested model, as in `Call.name`;
-    `inner` alone does where no other layer is called so. A ValueError says if there is not one.
-
-    Returns:
-        The call, and a function from the model's input (a list, if there are several) to the
-        values that the call reads, or with `outputs` gives, as in inference.
+    Nothing is added to any layer, which may have calls in other models as well. The name is as in
+    `Call.name`; `inner` alone does where no other layer is called so. A ValueError says if there is
+    not one. Returns the call, and a function from the model's input (a list, if there are several)
+    to the values that the call reads, or with `outputs` gives, as in inference.
     """
     known = {path[-1][1].name: path for path in _paths(model, "")}
     chosen = [name] if name in known else [one for one in known if one.split("/")[-1] == name]

@@ -178,9 +178,8 @@ def initialize(model: keras.Model, seed: int) -> None:
     """Seed every random generator and draw the model's trainable weights anew.
 
     Moving averages of batch normalization and random states of dropout begin anew as well. Frozen
-    layers, frozen weights, and what `adapt` put into a layer stay. The seed is from 0 to below
-    2**32. A layer with weights has a `get_config`, or an `__init__` whose arguments Keras can keep;
-    else, or if all weights are frozen, a ValueError is raised.
+    layers and weights, and what `adapt` put into a layer, stay. The seed is from 0 to below 2**32.
+    A layer that Keras cannot make anew, or no weight to train, raises a ValueError.
     """
     seed = check_seed(seed)
     if not model.trainable_variables:

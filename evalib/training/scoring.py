@@ -20,10 +20,8 @@ def score(model: keras.Model, images: Any, labels: Any) -> tuple[float, float]:
     network's optimizer that its moving averages of batch normalization are not yet its own:
     `estimate_statistics` comes first then.
 
-    Args:
-        model: gives class probabilities; what does not, or does not fit, raises a ValueError.
-        images: uint8 of shape `(n, height, width)`, or float in [0, 1]; channels may follow.
-        labels: classes as whole numbers, shape `(n,)`.
+    The images are uint8 of shape `(n, height, width)`, or float in [0, 1]; channels may follow. The
+    labels are whole numbers `(n,)`. What does not fit, or is no probability, raises a ValueError.
     """
     images, labels = check_fit(model, scale_images(images), labels)
     steps = steps_taken(model)
