@@ -7,7 +7,7 @@ __getattr__, __dir__ = offer(
     {
         "arithmetic": "ReceptiveField",
         "compute": "receptive_field receptive_field_table",
-        "effective": "CENTER_SHARE effective_field effective_size GaussianFit gaussian_fit",
+        "effective": "effective_field",
         "measurement": "measure_receptive_field",
         "rules": "register_layer",
         "table": "LayerRow ReceptiveFieldTable format_shape",

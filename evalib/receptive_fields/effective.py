@@ -1,16 +1,11 @@
 """The effective receptive field: how much each input pixel moves one output pixel (Luo, Li, Urtasun
 and Zemel, *Understanding the Effective Receptive Field in Deep CNNs*, NIPS 2016)."""
 
-import dataclasses
-import math
-
 import keras
 import numpy as np
 
 from evalib.networks.gradients import input_gradient
 from evalib.networks.graph import find_call
-
-CENTER_SHARE = 1 - 0.9545  # two standard deviations hold 95.45 % of a normal distribution
 
 
 def effective_field(
@@ -56,52 +51,3 @@ def effective_field(
         found = f"at most {most:g}: a ReLU may shut {layer!r} in every image"
         raise ValueError(f"expected a finite gradient above zero, got {found}")
     return (field / field.max()).astype("float32")
-
-
-def effective_size(field: np.ndarray, share: float = CENTER_SHARE) -> float:
-    """The side in pixels of a square with as many pixels as lie above a share of the maximum (of
-    the center in the paper). A bell of standard deviation s has `s * sqrt(-2 pi log(share))`.
-
-    Raises:
-        ValueError: the field is not `(height, width)`, or negative; or the share not in (0, 1).
-    """
-    _check_field(field)
-    if not 0 < share < 1:
-        raise ValueError(f"expected a share above 0 and below 1, got {share}")
-    return math.sqrt(np.count_nonzero(field > share * field.max()))
-
-
-@dataclasses.dataclass(frozen=True)
-class GaussianFit:
-    """A bell's standard deviations along height and width in pixels, and the share of a field's
-    variance that it explains, at most 1."""
-
-    sigma: tuple[float, float]
-    r_squared: float
-
-
-def gaussian_fit(field: np.ndarray) -> GaussianFit:
-    """Fit a bell along the image's axes by the field's moments, and its height by least squares.
-
-    Raises:
-        ValueError: `field` is not `(height, width)` and not negative, or lies on one line.
-    """
-    _check_field(field)
-    weights = np.asarray(field, "float64")
-    curves, sigmas = [], []
-    for axis in (1, 0):
-        marginal = weights.sum(axis)
-        places = np.arange(len(marginal)) - np.average(np.arange(len(marginal)), weights=marginal)
-        sigmas.append(math.sqrt(np.average(places**2, weights=marginal)))
-        if sigmas[-1] == 0:
-            raise ValueError("expected a field that extends along both axes, got a line")
-        curves.append(np.exp(-0.5 * (places / sigmas[-1]) ** 2))
-    bell = np.outer(*curves)
-    bell *= (bell * weights).sum() / np.square(bell).sum()
-    unexplained = np.square(weights - bell).sum() / np.square(weights - weights.mean()).sum()
-    return GaussianFit((sigmas[0], sigmas[1]), float(1 - unexplained))
-
-
-def _check_field(field: np.ndarray) -> None:
-    if field.ndim != 2 or not (field.min() >= 0 and field.max() > 0):
-        raise ValueError(f"expected (height, width) of numbers from 0 up, got {field.shape}")

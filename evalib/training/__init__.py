@@ -12,7 +12,7 @@ __getattr__, __dir__ = offer(
         "experiments": "SCORED_ON VALIDATION_IMAGES Experiment experiment_from run_experiment "
         "experiment_record experiment_data",
         "optimizers": "SCHEDULES ConvolutionMuon WarmupDecay",
-        "probes": "optimizer_path compile_classifier StartingPoint TrackedTraining track_training",
+        "probes": "compile_classifier StartingPoint TrackedTraining track_training",
         "recipe": "OPTIMIZERS Recipe Run train initialize smooth_labels device "
         "versions EpochProgress",
         "scoring": "score loss_and_accuracy estimate_statistics steps_needed check_fit",

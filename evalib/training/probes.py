@@ -1,7 +1,7 @@
-"""What can be watched while something learns: paths of optimizers, losses and kernels by step."""
+"""What can be watched while a network learns: losses, scores and kernels by step."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -11,47 +11,9 @@ from keras import ops
 from evalib.data.mnist import Arrays
 from evalib.training.scoring import check_fit
 
-Surface = Callable[[Any, Any], Any]
 _LOSS = "sparse_categorical_crossentropy"  # of probabilities
 # JAX needs to compile for a machine, TensorFlow is quicker to start without.
 _JUST_IN_TIME: bool | str = False if keras.backend.backend() == "tensorflow" else "auto"
-
-
-def optimizer_path(
-    optimizer: keras.optimizers.Optimizer, surface: Surface, start: tuple[float, float], steps: int
-) -> np.ndarray:
-    """Let an optimizer of Keras walk down a surface: two weights whose loss is the height there.
-
-    The optimizer is fresh, for it remembers its first weights. The surface, made of `keras.ops`,
-    gives the height at `(x, y)`. Returns positions, the start first: float32 `(steps + 1, 2)`.
-    """
-    if steps < 1:
-        raise ValueError(f"expected at least 1 step, got {steps}")
-    if optimizer.built:
-        raise ValueError(f"expected a fresh optimizer, got {optimizer.name!r} after its first step")
-    walker = _Walker(surface, start)
-    model = keras.Sequential([keras.Input((1,)), walker])
-    model.compile(optimizer=optimizer, jit_compile=_JUST_IN_TIME)
-    clock = np.zeros((1, 1), "float32")  # one row is one step, its value is not used
-    positions = [np.array(start, "float32")]
-    for _ in range(steps):
-        model.train_on_batch(clock)
-        positions.append(np.array(ops.convert_to_numpy(walker.position)))
-    return np.stack(positions)
-
-
-class _Walker(keras.layers.Layer):
-    """A layer whose two weights are a position, and whose loss is the surface's height there."""
-
-    def __init__(self, surface: Surface, start: tuple[float, float]) -> None:
-        super().__init__(dtype="float32")
-        self.surface = surface
-        self.position = self.add_weight(shape=(2,), initializer="zeros")
-        self.position.assign(np.array(start, "float32"))
-
-    def call(self, clock: Any) -> Any:
-        self.add_loss(self.surface(self.position[0], self.position[1]))
-        return clock
 
 
 def compile_classifier(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:

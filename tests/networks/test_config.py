@@ -47,6 +47,19 @@ def test_equal_configurations_have_one_form():
     assert sum("pool" in layer.name for layer in build_network(plain).layers) == 2
 
 
+def test_every_choice_ends_up_in_its_layer(set_keras):
+    set_keras("channels_first")
+    values: dict[str, Any] = {"activation": "elu", "initializer": "he_normal", "dropout": 0.25}
+    values |= {"channels": [3, 5], "kernel_sizes": [3, 5], "pool_after": [1, 2]}
+    model = build_network(NetworkConfig(padding="same", **values))
+    assert [layer.kernel_size[0] for layer in model.layers if "conv" in layer.name] == [3, 5]
+    assert isinstance(model.get_layer("conv1").kernel_initializer, keras.initializers.HeNormal)
+    assert model.get_layer("activation2").activation is keras.activations.elu
+    assert model.get_layer("dropout2").rate == 0.25
+    # 28 pixels, halved twice.
+    assert model.get_layer("norm2").output.shape == (None, 7, 7, 5)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

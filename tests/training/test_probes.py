@@ -1,4 +1,4 @@
-"""Paths of optimizers by their rules, and trainings step by step in NumPy."""
+"""Trainings step by step in NumPy."""
 
 import keras
 import numpy as np
@@ -7,7 +7,6 @@ from keras import layers
 from scipy import special
 
 from evalib.networks.gradients import weight_gradients
-from evalib.training import probes
 from evalib.training.probes import StartingPoint, compile_classifier, track_training
 
 INPUTS = np.random.default_rng(0).normal(size=(8, 5)).astype("float32")
@@ -26,29 +25,6 @@ def mean_loss(weights: list[np.ndarray]) -> float:
     w1, b1, w2, b2 = (weight.astype("float64") for weight in weights)
     logs = special.log_softmax(np.maximum(INPUTS @ w1 + b1, 0) @ w2 + b2, axis=1)
     return -logs[np.arange(len(LABELS)), LABELS].mean()
-
-
-def bowl(x, y):
-    return (x**2 + 4 * y**2) / 2
-
-
-def test_optimizers_follow_their_rules():
-    slopes, mean, square = np.array([1.0, 4.0]), np.zeros(2), np.zeros(2)
-    descent = adam = np.array([[2.0, -1.0]])
-    for number in range(1, 11):
-        descent = np.vstack([descent, descent[-1] * (1 - 0.1 * slopes)])
-        slope = adam[-1] * slopes
-        mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
-        rate = 0.2 * np.sqrt(1 - 0.999**number) / (1 - 0.9**number)
-        adam = np.vstack([adam, adam[-1] - rate * mean / (np.sqrt(square) + 1e-7)])
-    used = keras.optimizers.SGD(0.1)
-    for optimizer, expected in ((used, descent), (keras.optimizers.Adam(0.2), adam)):
-        path = probes.optimizer_path(optimizer, bowl, (2.0, -1.0), 10)
-        assert path.dtype == np.float32
-        np.testing.assert_allclose(path, expected, atol=1e-4)
-    for optimizer, steps in ((keras.optimizers.SGD(0.1), 0), (used, 1)):
-        with pytest.raises(ValueError, match="at least 1 step, got 0|expected a fresh optimizer"):
-            probes.optimizer_path(optimizer, bowl, (1.0, 1.0), steps)
 
 
 def test_training_is_watched_at_its_marks():

@@ -40,7 +40,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers, ops
 
-from evalib.training import StartingPoint, compile_classifier, optimizer_path, track_training
+from evalib.training import StartingPoint, compile_classifier, track_training
 
 ev.plots.use_style()
 ev.check_version("0.2")
@@ -100,18 +100,33 @@ def valley(x, y):
 
 by_hand = dict(zip(optimizers, [sgd, momentum, nesterov, adagrad, rmsprop, adam], strict=True))
 
+# %%
+# Let an optimizer of Keras walk: two weights, the slope of the valley at their position, one step after the other.
+def slope(x, y):
+    along, across = (x + y) / 2, 10 * (x - y)
+    return np.array([along + across, along - across])
+
+
+def keras_path(optimizer, start=(-1.8, -0.8), steps=60):
+    """The positions, start included, float32 of shape (steps + 1, 2)."""
+    position, path = keras.Variable(np.array(start, "float32")), [np.array(start, "float32")]
+    for _ in range(steps):
+        gradient = ops.convert_to_tensor(slope(*path[-1]), dtype="float32")
+        optimizer.apply([gradient], [position])
+        path.append(np.array(ops.convert_to_numpy(position)))
+    return np.stack(path)
+
+
 # %% tags=["nbval-ignore-output"]
-# Three steps down a valley by hand, then the same three by Keras.
+# Three steps down the valley by hand, then the same three by Keras.
 rate = 0.1
 for name, rule in by_hand.items():
     position, m = np.array([-1.8, -0.8]), np.zeros(2)
     v = np.full(2, 0.1 if name == "AdaGrad" else 0.0)  # Keras lets AdaGrad's sum of squares begin at 0.1
     for t in (1, 2, 3):
-        x, y = position
-        along, across = (x + y) / 2, 10 * (x - y)
-        step, m, v = rule(np.array([along + across, along - across]), m, v, t, rate)
+        step, m, v = rule(slope(*position), m, v, t, rate)
         position = position + step
-    by_keras = optimizer_path(optimizers[name](rate), valley, (-1.8, -0.8), 60)[3]
+    by_keras = keras_path(optimizers[name](rate), steps=3)[-1]
     np.testing.assert_allclose(by_keras, position, atol=1e-4)
     print(f"{name:9} after three steps at {position.round(3)}, in Keras too")
 
@@ -122,13 +137,11 @@ for name, rule in by_hand.items():
 
 # %% tags=["nbval-ignore-output"]
 # Sixty steps from the same start. Each optimizer may try five learning rates, and keeps the one that gets lowest.
-
-
 paths, chosen, heights = {}, {}, {}
 for name, make in optimizers.items():
     for rate in (0.01, 0.03, 0.1, 0.3, 1.0):
-        path = optimizer_path(make(rate), valley, (-1.8, -0.8), 60)
         with np.errstate(all="ignore"):  # too high a rate leaves the valley for good
+            path = keras_path(make(rate))
             height = valley(*path[-1])
         if height < heights.get(name, np.inf):
             paths[name], chosen[name], heights[name] = path, rate, height
