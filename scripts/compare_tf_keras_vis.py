@@ -12,6 +12,7 @@ reads them.
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from evalib.features.backbone import prepare_for_vgg16, vgg16_backbone
 from evalib.features.maximization import maximize_activation, mean_values, values_before_activation
@@ -33,7 +34,7 @@ Function = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 def by_evalib(trunk: keras.Model, below_zero: float) -> Draw:
     """Steps on waves, from noise that fades."""
-    options = {"size": SIZE, "steps": STEPS["evalib"], "prepare": prepare_for_vgg16}
+    options: Any = {"size": SIZE, "steps": STEPS["evalib"], "prepare": prepare_for_vgg16}
     options["below_zero"] = below_zero
     return lambda channels: maximize_activation(trunk, LAYER, channels, **options)
 

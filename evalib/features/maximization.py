@@ -1,12 +1,11 @@
 """Activation maximization: the image that a channel or a class responds to most.
 
 The idea is Erhan, Bengio, Courville and Vincent, *Visualizing Higher-Layer Features of a Deep
-Network*, 2009. How to get pictures rather than noise is from Olah, Mordvintsev and Schubert,
-*Feature Visualization*, Distill 2017: steps on waves and on uncorrelated colors, see
-`evalib.features.parameterization`, and random movements before each step.
+Network*, 2009. Steps on waves and uncorrelated colors, and random movements before each step, give
+pictures rather than noise: Olah, Mordvintsev and Schubert, *Feature Visualization*, Distill 2017.
 """
 
-import operator
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,18 +13,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from evalib.features.parameterization import (
-    Adam,
-    FourierImages,
-    GradientDescent,
-    ImageParameters,
-    PixelImages,
-    WaveAscent,
-    crop,
-    roughness,
-    wrap,
-)
+from evalib.features import parameterization
 from evalib.filters import as_array
+from evalib.networks.gradients import Trainer
 from evalib.networks.graph import find_call, has_graph
 from evalib.networks.layers import RandomAffine
 
@@ -34,7 +24,7 @@ Function = Callable[[Any], Any]
 DEFAULT_SIZE = 128
 BELOW_ZERO = 0.1  # how much values below zero count: less than those above, but not nothing
 
-_KINDS = {"waves": FourierImages, "pixels": PixelImages}
+_KINDS = {"waves": parameterization.FourierImages, "pixels": parameterization.PixelImages}
 _ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
 
 
@@ -56,48 +46,39 @@ def maximize_activation(
     diversity: float = 0.0,
     seed: int = 0,
 ) -> np.ndarray:
-    """Draw, for each channel, an image that drives its mean value up.
+    """Draw, for each channel, an image that drives its mean value up, see `mean_values`.
 
     What is raised is the value before the layer's activation function, so that no channel stays
-    at zero because a ReLU hides its slope. In a map of values, those below zero count for a tenth,
-    but on waves they count in full at the start. The model runs as in inference, and neither it nor
-    its weights change.
+    at zero because a ReLU hides its slope. On waves, values below zero count in full at the start.
+    The model runs as in inference, and neither it nor its weights change.
 
     Args:
         model: a functional or Sequential model that takes one image of any depth.
         layer: the layer's name; of a layer inside a nested model `outer/inner`.
-        channels: indices into the last axis of the layer's output. The same one several times
-            gives several images of it, each from its own noise.
-        size: height and width of the images in pixels. By default that of the start image, else
-            that of the model's input, else `DEFAULT_SIZE`.
-        start: an image of shape `(height, width, depth)` to start from, uint8 or floats in [0, 1];
-            faint noise if `None`.
-        prepare: turns images in [0, 1] into what the model takes, with functions of `keras.ops`;
-            by default nothing is done.
-        parameters: what the steps are taken on: `"waves"` (with uncorrelated colors) or
-            `"pixels"`, see `evalib.features.parameterization`. By default waves for color images
-            from noise, and pixels for gray ones and from a start image.
-        movement: how the images are moved at random before each step; see `default_movement`.
+        channels: indices into the last axis of the layer's output; one several times gives several
+            images of it, each from its own noise.
+        size: height and width in pixels; else of the start image, the model or `DEFAULT_SIZE`.
+        start: an image of shape `(height, width, depth)`, uint8 or floats in [0, 1]; else noise.
+        prepare: turns images in [0, 1] into what the model takes, with functions of `keras.ops`.
+        parameters: what the steps are taken on, `"waves"` or `"pixels"`. By default waves for color
+            images from noise, and pixels for gray ones and from a start image.
+        movement: of the images, at random before each step; by default `default_movement`.
         steps: gradient steps, at least 1.
-        learning_rate: above 0; by default what suits the parameters: for pixels it is Adam's, for
-            waves about how far a step moves an image, in units of its logits.
+        learning_rate: above 0; for pixels Adam's, 0.1 by default; for waves about how far a step
+            moves an image, in units of its logits, by default `18 / steps`.
         smoothness: the weight of a penalty on differences between neighboring pixels, at least 0;
-            by default what suits the parameters, which is none for waves.
+            by default 0.5 for pixels and none for waves.
         below_zero: how much values below zero count; 1 raises the plain mean.
         negative: drive the mean value down instead.
         diversity: the weight of a penalty on images of one channel that resemble each other in
             what the layer finds in them, at least 0; 0.4 makes them differ.
         seed: of the noise and of the random movements. The same seed gives the same bits.
 
-    Returns:
-        float32 in [0, 1], shape `(len(channels), height, width, depth)`.
-
-    Raises:
-        ValueError: the layer or a channel is not in the model, the size or the start image does
-            not suit it, there are no such parameters, or a number is out of its range.
+    Returns float32 in [0, 1], shape `(len(channels), height, width, depth)`. A ValueError says if
+    the layer or a channel is not in the model, the size or the start image does not suit it, there
+    are no such parameters, or a number is out of its range.
     """
-    values, count = _before_activation(model, layer)
-    chosen = _check_channels(channels, count, layer)
+    values, chosen = _find_channels(model, layer, channels)
     shape, picture = _image_shape(model, values, layer, size, start)
     name = parameters or ("waves" if picture is None and shape[-1] == 3 else "pixels")
     if name not in _KINDS:
@@ -115,20 +96,17 @@ def maximize_activation(
         images.draw_noise(seed)
     else:
         images.copy(picture)
-    if movement is None:
-        movement = default_movement(min(shape[:2]), seed, waves=waves)
+    movement = movement or default_movement(min(shape[:2]), seed, waves=waves)
     config = movement.get_config() | {"dtype": "float32"}
     config["seed"] = seed if config["seed"] is None else config["seed"]
     movement = type(movement).from_config(config)  # its own random state would go on
-    ascent = _Ascent(images, values, movement, prepare)
-    ascent.chosen, ascent.penalty = np.eye(count, dtype="float32")[chosen], penalty
-    ascent.sign, ascent.diversity = -1.0 if negative else 1.0, diversity
-    ascent.below_zero = below_zero
-    trainer = keras.Sequential([keras.Input((1,), dtype="float32"), ascent])
+    network = prepare or (lambda images: images), values
+    weights = -1.0 if negative else 1.0, below_zero, diversity, penalty
+    given: Any = {"images": images, "movement": movement, "network": network, "chosen": chosen}
+    trainer = Trainer(functools.partial(_loss, **given, weights=weights), [images, movement])
     # Of the noise that waves start from, the steps leave one part in twenty.
     fading = min(0.5, 3 / steps) if picture is None else 0.0
-    optimizer = WaveAscent(rate, steps, fading, images.scale) if waves else Adam(rate)
-    trainer.compile(optimizer=optimizer)
+    trainer.compile(images.optimizer(rate, steps, fading))
     # The data is a clock: one row is one step, from 0 at the start to 1 at the end.
     clock = np.linspace(0, 1, steps, dtype="float32")[:, np.newaxis]
     trainer.fit(clock, batch_size=1, shuffle=False, verbose=0)
@@ -144,38 +122,37 @@ def channel_gradient(
 ) -> Callable[[Any], np.ndarray]:
     """Make a function from images to gradients, to climb step by step with one's own loop.
 
-    It is built once, so that many steps cost little more than the network itself.
-
-    Args:
-        model, layer, channels, prepare: as for `maximize_activation`.
-
-    Returns:
-        A function of images, one for each channel, of shape `(n, height, width, depth)`. It gives
-        the gradient of each channel's mean value (see `mean_values`) with respect to the pixels of
-        its image: float32 of the images' shape.
-
-    Raises:
-        ValueError: the layer or a channel is not in the model, or, when called, there is not one
-            image for each channel.
+    The arguments are those of `maximize_activation`. The function takes images, one for each
+    channel, of shape `(n, height, width, depth)`, and gives the gradient of each channel's mean
+    value (see `mean_values`) with respect to the pixels of its image: float32 of the same shape.
+    It is compiled once for each shape: a step costs little more than the network itself. A
+    ValueError says if the layer or a channel is not in the model, or if the images do not fit.
     """
-    values, count = _before_activation(model, layer)
-    chosen = _check_channels(channels, count, layer)
-    weights = np.eye(count, dtype="float32")[chosen]
-    built: dict[tuple[int, ...], tuple[keras.Model, _Slope]] = {}
+    values, chosen = _find_channels(model, layer, channels)
+
+    @functools.cache
+    def build(shape: tuple[int, ...]) -> tuple[keras.Model, keras.Variable]:
+        change = keras.Variable(np.zeros(shape), dtype="float32")
+
+        def loss(images: Any) -> Any:
+            moved = ops.cast(images, "float32") + change
+            found = ops.cast(values(prepare(moved) if prepare else moved), "float32")
+            return -ops.sum(ops.multiply(mean_values(found), chosen))
+
+        trainer = Trainer(loss, change)
+        # A step of rate 1 makes the change the gradient. TensorFlow's XLA compiles for long.
+        optimizer = parameterization.on_one_device(keras.optimizers.SGD(1.0))
+        trainer.compile(optimizer, jit_compile=keras.backend.backend() == "jax")
+        return trainer, change
 
     def gradient(images: Any) -> np.ndarray:
         images = as_array(images, "images").astype("float32")
         if images.ndim != 4 or len(images) != len(chosen):
             raise ValueError(f"expected {len(chosen)} images, one a channel, got {images.shape}")
-        if images.shape not in built:
-            slope = _Slope(images.shape, values, weights, prepare)
-            trainer = keras.Sequential([keras.Input(batch_shape=images.shape), slope])
-            trainer.compile(optimizer=GradientDescent(1.0))
-            built[images.shape] = trainer, slope
-        trainer, slope = built[images.shape]
-        slope.change.assign(np.zeros(images.shape, "float32"))
+        trainer, change = build(images.shape)
+        change.assign(np.zeros(images.shape, "float32"))
         trainer.train_on_batch(images)
-        return np.array(ops.convert_to_numpy(slope.change))
+        return np.array(ops.convert_to_numpy(change))
 
     return gradient
 
@@ -183,8 +160,8 @@ def channel_gradient(
 def default_movement(size: int, seed: int = 0, *, waves: bool = False) -> RandomAffine:
     """The random movements before each step, for images of `size` pixels.
 
-    For pixels up to 5 degrees, 5 % of scale and a sixteenth of the size: a picture that survives
-    it has strokes in it rather than noise. Waves are smooth by themselves and need less.
+    A picture that survives those of pixels has strokes in it rather than noise. Waves are smooth by
+    themselves and need less.
     """
     if waves:
         return RandomAffine(rotation=1, scale=0.01, shear=0.0, shift=size / 48, seed=seed)
@@ -196,8 +173,7 @@ def mean_values(values: Any, below_zero: Any = BELOW_ZERO) -> Any:
 
     The mean of a linear map knows only the mean of the image. Counting low values for less rewards
     high ones somewhere, and has a slope everywhere. Values of shape `(n, ..., channels)` become
-    `(n, channels)`; without positions they stay as they are. `below_zero` is another share than a
-    tenth.
+    `(n, channels)`. `below_zero` is another share than a tenth.
     """
     if len(values.shape) == 2:
         return values
@@ -209,17 +185,9 @@ def values_before_activation(model: keras.Model, name: str) -> Function:
     """What a layer gives before its activation function, as a function of the model's input.
 
     The activation may be the layer itself, or stand in a convolution or dense layer. The weights
-    are the model's own, and nothing is added to the model.
-
-    Args:
-        model: as for `maximize_activation`.
-        name: the layer's name.
-
-    Returns:
-        A function from images, shape `(n, height, width, depth)`, to values `(n, ..., channels)`.
-
-    Raises:
-        ValueError: the model has no graph, not one image of floats as input, or no such layer.
+    are the model's own, and nothing is added to the model. The function takes images, shape
+    `(n, height, width, depth)`, and gives values, shape `(n, ..., channels)`. A ValueError says if
+    the model has no graph, not one image of floats as input, or no such layer.
     """
     return _before_activation(model, name)[0]
 
@@ -237,100 +205,59 @@ def _before_activation(model: keras.Model, name: str) -> tuple[Function, int]:
     while has_graph(call.layer):  # a nested model: its last layer
         last = f"{call.name}/{call.layer.layers[-1].name}"
         call, outputs_of = find_call(model, last, outputs=True)
-    layer, own = call.layer, getattr(call.layer, "activation", keras.activations.linear)
-    count = call.outputs[0].shape[-1]
-    kernel = hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel")
-    if isinstance(layer, (*_ACTIVATIONS, layers.Softmax)):
-        inputs_of = find_call(model, call.name)[1]
-        return lambda images: inputs_of(images)[0], count
-    if own is keras.activations.linear or not kernel:
-        return lambda images: outputs_of(images)[0], count
+    layer, count = call.layer, call.outputs[0].shape[-1]
     inputs_of = find_call(model, call.name)[1]
+    if isinstance(layer, (*_ACTIVATIONS, layers.Softmax)):
+        return lambda images: inputs_of(images)[0], count
+    linear = keras.activations.linear
+    kernel = hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel")
+    if not kernel or getattr(layer, "activation", linear) is linear:
+        return lambda images: outputs_of(images)[0], count
     # The same layer with the same weights: copies of them would be as large as they are.
-    linear = object.__new__(type(layer))
-    state = {"activation": keras.activations.linear, "_inbound_nodes": [], "_outbound_nodes": []}
-    linear.__dict__.update(layer.__dict__ | state)
-    return lambda images: linear(inputs_of(images)[0]), count
+    copy = object.__new__(type(layer))
+    state = {"activation": linear, "_inbound_nodes": [], "_outbound_nodes": []}
+    copy.__dict__.update(layer.__dict__ | state)
+    return lambda images: copy(inputs_of(images)[0]), count
 
 
-def _check_channels(channels: Any, count: int, layer: str) -> np.ndarray:
-    """Channels as an array, or an error where the layer has no such ones."""
+def _find_channels(model: keras.Model, layer: str, channels: Any) -> tuple[Function, np.ndarray]:
+    """The values before activation, and for each channel a row that is 1 at it."""
+    values, count = _before_activation(model, layer)
     chosen = np.atleast_1d(channels)
     if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not set(chosen) <= set(range(count)):
         raise ValueError(f"expected channels 0 to {count - 1} of layer {layer!r}, got {channels}")
-    return chosen
+    return values, np.eye(count, dtype="float32")[chosen]
 
 
-class _Slope(layers.Layer):
-    """A layer whose one weight is added to the images. A step of rate 1 makes it the gradient."""
-
-    def __init__(
-        self, shape: Sequence[int], values: Function, weights: np.ndarray, prepare: Function | None
-    ) -> None:
-        super().__init__(dtype="float32")
-        self.values, self.weights_of_means = values, weights
-        self.prepare = prepare or (lambda images: images)
-        self.change = self.add_weight(shape=shape, initializer="zeros", name="change")
-        self.supports_jit = keras.backend.backend() != "tensorflow"  # it compiles for long
-        self.built = True
-
-    def call(self, images: Any) -> Any:
-        means = mean_values(ops.cast(self.values(self.prepare(images + self.change)), "float32"))
-        self.add_loss(-ops.sum(ops.multiply(means, self.weights_of_means)))
-        return images
-
-
-class _Ascent(layers.Layer):
-    """A layer whose one weight is the images, and whose loss falls as the channels rise."""
-
-    chosen: np.ndarray  # one row for each image, 1 at its channel
-    penalty: float
-    sign: float
-    diversity: float
-    below_zero: float
-
-    def __init__(
-        self,
-        images: ImageParameters,
-        values: Function,
-        movement: RandomAffine,
-        prepare: Function | None,
-    ) -> None:
-        super().__init__(dtype="float32")
-        # A function is not tracked by Keras: the network's own weights stay out of training.
-        self.values, self.images, self.movement = values, images, movement
-        self.prepare = prepare or (lambda images: images)
-        self.built = True
-
-    def call(self, clock: Any) -> Any:
-        images = self.images.images()
-        # Prepared first, then moved: what comes in from beyond the border of pixels is zero, just
-        # as the network's own padding is. Waves go on beyond it.
-        prepared = self.prepare(images)
-        below_zero: Any = self.below_zero
-        if self.images.periodic:
-            # At first all of the map counts alike: no place is given up before it is tried.
-            below_zero = ops.maximum(below_zero, 1 - 2.4 * clock[0, 0])
-            moved = crop(self.movement(wrap(prepared), training=True), images.shape)
-        else:
-            moved = self.movement(prepared, training=True)
-        values = ops.cast(self.values(moved), "float32")
-        means = mean_values(self.sign * values, below_zero)
-        scores = ops.sum(ops.multiply(means, self.chosen), axis=-1)
-        self.add_loss(-ops.sum(scores))
-        if self.diversity:
-            scale = self.diversity * ops.stop_gradient(ops.mean(ops.abs(scores)))
-            self.add_loss(scale * _resemblance(values, self.chosen))
-        if self.penalty:
-            self.add_loss(self.penalty * roughness(images))
-        return clock
+def _loss(
+    clock: Any, images: Any, movement: Any, network: Any, chosen: np.ndarray, weights: Any
+) -> Any:
+    """What falls as the chosen channels rise; the clock goes from 0 to 1."""
+    (prepare, values_of), (sign, below_zero, diversity, smoothness) = network, weights
+    pictures = images.images()
+    # Prepared first, then moved: what comes in from beyond the border of pixels is zero, just as
+    # the network's own padding is. Waves go on beyond it.
+    prepared = prepare(pictures)
+    if images.periodic:
+        # At first all of the map counts alike: no place is given up before it is tried.
+        below_zero = ops.maximum(below_zero, 1 - 2.4 * ops.cast(clock[0, 0], "float32"))
+        wrapped = movement(parameterization.wrap(prepared), training=True)
+        moved = parameterization.crop(wrapped, pictures.shape)
+    else:
+        moved = movement(prepared, training=True)
+    values = ops.cast(values_of(moved), "float32")
+    scores = ops.sum(ops.multiply(mean_values(sign * values, below_zero), chosen), axis=-1)
+    loss = -ops.sum(scores)
+    if diversity:
+        scale = diversity * ops.stop_gradient(ops.mean(ops.abs(scores)))
+        loss += scale * _resemblance(values, chosen)
+    return loss + smoothness * parameterization.roughness(pictures) if smoothness else loss
 
 
 def _resemblance(values: Any, chosen: np.ndarray) -> Any:
     """How much images of one channel resemble each other: the sum over pairs, from 0 to 1 each.
 
-    What is compared is which channels are active together (the Gram matrix), as in Distill's
-    *Feature Visualization*, section "Diversity".
+    Compared are the channels active together (Gram matrices), as in Distill's "Diversity".
     """
     count, channels = chosen.shape
     active = ops.reshape(ops.relu(values), (count, -1, channels))
@@ -345,7 +272,7 @@ def _image_shape(
 ) -> tuple[tuple[int, int, int], np.ndarray | None]:
     """Height, width and depth of the images, right for the model, and the start image."""
     height, width, depth = model.inputs[0].shape[1:]
-    if size is not None and (not hasattr(size, "__index__") or operator.index(size) < 1):
+    if size is not None and (not hasattr(size, "__index__") or size < 1):
         raise ValueError(f"expected a size of at least 1 pixel, a whole number, got {size}")
     wanted = (size or height, size or width, depth)
     picture = None if start is None else as_array(start, "a start image")

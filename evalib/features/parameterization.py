@@ -1,11 +1,11 @@
 """What gradient ascent on images takes its steps on: waves and uncorrelated colors, or pixels.
 
 Where a network knows photographs, steps on pixels give noise. Steps on the amplitudes of waves,
-long waves scaled up as in photographs, and on colors that vary independently of each other give
-pictures: Olah, Mordvintsev and Schubert, *Feature Visualization*, Distill 2017, section
-"Preconditioning and Parameterization". The covariance of colors is that of its code, lucid (Apache
-License 2.0, `lucid/optvis/param/color.py`). Only a part of both preferences is used here: with all
-of them, channels that look for fine or colorful things cannot get them.
+long ones scaled up, and on colors that vary independently, as in photographs, give pictures: Olah,
+Mordvintsev and Schubert, *Feature Visualization*, Distill 2017, section "Preconditioning and
+Parameterization". The covariance of colors is that of its code, lucid (Apache License 2.0,
+`lucid/optvis/param/color.py`). Only a part of both preferences is used here: with all of them,
+channels that look for fine or colorful things cannot get them.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ _SAFE = (0.02, 0.98)  # Closer to black or white an image's parameters would be 
 def color_matrix(depth: int) -> np.ndarray:
     """`independent @ matrix.T` is a color; for other channels than three, the identity.
 
-    A root of the covariance, its longest column 1: of two products with it, one in the image and
-    one in the gradient, comes a third of the covariance's power.
+    A root of the covariance, its longest column 1. Two products with it, one in the image and one
+    in the gradient, make a third of the covariance's power.
     """
     if depth != 3:  # nothing is known of these channels
         return np.eye(depth)
@@ -36,12 +36,10 @@ def color_matrix(depth: int) -> np.ndarray:
 
 
 def fourier_basis(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The waves that a line of pixels is a sum of: the real form of the Fourier transform.
+    """The waves that a line of pixels is a sum of, and their frequencies, 0 to 0.5 per pixel.
 
-    Returns:
-        The basis, shape `(size, size)`, whose columns are orthonormal waves: the constant, then
-        cosine and sine of each frequency; and the frequencies, shape `(size,)`, 0 to 0.5 waves per
-        pixel. A product with it works on every backend of Keras, and is quick at these sizes.
+    The columns, shape `(size, size)`, are orthonormal: the constant, then cosine and sine of each
+    frequency. A product with them is a real Fourier transform on every backend of Keras.
     """
     places = np.arange(size)
     waves = (places + 1) // 2  # 0, 1, 1, 2, 2, ...: how often each column goes up and down
@@ -54,8 +52,7 @@ def fourier_basis(size: int) -> tuple[np.ndarray, np.ndarray]:
 def fourier_scale(height: int, width: int, power: float = 1.0) -> np.ndarray:
     """How much each wave counts, shape `(height, width)`: one over its frequency to a power.
 
-    A power of 1 is as in photographs; 0 lets all waves count alike. The constant counts as the
-    longest wave does.
+    A power of 1 is as in photographs. The constant counts as the longest wave does.
     """
     down, across = fourier_basis(height)[1], fourier_basis(width)[1]
     frequency = np.hypot(down[:, np.newaxis], across[np.newaxis])
@@ -63,11 +60,7 @@ def fourier_scale(height: int, width: int, power: float = 1.0) -> np.ndarray:
 
 
 class ImageParameters(keras.layers.Layer):
-    """A layer whose one weight stands for images: what gradient ascent takes its steps on.
-
-    Args:
-        shape: of the images, `(count, height, width, depth)`.
-    """
+    """A layer whose one weight stands for images of a shape `(count, height, width, depth)`."""
 
     smoothness: float  # the weight of a penalty on differences between neighboring pixels
     noise: tuple[float, float]  # mean and standard deviation of what the first images are made of
@@ -79,8 +72,12 @@ class ImageParameters(keras.layers.Layer):
         self.built = True
 
     def images(self) -> Any:
-        """The images, float32 in (0, 1), shape `(count, height, width, depth)`."""
+        """The images, float32 in (0, 1)."""
         raise NotImplementedError
+
+    def optimizer(self, rate: float, steps: int, fading: float) -> keras.optimizers.Optimizer:
+        """What takes the steps."""
+        return on_one_device(keras.optimizers.Adam(rate))
 
     def draw_noise(self, seed: int) -> None:
         """Start from noise in which every pixel is independent; the same seed, the same images."""
@@ -88,11 +85,7 @@ class ImageParameters(keras.layers.Layer):
         self.values.assign(np.stack([self.from_logits(one) for one in noise]).astype("float32"))
 
     def copy(self, image: np.ndarray) -> None:
-        """Start all images from one of shape `(height, width, depth)` in [0, 1].
-
-        Values nearer than 0.02 to black or white are moved to that distance, where there is still
-        a slope.
-        """
+        """Start all images from one in [0, 1], in which black and white become 0.02 and 0.98."""
         inside = np.clip(np.asarray(image, "float64"), *_SAFE)
         values = self.from_logits(np.log(inside / (1 - inside)))
         self.values.assign(np.broadcast_to(values, self.values.shape).astype("float32"))
@@ -101,26 +94,16 @@ class ImageParameters(keras.layers.Layer):
         """The weights of one image whose sigmoid is asked for."""
         return logits
 
-    def call(self, inputs: Any) -> Any:
-        return self.images()
-
 
 class FourierImages(ImageParameters):
-    """Images as amplitudes of waves in independent colors, as suits photographs.
-
-    Args:
-        shape: `(count, height, width, depth)`.
-        power: see `fourier_scale`.
-    """
+    """Images as amplitudes of waves in independent colors; the power is that of `fourier_scale`."""
 
     smoothness, noise, periodic = 0.0, (0.0, 1.2), True
 
     def __init__(self, shape: Sequence[int], power: float = 0.5) -> None:
         super().__init__(shape)
         _, height, width, depth = shape
-        self.down, self.across = (
-            fourier_basis(size)[0].astype("float32") for size in (height, width)
-        )
+        self.down, self.across = (fourier_basis(n)[0].astype("float32") for n in (height, width))
         self.scale = fourier_scale(height, width, power)[..., np.newaxis].astype("float32")
         self.colors = color_matrix(depth).astype("float32")
 
@@ -137,6 +120,9 @@ class FourierImages(ImageParameters):
         waves = self.down.T @ np.moveaxis(colors, -1, 0) @ self.across
         return np.moveaxis(waves, 0, -1) / self.scale
 
+    def optimizer(self, rate: float, steps: int, fading: float) -> keras.optimizers.Optimizer:
+        return on_one_device(WaveAscent(rate, steps, fading, self.scale))
+
 
 class PixelImages(ImageParameters):
     """Images as pixels, as suits drawings in ink: large even areas and sharp borders."""
@@ -147,18 +133,13 @@ class PixelImages(ImageParameters):
         return ops.sigmoid(self.values)
 
 
-class OneDevice:
-    """For optimizers on one device: TensorFlow never frees what its sum over devices leaves."""
-
-    def _all_reduce_sum_gradients(self, grads_and_vars: list[Any]) -> list[Any]:
-        return grads_and_vars
-
-
-class Adam(OneDevice, keras.optimizers.Adam):
-    """What takes steps on pixels."""
+def on_one_device(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Skip TensorFlow's sum over devices: it never frees what this leaves."""
+    optimizer._all_reduce_sum_gradients = lambda gradients: gradients
+    return optimizer
 
 
-class WaveAscent(OneDevice, keras.optimizers.Optimizer):
+class WaveAscent(keras.optimizers.Optimizer):
     """Steps along the gradient of waves, equally long for each image and shorter toward the end.
 
     Adam would make the steps of all waves equally long: those that nothing asks for turn into
@@ -184,17 +165,11 @@ class WaveAscent(OneDevice, keras.optimizers.Optimizer):
         self.assign(variable, (1 - self.fading) * variable - rate * momentum)
 
 
-class GradientDescent(OneDevice, keras.optimizers.SGD):
-    """A step of rate 1 subtracts the gradient."""
-
-
 def wrap(images: Any) -> Any:
     """Images with a margin on each side that repeats the opposite side: waves have no border."""
     for axis in (1, 2):
-        size = images.shape[axis]
-        margin = _margin(size)
-        reach = np.arange(-margin, size + margin) % size
-        images = ops.take(images, reach, axis=axis)
+        size, margin = images.shape[axis], _margin(images.shape[axis])
+        images = ops.take(images, np.arange(-margin, size + margin) % size, axis=axis)
     return images
 
 

@@ -74,6 +74,6 @@ def test_parameters_can_start_from_a_picture(kind, generator):
     picture = generator.random((9, 6, 3))
     images = kind((2, *picture.shape))
     images.copy(picture)
-    copies = ops.convert_to_numpy(images(None))
+    copies = ops.convert_to_numpy(images.images())
     expected = np.broadcast_to(np.clip(picture, 0.02, 0.98), copies.shape)
     np.testing.assert_allclose(copies, expected, atol=1e-5)
