@@ -21,6 +21,8 @@ _SIZES = (500, 1000, 2000, 5000, 10_000, 20_000)
 def show_seed_scores(accuracies: Any, seeds: Sequence[int], *, target: float = 0.994) -> Figure:
     """Draw the final test accuracies of seeds, their mean and the one to beat, all from 0 to 1."""
     percent = 100 * np.asarray(accuracies)
+    if not ((percent >= 0) & (percent <= 100)).all():
+        raise ValueError(f"expected accuracies from 0 to 1, got {np.asarray(accuracies).tolist()}")
     mean, spread = percent.mean(), ""
     figure, axes = plt.subplots(figsize=(8, 0.9 + 0.22 * len(percent)))
     if len(percent) > 1:

@@ -18,6 +18,8 @@ def kernel_pictures(kernels: np.ndarray) -> np.ndarray:
     """
     if kernels.ndim != 4 or kernels.shape[2] not in (1, 3):
         raise ValueError(f"expected shape (height, width, 1 or 3, count), got {kernels.shape}")
+    if not np.isfinite(kernels).all():
+        raise ValueError("expected numbers as weights, got NaN or infinite: did training diverge?")
     pictures = np.moveaxis(kernels, -1, 0)
     if kernels.shape[2] == 1:
         return colorize(pictures[..., 0], limits="each")

@@ -78,6 +78,7 @@ def show_images(
     """
     if isinstance(images, Mapping):
         images, titles = list(images.values()), list(images)
+    titles, labels = [str(title) for title in titles], [str(label) for label in labels]
     pictures = _color_pictures(images, color_map, limits)
     columns = columns or (math.ceil(len(pictures) / len(labels)) if labels else 10)
     columns = max(1, min(columns, len(pictures)))

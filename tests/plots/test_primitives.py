@@ -95,9 +95,13 @@ def test_figures_of_a_subject_can_be_drawn():
     paths = {name: np.stack([steps, steps**2], axis=1) for name in ("SGD", "Adam")}
     plots.show_paths(lambda x, y: x**2 + y**2, {"a bowl": paths}, (-1, 1, -1, 1))
     plots.show_kernels({"gray": np.ones((3, 3, 1, 32)), "color": np.ones((7, 7, 3, 16))})
-    plots.show_numbers({"counts": [[1, 9], [2, -3]]})
     plots.show_bars({"weights": {"one": 3, "two": 9408, "three": 5_000_000}}, highlight="two")
     curves = {"a": (steps, np.exp([steps, 2 * steps])), "b": (steps, 1 + steps)}
     plots.show_lines({"left": curves, "right": curves}, log="y").canvas.draw()
     with pytest.raises(ValueError, match="1 or 3"):
         plots.kernel_pictures(np.zeros((3, 3, 2, 5)))
+    with pytest.raises(ValueError, match="did training diverge"):
+        plots.kernel_pictures(np.full((3, 3, 1, 5), np.nan))
+    with pytest.raises(ValueError, match="from 0 to 1, got"):
+        plots.show_seed_scores([99.4, 99.5], [0, 1])
+    assert plots.show_images([np.eye(4)] * 2, np.array([3, 7])).axes[1].get_title() == "7"
