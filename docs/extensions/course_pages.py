@@ -261,6 +261,7 @@ def toctree(names: list[str]) -> str:
 
 def for_pages(text: str) -> str:
     """Make README's links lead on from a page of `docs/`: its files lie one folder up."""
+    text = text.replace("](docs/", "](")
     files = r"(?:outputs|tests)/[^)]+|[A-Z_]+(?:\.md)?"
     text = re.sub(rf"!\[([^]]*)\]\(({files})\)", r"![\1](../\2)", text)
     return re.sub(rf"(?<!!)\[([^]]*)\]\(({files})\)", _download, text)
@@ -282,7 +283,7 @@ def collect(app: Sphinx) -> None:
     results = [row for row in table_rows(readme) if "parameters" in row]
     app.course_values = {  # type: ignore[attr-defined]
         "title": title,
-        "introduction": rest.partition("\n## ")[0].strip(),
+        "introduction": for_pages(rest.partition("\n## ")[0].strip()),
         "notebooks": notebooks,
         "further": copy_further(root, docs),
         "results": {next(iter(row.values())): row for row in results},
